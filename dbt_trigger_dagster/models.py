@@ -1,10 +1,19 @@
-"""What dbt Cloud's API speaks of, as values: runs, jobs, steps, trigger requests.
+"""What dbt Cloud's API speaks of, as values: runs, steps, jobs, trigger requests, filters.
 
 Unknown fields and unknown statuses are never an error: the whole payload travels along as
 ``payload``, and only what this package acts on is parsed.
 """
 
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import IntEnum
+from typing import Any
+
+MAX_CAUSE_LENGTH = 255
+"""Most characters that dbt Cloud keeps of a cause (apache/airflow#38896)."""
 
 
 class RunStatus(IntEnum):
@@ -16,3 +25,254 @@ class RunStatus(IntEnum):
     SUCCESS = 10
     ERROR = 20
     CANCELLED = 30
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a run in this status never changes again."""
+        return self >= RunStatus.SUCCESS
+
+
+def status_name(status: int) -> str:
+    """The name that people know a status by; an unknown one is named by its number."""
+    try:
+        return RunStatus(status).name.capitalize()
+    except ValueError:
+        return f"status {status}"
+
+
+@dataclass(frozen=True)
+class RunStep:
+    """One step of a run: a clone, a profile, or one dbt command."""
+
+    index: int
+    name: str
+    status: int
+    logs: str
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> "RunStep":
+        """Parse an element of a run's ``run_steps``."""
+        return cls(
+            index=int(payload.get("index") or 0),
+            name=str(payload.get("name") or ""),
+            status=int(payload.get("status") or 0),
+            logs=str(payload.get("logs") or payload.get("truncated_debug_logs") or ""),
+        )
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the step ended in error."""
+        return self.status == RunStatus.ERROR
+
+    @property
+    def runs_dbt(self) -> bool:
+        """Whether the step is a dbt command that can leave artifacts (``dbt deps`` cannot)."""
+        return "`dbt " in self.name and "`dbt deps" not in self.name
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a dbt Cloud job.
+
+    Attributes:
+        run_id: dbt Cloud's id of the run.
+        account_id: The account it belongs to.
+        job_id: The job it is a run of.
+        status: A `RunStatus`, or a number that is not known yet.
+        href: The run's page in dbt Cloud.
+        payload: Everything that the API said of it.
+    """
+
+    run_id: int
+    account_id: int
+    job_id: int
+    status: int
+    href: str
+    payload: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> "Run":
+        """Parse a Run of the API.
+
+        Raises:
+            KeyError, TypeError, ValueError: It lacks an id or a status.
+        """
+        return cls(
+            run_id=int(payload["id"]),
+            account_id=int(payload.get("account_id") or 0),
+            job_id=int(payload.get("job_definition_id") or payload.get("job_id") or 0),
+            status=int(payload["status"]),
+            href=str(payload.get("href") or ""),
+            payload=payload,
+        )
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, well or not."""
+        try:
+            return RunStatus(self.status).is_final
+        except ValueError:
+            return bool(self.payload.get("is_complete"))
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the run has ended well."""
+        if self.status in RunStatus.__members__.values():
+            return self.status == RunStatus.SUCCESS
+        return bool(self.payload.get("is_success"))
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody, or a time limit, has cancelled the run."""
+        return self.status == RunStatus.CANCELLED
+
+    @property
+    def status_name(self) -> str:
+        """The status as people know it, such as ``Running``."""
+        return status_name(self.status)
+
+    @property
+    def status_message(self) -> str:
+        """What dbt Cloud says about the status; often empty."""
+        return str(self.payload.get("status_message") or "")
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether dbt Cloud cancelled the run at a time limit.
+
+        The API has no status for it; the message is all there is: "This run timed out after …".
+        """
+        return self.is_cancelled and "timed out" in self.status_message.lower()
+
+    @property
+    def artifacts_saved(self) -> bool:
+        """Whether dbt Cloud says that it keeps artifacts of the run."""
+        return bool(self.payload.get("artifacts_saved"))
+
+    @property
+    def steps(self) -> tuple[RunStep, ...]:
+        """The steps, where the API was asked for ``run_steps``; else none."""
+        return tuple(RunStep.from_payload(step) for step in self.payload.get("run_steps") or ())
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a dbt Cloud account."""
+
+    job_id: int
+    name: str
+    payload: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> "Job":
+        """Parse a Job of the API.
+
+        Raises:
+            KeyError, TypeError, ValueError: It lacks an id.
+        """
+        return cls(job_id=int(payload["id"]), name=str(payload.get("name") or ""), payload=payload)
+
+
+def _fields_that_are_set(value: Any) -> dict[str, Any]:
+    """A dataclass as a dict without the fields that are None."""
+    return {name: part for name, part in dataclasses.asdict(value).items() if part is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriggerRequest:
+    """The body of a request that triggers a job: a cause and overrides, in the API's names.
+
+    Raises:
+        ValueError: The cause is empty or longer than dbt Cloud keeps.
+    """
+
+    cause: str
+    git_sha: str | None = None
+    git_branch: str | None = None
+    schema_override: str | None = None
+    dbt_version_override: str | None = None
+    threads_override: int | None = None
+    target_name_override: str | None = None
+    generate_docs_override: bool | None = None
+    timeout_seconds_override: int | None = None
+    steps_override: Sequence[str] | None = None
+    azure_pull_request_id: int | None = None
+    github_pull_request_id: int | None = None
+    gitlab_merge_request_id: int | None = None
+    non_native_pull_request_id: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.cause.strip():
+            raise ValueError(
+                "cause is empty; dbt Cloud requires one: say why the job is triggered."
+            )
+        if len(self.cause) > MAX_CAUSE_LENGTH:
+            raise ValueError(
+                f"cause has {len(self.cause)} characters and dbt Cloud keeps at most "
+                f"{MAX_CAUSE_LENGTH}: shorten it."
+            )
+
+    def as_body(self) -> dict[str, Any]:
+        """The JSON body; overrides that are not set are not sent."""
+        return _fields_that_are_set(self)
+
+
+class _Filter:
+    """Query parameters in the API's names; what is None is not sent."""
+
+    def as_query(self) -> dict[str, str]:
+        """The parameters as text; a list becomes one JSON list, as the API wants it."""
+        return {name: _as_query_value(value) for name, value in _fields_that_are_set(self).items()}
+
+
+def _as_query_value(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Sequence):
+        return json.dumps(
+            [part.isoformat() if isinstance(part, datetime) else part for part in value]
+        )
+    return str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilter(_Filter):
+    """Which runs to list, in the names of the API's query parameters."""
+
+    job_definition_id: int | None = None
+    project_id: int | None = None
+    project_id__in: Sequence[int] | None = None
+    environment_id: int | None = None
+    status: int | None = None
+    status__in: Sequence[int] | None = None
+    created_at__range: tuple[datetime, datetime] | None = None
+    finished_at__range: tuple[datetime, datetime] | None = None
+    dbt_version: str | None = None
+    dbt_version__in: Sequence[str] | None = None
+    deferring_run_id: int | None = None
+    has_docs_generated: bool | None = None
+    has_sources_generated: bool | None = None
+    id__gt: int | None = None
+    pk: int | None = None
+    pk__in: Sequence[int] | None = None
+    state: int | str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter(_Filter):
+    """Which jobs to list, in the names of the API's query parameters."""
+
+    name__icontains: str | None = None
+    project_id: int | None = None
+    project_id__in: Sequence[int] | None = None
+    environment_id: int | None = None
+    dbt_version__in: Sequence[str] | None = None
+    triggers_schedule: bool | None = None
+    is_fusion_ready: bool | None = None
+    is_system: bool | None = None
+    pk: int | None = None
+    state: int | str | None = None

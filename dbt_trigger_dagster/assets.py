@@ -1,0 +1,290 @@
+"""The asset graph of one dbt Cloud job: trigger_response, run_result, artifacts.
+
+``trigger_response`` starts the job; ``run_result`` and ``artifacts`` are two outputs of one op,
+because a failed run must leave both before it fails the step.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from dbt_trigger_dagster.client import DbtCloudClient
+from dbt_trigger_dagster.errors import DbtCloudError, StorageError
+from dbt_trigger_dagster.failures import as_failure, as_trigger_failure, run_metadata
+from dbt_trigger_dagster.io_managers import (
+    ROWS_IF_ANY,
+    ROWS_KEY,
+    TABLE_KEY,
+    column_schema,
+)
+from dbt_trigger_dagster.landing import (
+    ARTIFACTS,
+    RUN_RESULT,
+    Landing,
+    cancel_if_wanted,
+    run_of_rows,
+)
+from dbt_trigger_dagster.models import Run, TriggerRequest
+from dbt_trigger_dagster.op_configs import (
+    DbtCloudRunConfig,
+    TriggerResponseConfig,
+    run_config_of,
+)
+from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
+from dbt_trigger_dagster.tables import ARTIFACT, RUN, TRIGGER, Table, frame_of_runs
+from dbt_trigger_dagster.termination import Termination, undisturbed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRIGGER_RESPONSE = "trigger_response"
+"""The asset that triggers the job."""
+
+DBT_CLOUD_RUN = "dbt_cloud_run"
+"""The op that waits for the run and stores what it leaves."""
+
+_TABLES_RESOURCE = "dbt_cloud_tables"
+_KINDS = {"dbt"}
+
+
+def build_dbt_cloud_job_assets(
+    *,
+    job_id: "int | dg.EnvVar | None" = None,
+    job_name: str | None = None,
+    key_prefix: str | Sequence[str] | None = None,
+    group_name: str | None = None,
+    pool: str | None = None,
+    deps: Iterable[Any] | None = None,
+) -> list[dg.AssetsDefinition]:
+    """The assets that run one dbt Cloud job: trigger_response, run_result and artifacts.
+
+    They need three resources: ``dbt_cloud`` (`DbtCloudResource`), ``dbt_cloud_tables``
+    (`DbtCloudTableIOManager`) and ``dbt_cloud_artifacts`` (`DbtCloudArtifactStore`). Nothing is
+    read or asked before a run.
+
+    Args:
+        job_id: The job's number; ``dg.EnvVar.int(…)`` is read in the run.
+        job_name: The job's exact name, looked up in the run; instead of ``job_id``.
+        key_prefix: Goes before the asset keys and into the op names: with ``nightly`` there is an
+            asset ``nightly/trigger_response`` of an op ``nightly__trigger_response``.
+        group_name: The assets' group.
+        pool: The concurrency pool of both ops.
+        deps: Assets that come before the trigger.
+
+    Raises:
+        ValueError: Both ``job_id`` and ``job_name`` are given.
+    """
+    if job_id is not None and job_name is not None:
+        raise ValueError("job_id and job_name are both given: give one of them.")
+    prefix = [key_prefix] if isinstance(key_prefix, str) else list(key_prefix or [])
+    graph = _JobGraph(_JobReference(job_id, job_name), prefix, group_name, pool)
+    return [graph.trigger_response(deps), graph.dbt_cloud_run()]
+
+
+@dataclass(frozen=True)
+class _JobReference:
+    """Which job, as far as the definition says."""
+
+    job_id: "int | dg.EnvVar | None"
+    job_name: str | None
+
+    def resolve(self, client: DbtCloudClient, config: TriggerResponseConfig) -> int:
+        """The job's number, once the run's config and the environment have been asked.
+
+        Raises:
+            ValueError: Nobody names a job.
+            DbtCloudError: The name cannot be looked up.
+        """
+        if config.job_id is not None:
+            return config.job_id
+        name = config.job_name or self.job_name
+        if name is not None:
+            return client.find_job(name).job_id
+        if self.job_id is None:
+            raise ValueError(
+                "No job is named: set job_id or job_name in the config of trigger_response, or in "
+                "build_dbt_cloud_job_assets."
+            )
+        return self.job_id if type(self.job_id) is int else _job_id_of(self.job_id)
+
+
+def _job_id_of(variable: Any) -> int:
+    name = variable.env_var_name
+    try:
+        value = variable.get_value()
+        if value:
+            return int(value)
+    except ValueError as error:
+        raise ValueError(f"{name} is not the number of a job: it needs digits only.") from error
+    raise ValueError(
+        f"{name} is not set: it names the job, by the number after /jobs/ in the address of the "
+        "job's page in dbt Cloud."
+    )
+
+
+@dataclass(frozen=True)
+class _JobGraph:
+    """Builds the definitions of one job's graph."""
+
+    job: _JobReference
+    prefix: list[str]
+    group_name: str | None
+    pool: str | None
+
+    def trigger_response(self, deps: Iterable[Any] | None) -> dg.AssetsDefinition:
+        """The asset that triggers the job."""
+
+        @dg.asset(
+            key=self._key(TRIGGER_RESPONSE),
+            description="Triggers the dbt Cloud job and keeps the answer as a row of "
+            f"`{TRIGGER.name}`.",
+            metadata=_table_metadata(TRIGGER),
+            io_manager_key=_TABLES_RESOURCE,
+            group_name=self.group_name,
+            pool=self.pool,
+            kinds=_KINDS,
+            deps=deps,
+        )
+        def trigger_response(
+            context: dg.AssetExecutionContext,
+            config: TriggerResponseConfig,
+            dbt_cloud: DbtCloudResource,
+            dbt_cloud_artifacts: DbtCloudArtifactStore,
+        ) -> Any:
+            try:
+                request = config.as_request()
+                waiting = run_config_of(context.run.run_config, self._op_name(DBT_CLOUD_RUN))
+                dbt_cloud_artifacts.check()
+                with dbt_cloud.build_client(context.log) as client:
+                    job_id = self.job.resolve(client, config)
+                    run = _trigger(context, client, job_id, request, waiting)
+            except (DbtCloudError, StorageError, ValueError) as error:
+                raise as_failure(error) from error
+            context.log.info("dbt Cloud run %s of job %s: %s", run.run_id, job_id, run.href)
+            return dg.Output(frame_of_runs(TRIGGER, [run]), metadata=run_metadata(run))
+
+        return trigger_response
+
+    def dbt_cloud_run(self) -> dg.AssetsDefinition:
+        """The op that waits for the run, with its two assets."""
+        trigger_key, run_key = self._key(TRIGGER_RESPONSE), self._key(RUN_RESULT)
+
+        @dg.multi_asset(
+            name=self._op_name(DBT_CLOUD_RUN),
+            description="Waits for the dbt Cloud run; keeps its outcome and its artifacts, then "
+            "fails if it failed.",
+            ins={TRIGGER_RESPONSE: dg.AssetIn(key=trigger_key, metadata={ROWS_KEY: ROWS_IF_ANY})},
+            outs={
+                RUN_RESULT: self._out(RUN_RESULT, RUN, "How the dbt Cloud run ended"),
+                ARTIFACTS: self._out(ARTIFACTS, ARTIFACT, "The run's artifacts, stored as files"),
+            },
+            internal_asset_deps={RUN_RESULT: {trigger_key}, ARTIFACTS: {run_key}},
+            can_subset=True,
+            group_name=self.group_name,
+            pool=self.pool,
+        )
+        def dbt_cloud_run(
+            context: dg.AssetExecutionContext,
+            config: DbtCloudRunConfig,
+            dbt_cloud: DbtCloudResource,
+            dbt_cloud_artifacts: DbtCloudArtifactStore,
+            trigger_response: Any,
+        ) -> Iterator[Any]:
+            if not config.wait_for_result:
+                context.log.info("wait_for_result is false: nothing is waited for.")
+                return
+            try:
+                with dbt_cloud.build_client(context.log) as client:
+                    landing = Landing(
+                        client,
+                        config,
+                        dbt_cloud_artifacts,
+                        Termination(context.instance, context.run.run_id),
+                        context.op_execution_context.selected_output_names,
+                        context.log,
+                    )
+                    yield from landing.land(_runs_to_follow(client, config, trigger_response))
+            except (DbtCloudError, ValueError) as error:
+                raise as_failure(error) from error
+
+        return dbt_cloud_run
+
+    def _key(self, name: str) -> dg.AssetKey:
+        return dg.AssetKey([*self.prefix, name])
+
+    def _op_name(self, name: str) -> str:
+        return "__".join([*self.prefix, name])
+
+    def _out(self, name: str, table: Table, description: str) -> dg.AssetOut:
+        return dg.AssetOut(
+            key=self._key(name),
+            description=f"{description}, as rows of `{table.name}`.",
+            metadata=_table_metadata(table),
+            io_manager_key=_TABLES_RESOURCE,
+            kinds=_KINDS,
+            is_required=False,
+        )
+
+
+def _table_metadata(table: Table) -> dict[str, Any]:
+    return {TABLE_KEY: table.name, "dagster/column_schema": column_schema(table)}
+
+
+def _trigger(
+    context: dg.AssetExecutionContext,
+    client: DbtCloudClient,
+    job_id: int,
+    request: TriggerRequest,
+    waiting: DbtCloudRunConfig,
+) -> Run:
+    """Start the job; an interrupt that comes while the request is under way loses no run."""
+    termination = Termination(context.instance, context.run.run_id)
+
+    def on_interrupt(run: Run) -> None:
+        cancel_if_wanted(
+            client,
+            [run],
+            cancel=waiting.cancel_on_termination and termination.is_wanted(),
+            log=context.log,
+        )
+
+    try:
+        with termination.watched():
+            return _finish(lambda: client.trigger_run(job_id, request), on_interrupt)
+    except DbtCloudError as error:
+        raise as_trigger_failure(error) from error
+
+
+def _finish(request: Callable[[], Run], on_interrupt: Callable[[Run], None]) -> Run:
+    """Make a request whose answer is had even when an interrupt comes in between."""
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        answer = executor.submit(request)
+        try:
+            return answer.result()
+        except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
+            with undisturbed():
+                started = answer.exception() is None
+            if started:
+                on_interrupt(answer.result())
+            raise
+
+
+def _runs_to_follow(
+    client: DbtCloudClient, config: DbtCloudRunConfig, trigger_response: "pd.DataFrame"
+) -> list[Run]:
+    """The runs that the config names, or else the one that was triggered.
+
+    Raises:
+        ValueError: There is neither.
+    """
+    if config.run_ids:
+        return [client.get_run(run_id) for run_id in dict.fromkeys(config.run_ids)]
+    if trigger_response.empty:
+        raise ValueError(
+            "There is no dbt Cloud run to wait for: materialize trigger_response first, or name "
+            "runs in run_ids."
+        )
+    return [run_of_rows(trigger_response)]

@@ -1,0 +1,242 @@
+"""Follows runs to their end, and hands out what they leave.
+
+Rows first, then artifacts, and only then the failure: so a failed run leaves everything behind,
+and nothing downstream runs.
+"""
+
+import json
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from dbt_trigger_dagster.artifacts import StoredArtifact, download_artifacts, find_artifacts
+from dbt_trigger_dagster.client import DbtCloudClient
+from dbt_trigger_dagster.errors import (
+    DbtCloudError,
+    DbtCloudRunError,
+    DbtCloudWaitTimeoutError,
+    StorageError,
+)
+from dbt_trigger_dagster.failures import as_failure, as_joint_failure, run_error, run_metadata
+from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.op_configs import DbtCloudRunConfig
+from dbt_trigger_dagster.polling import wait_for_run
+from dbt_trigger_dagster.resources import DbtCloudArtifactStore
+from dbt_trigger_dagster.tables import ARTIFACT, RUN, frame_of_runs
+from dbt_trigger_dagster.termination import Termination, undisturbed
+from dbt_trigger_dagster.timing import Deadline
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RUN_RESULT = "run_result"
+"""The output with the runs' rows."""
+
+ARTIFACTS = "artifacts"
+"""The output with the artifacts' rows."""
+
+CANCEL_WAIT = 60.0
+"""Seconds to wait until a run that we have cancelled is over."""
+
+_INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
+_KEPT_HEADERS = ("content-type", "content-length", "etag", "last-modified")
+
+
+@dataclass
+class Landing:
+    """One step that follows runs to their end.
+
+    Args:
+        client: The account's client.
+        config: The wait policy and the artifact policy.
+        store: Where artifacts go.
+        termination: Tells whether an interrupt is a person's wish.
+        outputs: The outputs that are wanted: `RUN_RESULT`, `ARTIFACTS` or both.
+        log: Where it tells what happens.
+    """
+
+    client: DbtCloudClient
+    config: DbtCloudRunConfig
+    store: DbtCloudArtifactStore
+    termination: Termination
+    outputs: Collection[str]
+    log: logging.Logger
+    _run_errors: list[DbtCloudRunError] = field(init=False, default_factory=list)
+    _artifact_errors: list[DbtCloudError | StorageError] = field(init=False, default_factory=list)
+
+    def land(self, runs: Sequence[Run]) -> Iterator["dg.Output[pd.DataFrame]"]:
+        """Wait for runs, then yield their rows and their artifacts' rows.
+
+        Args:
+            runs: The runs as last seen.
+
+        Raises:
+            dg.Failure: A run was not over in time or ended badly, or artifacts are missing; what
+                there is has been yielded before.
+        """
+        ended = self._wait_for_all(runs)
+        if ended and RUN_RESULT in self.outputs:
+            yield dg.Output(frame_of_runs(RUN, ended), RUN_RESULT, metadata=run_metadata(ended[0]))
+        if ended and ARTIFACTS in self.outputs and self.config.store_artifacts:
+            yield self._artifacts(ended)
+        if self.config.raise_on_failed_run:
+            self._run_errors += filter(None, map(run_error, ended))
+        self._raise_what_went_wrong(runs)
+
+    def _raise_what_went_wrong(self, runs: Sequence[Run]) -> None:
+        errors = [*self._run_errors, *self._artifact_errors]
+        if len(errors) == 1:
+            raise as_failure(errors[0]) from errors[0]
+        if errors:
+            failure = as_joint_failure(runs, self._run_errors, self._artifact_errors)
+            raise failure from errors[0]
+
+    # Waiting
+
+    def _wait_for_all(self, runs: Sequence[Run]) -> list[Run]:
+        """The runs that are over in time."""
+        seconds = self.config.max_wait_time
+        deadline = None if seconds is None else Deadline.after(seconds, self.client.clock)
+        waiting = list(runs)
+        ended = []
+        with self.termination.watched():
+            try:
+                while waiting:
+                    run = self._wait_for(waiting[0], deadline)
+                    waiting.pop(0)
+                    if run is not None:
+                        ended.append(run)
+            except _INTERRUPTS:
+                self._on_interrupt(waiting)
+                raise
+        return ended
+
+    def _wait_for(self, run: Run, deadline: Deadline | None) -> Run | None:
+        """The run when it is over; None when it is not in time."""
+        try:
+            return self._wait_until(run, deadline)
+        except DbtCloudWaitTimeoutError as error:
+            return self._on_timeout(error)
+        except DbtCloudError as error:
+            raise as_failure(error, run=run) from error
+
+    def _wait_until(self, run: Run, deadline: Deadline | None) -> Run:
+        return wait_for_run(
+            self.client,
+            run,
+            deadline=deadline,
+            poll_interval=self.config.poll_interval,
+            log=self.log,
+        )
+
+    def _on_timeout(self, error: DbtCloudWaitTimeoutError) -> Run | None:
+        if self.config.on_timeout == "leave":
+            self.log.warning("%s It goes on: %s", error, error.run.href)
+            return None
+        self._run_errors.append(error)
+        if self.config.on_timeout == "fail":
+            return None
+        return self._cancel_and_wait(error.run)
+
+    def _cancel_and_wait(self, run: Run) -> Run | None:
+        """Cancel a run, and give it some time to end; None when it does not."""
+        try:
+            cancelled = self.client.cancel_run(run.run_id)
+            self.log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
+            return self._wait_until(cancelled, Deadline.after(CANCEL_WAIT, self.client.clock))
+        except DbtCloudError as error:
+            self.log.error(  # noqa: TRY400  # the sentence is enough; the step fails anyway
+                "dbt Cloud run %s was to be cancelled: %s %s", run.run_id, error, run.href
+            )
+            return None
+
+    def _on_interrupt(self, runs: Sequence[Run]) -> None:
+        cancel_if_wanted(
+            self.client,
+            runs,
+            cancel=self.config.cancel_on_termination and self.termination.is_wanted(),
+            log=self.log,
+        )
+
+    # Artifacts
+
+    def _artifacts(self, runs: Sequence[Run]) -> "dg.Output[pd.DataFrame]":
+        stored = [artifact for run in runs for artifact in self._store_artifacts(run)]
+        size_bytes = sum(artifact.download.size_bytes for artifact in stored)
+        self.log.info("%d artifacts stored (%d bytes).", len(stored), size_bytes)
+        return dg.Output(
+            ARTIFACT.frame(map(_record, stored)),
+            ARTIFACTS,
+            metadata={
+                "path": dg.MetadataValue.path(str(self.store.folder_of(runs[0]))),
+                "size_bytes": size_bytes,
+            },
+        )
+
+    def _store_artifacts(self, run: Run) -> Sequence[StoredArtifact]:
+        """What could be stored of one run's artifacts."""
+        try:
+            wanted = find_artifacts(
+                self.client,
+                run,
+                steps=self.config.artifact_steps,
+                include=self.config.include_artifacts,
+                exclude=self.config.exclude_artifacts,
+            )
+            report = download_artifacts(
+                self.client,
+                wanted,
+                self.store.folder_of(run),
+                max_parallel=self.config.max_parallel_downloads,
+            )
+        except (DbtCloudError, StorageError) as error:
+            self._artifact_errors.append(error)
+            return ()
+        self._artifact_errors += [error for _, error in report.errors]
+        return report.stored
+
+
+def _record(stored: StoredArtifact) -> dict[str, Any]:
+    """A stored artifact's row."""
+    headers = {name.lower(): value for name, value in stored.download.headers.items()}
+    return {
+        "run_id": stored.artifact.run_id,
+        "step": stored.artifact.step,
+        "path": stored.artifact.path,
+        "uri": str(stored.file),
+        "size_bytes": stored.download.size_bytes,
+        "sha256": stored.download.sha256,
+        "content_type": stored.download.content_type,
+        "downloaded_at": stored.downloaded_at,
+        "raw": {name: headers[name] for name in _KEPT_HEADERS if name in headers},
+    }
+
+
+def run_of_rows(rows: "pd.DataFrame") -> Run:
+    """The run of the newest row of `TRIGGER` or `RUN`."""
+    newest = rows.sort_values("loaded_at").iloc[-1]
+    return Run.from_payload(json.loads(newest["raw"]))
+
+
+def cancel_if_wanted(
+    client: DbtCloudClient, runs: Sequence[Run], *, cancel: bool, log: logging.Logger
+) -> None:
+    """On the way out of an interrupted step: cancel its runs, or say that they go on.
+
+    Never raises what goes wrong with dbt Cloud: that would hide the interrupt.
+    """
+    with undisturbed():
+        for run in runs:
+            if not cancel:
+                log.warning("The step ends; dbt Cloud run %s goes on: %s", run.run_id, run.href)
+                continue
+            try:
+                client.cancel_run(run.run_id)
+                log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
+            except DbtCloudError as error:
+                log.error(  # noqa: TRY400  # the sentence says it all
+                    "dbt Cloud run %s could not be cancelled: %s %s", run.run_id, error, run.href
+                )

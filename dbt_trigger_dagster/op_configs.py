@@ -1,0 +1,167 @@
+"""What can be set for each materialization: trigger, wait policy, artifact policy.
+
+Field names and defaults are a contract with users.
+"""
+
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field, ValidationError, model_validator
+
+from dbt_trigger_dagster.models import TriggerRequest
+from dbt_trigger_dagster.transport import POOL_SIZE
+
+
+class TriggerResponseConfig(dg.Config):
+    """Which job is triggered, why, and what is different this time.
+
+    The overrides have the names of dbt Cloud's API; those that are not set are not sent.
+    """
+
+    cause: str = Field(
+        default="Triggered from Dagster",
+        description="Why the job is triggered; shown in dbt Cloud. At most 255 characters",
+    )
+    job_id: int | None = Field(
+        default=None, description="Run this job instead of the one that the asset is defined for"
+    )
+    job_name: str | None = Field(
+        default=None,
+        description="The same by the job's exact name; give job_id or job_name, not both",
+    )
+    git_sha: str | None = Field(default=None, description="Commit to check out")
+    git_branch: str | None = Field(default=None, description="Branch to check out")
+    schema_override: str | None = Field(
+        default=None, description="Schema to build in, instead of the target's"
+    )
+    dbt_version_override: str | None = Field(
+        default=None, description="Version or release track of dbt, such as 1.9.0 or latest"
+    )
+    threads_override: int | None = Field(default=None, description="Number of dbt threads")
+    target_name_override: str | None = Field(default=None, description="dbt's target.name")
+    generate_docs_override: bool | None = Field(
+        default=None, description="Whether docs are generated"
+    )
+    timeout_seconds_override: int | None = Field(
+        default=None, description="Seconds after which dbt Cloud cancels the run"
+    )
+    steps_override: list[str] | None = Field(
+        default=None, description="dbt commands to run, instead of the job's"
+    )
+    azure_pull_request_id: int | None = Field(
+        default=None, description="Azure DevOps pull request that the run is for"
+    )
+    github_pull_request_id: int | None = Field(
+        default=None, description="GitHub pull request that the run is for"
+    )
+    gitlab_merge_request_id: int | None = Field(
+        default=None, description="GitLab merge request that the run is for"
+    )
+    non_native_pull_request_id: int | None = Field(
+        default=None, description="Pull request of another git provider that the run is for"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "TriggerResponseConfig":
+        if self.job_id is not None and self.job_name is not None:
+            raise ValueError("job_id and job_name are both set: give one of them.")
+        return self
+
+    def as_request(self) -> TriggerRequest:
+        """The request that triggers the job.
+
+        Raises:
+            ValueError: The cause is empty or too long.
+        """
+        return TriggerRequest(**self.model_dump(exclude={"job_id", "job_name"}))
+
+
+class DbtCloudRunConfig(dg.Config):
+    """How long to wait for the run, what to do then, and which artifacts to keep."""
+
+    wait_for_result: bool = Field(
+        default=True,
+        description="false: end at once and materialize nothing; materialize run_result later to "
+        "keep the run",
+    )
+    max_wait_time: float | None = Field(
+        default=3600, description="Seconds from the start of the wait; null waits for ever"
+    )
+    poll_interval: float = Field(
+        default=10,
+        description="Longest pause in seconds between two polls; the first polls come sooner: the "
+        "pause is a tenth of the time waited so far, at least 1 s",
+    )
+    on_timeout: Literal["fail", "cancel", "leave"] = Field(
+        default="fail",
+        description='When max_wait_time is over: "fail": the step fails, the dbt run goes on, and '
+        're-executing the step resumes waiting for it; "cancel": the dbt run is cancelled, then '
+        'the step fails; "leave": the step succeeds without materializing',
+    )
+    cancel_on_termination: bool = Field(
+        default=True,
+        description="Terminate in Dagster, or Ctrl-C on the command line, cancels the dbt run; a "
+        "worker that is drained or killed does not",
+    )
+    raise_on_failed_run: bool = Field(
+        default=True,
+        description="A dbt run that ended in error, was cancelled or timed out fails the step, "
+        "after its row and artifacts are stored",
+    )
+    run_ids: list[int] = Field(
+        default=[],
+        description="Follow these dbt Cloud runs instead of the one that trigger_response started",
+    )
+    store_artifacts: bool = Field(default=True, description="false: list nothing, download nothing")
+    artifact_steps: Literal["last", "all"] = Field(
+        default="last",
+        description='"last": what dbt Cloud lists; "all": also the well-known artifacts of each '
+        "dbt step",
+    )
+    include_artifacts: list[str] = Field(
+        default=["**"], description="Glob patterns of the artifact paths to store"
+    )
+    exclude_artifacts: list[str] = Field(
+        default=[], description="Glob patterns of the artifact paths to leave out"
+    )
+    max_parallel_downloads: int = Field(
+        default=8, description=f"Artifacts downloaded at the same time, from 1 to {POOL_SIZE}"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "DbtCloudRunConfig":
+        if self.max_wait_time is not None and self.max_wait_time <= 0:
+            raise ValueError(
+                f"max_wait_time is {self.max_wait_time:g}: give more than 0 seconds, null to wait "
+                "for ever, or wait_for_result: false not to wait."
+            )
+        if self.poll_interval <= 0:
+            raise ValueError(f"poll_interval is {self.poll_interval:g}: give more than 0 seconds.")
+        if not 1 <= self.max_parallel_downloads <= POOL_SIZE:
+            raise ValueError(
+                f"max_parallel_downloads is {self.max_parallel_downloads}: give 1 to {POOL_SIZE}."
+            )
+        return self
+
+
+def run_config_of(run_config: "dict[str, Any] | Any", op_name: str) -> DbtCloudRunConfig:
+    """The config of the step that will wait, read where the job is about to be triggered.
+
+    So a wait policy that cannot be kept stops the Dagster run before a dbt run has started.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+    values = run_config.get("ops", {}).get(op_name, {}).get("config", {})
+    try:
+        return DbtCloudRunConfig(**values)
+    except ValidationError as error:
+        raise ValueError(as_sentence(error)) from error
+
+
+def as_sentence(error: ValidationError) -> str:
+    """What a config's own checks said, without pydantic's frame around it."""
+    return " ".join(
+        str(problem.get("ctx", {}).get("error") or f"{problem['loc']}: {problem['msg']}")
+        for problem in error.errors()
+    )
