@@ -153,7 +153,7 @@ class _JobGraph:
             config: TriggerResponseConfig,
             dbt_cloud: DbtCloudResource,
             dbt_cloud_artifacts: DbtCloudArtifactStore,
-        ) -> Any:
+        ) -> dg.Output[Any]:
             try:
                 request = config.as_request()
                 waiting = run_config_of(context.run.run_config, self._op_name(DBT_CLOUD_RUN))
@@ -216,7 +216,7 @@ class _JobGraph:
         return dg.AssetKey([*self.prefix, name])
 
     def _op_name(self, name: str) -> str:
-        return "__".join([*self.prefix, name])
+        return self._key(name).to_python_identifier()
 
     def _out(self, name: str, table: Table, description: str) -> dg.AssetOut:
         return dg.AssetOut(

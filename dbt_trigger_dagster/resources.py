@@ -37,16 +37,14 @@ class DbtCloudResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it
         "Access URL; for example ab123.us1.dbt.com"
     )
     request_timeout: Seconds = Field(
-        default=30,
-        validate_default=True,
+        default="30",
         description="Seconds to wait for a connection, and for each piece of an answer",
     )
     request_max_retries: int = Field(
         default=5, description="How often a request is repeated at most, where that is safe"
     )
     request_retry_delay: Seconds = Field(
-        default=0.5,
-        validate_default=True,
+        default="0.5",
         description="Longest pause in seconds before the first repetition; doubles with each",
     )
 
