@@ -1,7 +1,8 @@
 """Run dbt Cloud jobs from Dagster: trigger once, wait under a policy, keep everything."""
 
+from dbt_trigger_dagster.api import Download
 from dbt_trigger_dagster.assets import build_dbt_cloud_job_assets
-from dbt_trigger_dagster.client import DbtCloudClient, Download
+from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import (
     DbtCloudAuthError,
     DbtCloudError,

@@ -17,7 +17,8 @@ from typing import Literal, TypeVar
 
 from fsspec.utils import glob_translate
 
-from dbt_trigger_dagster.client import DbtCloudClient, Download
+from dbt_trigger_dagster.api import Download
+from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudNotFoundError, StorageError
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.timing import Deadline

@@ -9,43 +9,26 @@ service differs, what public clients recorded.
 import copy
 import dataclasses
 import difflib
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from typing_extensions import Self
 
+from dbt_trigger_dagster.api import PAGE_SIZE, AccountApi, Download
 from dbt_trigger_dagster.errors import (
     DbtCloudError,
     DbtCloudJobNameError,
-    DbtCloudPayloadError,
 )
 from dbt_trigger_dagster.models import Job, JobFilter, Run, RunFilter, RunStep, TriggerRequest
 from dbt_trigger_dagster.retries import RetryPolicy, is_certainly_without_effect, is_transient
 from dbt_trigger_dagster.timing import Clock, Deadline, SystemClock
-from dbt_trigger_dagster.transport import Answer, Transport
+from dbt_trigger_dagster.transport import Transport
 from dbt_trigger_dagster.version import __version__
 
-T = TypeVar("T")
-
-PAGE_SIZE = 100
-"""Most objects that the API lists in one answer."""
-
 _CANDIDATES = 5
-
-
-@dataclass(frozen=True)
-class Download:
-    """What is known of an artifact once all its bytes have arrived."""
-
-    size_bytes: int
-    sha256: str
-    content_type: str | None
-    headers: Mapping[str, str]
 
 
 class DbtCloudClient:
@@ -87,18 +70,19 @@ class DbtCloudClient:
             raise ValueError("request_max_retries and request_retry_delay cannot be negative.")
         self.account_id = account_id
         self.clock = clock or SystemClock()
-        self.retry_policy = RetryPolicy(
-            max_retries=request_max_retries,
-            delay=request_retry_delay,
-            clock=self.clock,
-            log=log or logging.getLogger(__name__),
-        )
         self._transport = Transport(
             access_url=access_url,
             token=token,
             request_timeout=request_timeout,
             user_agent=f"dbt_trigger_dagster/{__version__}",
         )
+        retry_policy = RetryPolicy(
+            max_retries=request_max_retries,
+            delay=request_retry_delay,
+            clock=self.clock,
+            log=log or logging.getLogger(__name__),
+        )
+        self._api = AccountApi(self._transport, account_id, retry_policy)
 
     def __enter__(self) -> Self:
         return self
@@ -116,6 +100,11 @@ class DbtCloudClient:
         """The account's host, as ``https://host``."""
         return self._transport.access_url
 
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """When requests are repeated."""
+        return self._api.retry_policy
+
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
@@ -123,12 +112,13 @@ class DbtCloudClient:
     def without_retries(self) -> "DbtCloudClient":
         """This client, on the same connections, for callers that repeat requests themselves."""
         client = copy.copy(self)
-        client.retry_policy = dataclasses.replace(self.retry_policy, max_retries=0)
+        never = dataclasses.replace(self.retry_policy, max_retries=0)
+        client._api = dataclasses.replace(self._api, retry_policy=never)  # noqa: SLF001  # it is a copy of ourselves
         return client
 
     def get_account(self) -> Mapping[str, Any]:
         """The account's own payload; a cheap way to check the token and the host."""
-        account: Mapping[str, Any] = self._get("", read=_as_is)
+        account: Mapping[str, Any] = self._api.get("", read=_as_is)
         return account
 
     # Jobs
@@ -136,11 +126,11 @@ class DbtCloudClient:
     def list_jobs(self, job_filter: JobFilter | None = None) -> Iterator[Job]:
         """All jobs that a filter lets through, page by page."""
         query = {"order_by": "id", **(job_filter or JobFilter()).as_query()}
-        return self._pages("jobs/", query, Job.from_payload)
+        return self._api.pages("jobs/", query, read=Job.from_payload)
 
     def get_job(self, job_id: int) -> Job:
         """One job by its number."""
-        return self._get(f"jobs/{job_id}/", read=Job.from_payload)
+        return self._api.get(f"jobs/{job_id}/", read=Job.from_payload)
 
     def find_job(self, name: str) -> Job:
         """The one active job with exactly this name.
@@ -199,7 +189,9 @@ class DbtCloudClient:
         """
         query = {"order_by": order_by, **(run_filter or RunFilter()).as_query()}
         query |= _include(include_related)
-        return self._pages("runs/", query, Run.from_payload, page_size=page_size, deadline=deadline)
+        return self._api.pages(
+            "runs/", query, read=Run.from_payload, page_size=page_size, deadline=deadline
+        )
 
     def get_run(
         self,
@@ -216,7 +208,7 @@ class DbtCloudClient:
                 ``run_steps``, ``run_retries``, ``audit``, ``debug_logs``.
             deadline: When to give up.
         """
-        return self._get(
+        return self._api.get(
             f"runs/{run_id}/",
             read=Run.from_payload,
             query=_include(include_related),
@@ -237,7 +229,7 @@ class DbtCloudClient:
 
     def get_step(self, step_id: int) -> RunStep:
         """One step of a run by its number, with its logs."""
-        return self._get(f"steps/{step_id}/", read=RunStep.from_payload)
+        return self._api.get(f"steps/{step_id}/", read=RunStep.from_payload)
 
     # Artifacts
 
@@ -246,7 +238,7 @@ class DbtCloudClient:
 
         Which step counts cannot be chosen: the API ignores ``step`` here.
         """
-        return self._get(f"runs/{run_id}/artifacts/", read=_as_paths, deadline=deadline)
+        return self._api.get(f"runs/{run_id}/artifacts/", read=_as_paths, deadline=deadline)
 
     def download_artifact(
         self,
@@ -271,39 +263,12 @@ class DbtCloudClient:
         Raises:
             DbtCloudRequestError: Fewer bytes arrived than were announced, again and again.
         """
-
-        def attempt() -> Download:
-            target.seek(0)
-            target.truncate()
-            with self._transport.open(
-                "GET",
-                f"{self._account_path}runs/{run_id}/artifacts/{quote(path, safe='/')}",
-                query={} if step is None else {"step": str(step)},
-                # "identity": then Content-Length is the artifact's own length, and it is checked.
-                headers={"Accept": "*/*", "Accept-Encoding": "identity"},
-                deadline=deadline,
-                follow_redirects=True,
-            ) as answer:
-                return _save(answer, target)
-
-        return self.retry_policy.call(attempt, deadline=deadline)
-
-    # How all of them ask
-
-    @property
-    def _account_path(self) -> str:
-        return f"/api/v2/accounts/{self.account_id}/"
-
-    def _get(
-        self,
-        path: str,
-        *,
-        read: Callable[[Any], T],
-        query: Mapping[str, str] | None = None,
-        deadline: Deadline | None = None,
-    ) -> T:
-        envelope = self._ask("GET", path, query=query, deadline=deadline)
-        return _read(envelope["data"], read, f"GET {path}")
+        return self._api.download(
+            f"runs/{run_id}/artifacts/{quote(path, safe='/')}",
+            target,
+            query=None if step is None else {"step": str(step)},
+            deadline=deadline,
+        )
 
     def _post(
         self,
@@ -312,55 +277,7 @@ class DbtCloudClient:
         body: Mapping[str, Any] | None = None,
         retryable: Callable[[DbtCloudError], bool] = is_certainly_without_effect,
     ) -> Run:
-        envelope = self._ask("POST", path, body=body, retryable=retryable)
-        return _read(envelope["data"], Run.from_payload, f"POST {path}")
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        retryable: Callable[[DbtCloudError], bool] = is_transient,
-        deadline: Deadline | None = None,
-    ) -> Mapping[str, Any]:
-        def attempt() -> Mapping[str, Any]:
-            with self._transport.open(
-                method, self._account_path + path, query=query, body=body, deadline=deadline
-            ) as answer:
-                return answer.envelope()
-
-        return self.retry_policy.call(attempt, retryable=retryable, deadline=deadline)
-
-    def _pages(
-        self,
-        path: str,
-        query: Mapping[str, str],
-        read: Callable[[Any], T],
-        *,
-        page_size: int = PAGE_SIZE,
-        deadline: Deadline | None = None,
-    ) -> Iterator[T]:
-        """Everything in a list, a request for each page, none before it is needed."""
-        offset = 0
-        while True:
-            page_query = {**query, "limit": str(page_size), "offset": str(offset)}
-            envelope = self._ask("GET", path, query=page_query, deadline=deadline)
-            page = _read(envelope["data"], list, f"GET {path}")
-            for payload in page:
-                yield _read(payload, read, f"GET {path}")
-            offset += len(page)
-            total = _total_count(envelope)
-            if not page or (total is not None and offset >= total):
-                return
-
-
-def _total_count(envelope: Mapping[str, Any]) -> int | None:
-    """How many objects a list has in all, where the answer says so."""
-    pagination = (envelope.get("extra") or {}).get("pagination") or {}
-    total: int | None = pagination.get("total_count")
-    return total
+        return self._api.post(path, read=Run.from_payload, retryable=retryable, body=body)
 
 
 def _include(related: Sequence[str]) -> dict[str, str]:
@@ -373,27 +290,3 @@ def _as_is(payload: Any) -> Any:
 
 def _as_paths(payload: Any) -> list[str]:
     return [str(path) for path in payload or ()]
-
-
-def _read(payload: Any, read: Callable[[Any], T], asked: str) -> T:
-    try:
-        return read(payload)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise DbtCloudPayloadError(
-            f"{asked} was answered with data that cannot be read: {error!r}."
-        ) from error
-
-
-def _save(answer: Answer, target: BinaryIO) -> Download:
-    digest = hashlib.sha256()
-    size_bytes = 0
-    for chunk in answer.chunks():
-        target.write(chunk)
-        digest.update(chunk)
-        size_bytes += len(chunk)
-    return Download(
-        size_bytes=size_bytes,
-        sha256=digest.hexdigest(),
-        content_type=answer.headers.get("Content-Type"),
-        headers=dict(answer.headers),
-    )

@@ -6,7 +6,7 @@ run, because an ``EnvVar`` has no value before.
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 from pydantic import BeforeValidator, Field
@@ -23,6 +23,10 @@ else:
     Seconds = Annotated[str, BeforeValidator(str)]
 
 
+def _seconds(default: float, description: str) -> Any:
+    return Field(default=str(default), description=description)
+
+
 class DbtCloudResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it is no factory
     """An account of dbt Cloud. Every field takes a ``dg.EnvVar``."""
 
@@ -36,16 +40,14 @@ class DbtCloudResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it
         description="The account's own host, from Account settings, Account information, "
         "Access URL; for example ab123.us1.dbt.com"
     )
-    request_timeout: Seconds = Field(
-        default="30",
-        description="Seconds to wait for a connection, and for each piece of an answer",
+    request_timeout: Seconds = _seconds(
+        30, "Seconds to wait for a connection, and for each piece of an answer"
     )
     request_max_retries: int = Field(
         default=5, description="How often a request is repeated at most, where that is safe"
     )
-    request_retry_delay: Seconds = Field(
-        default="0.5",
-        description="Longest pause in seconds before the first repetition; doubles with each",
+    request_retry_delay: Seconds = _seconds(
+        0.5, "Longest pause in seconds before the first repetition; doubles with each"
     )
 
     def build_client(self, log: logging.Logger | None = None) -> DbtCloudClient:

@@ -1,13 +1,10 @@
-"""HTTP as dbt Cloud speaks it: one pooled session, its answers, and its failures as our errors.
+"""HTTP to one dbt Cloud host: its address, the token, and one pooled session.
 
-The only module that knows ``requests``. It sends each request once; repeating is the client's
-decision. The token stands in the Authorization header and nowhere else.
+It sends each request once; repeating is not decided here. The token stands in the Authorization
+header and nowhere else. Only this module and ``answers`` know requests.
 """
 
-import email.utils
 import ipaddress
-import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -15,46 +12,15 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from dbt_trigger_dagster.errors import (
-    DbtCloudAuthError,
-    DbtCloudNotFoundError,
-    DbtCloudPayloadError,
-    DbtCloudRateLimitError,
-    DbtCloudRequestError,
-    DbtCloudResponseError,
-)
+from dbt_trigger_dagster.answers import Answer, as_request_error, as_response_error
+from dbt_trigger_dagster.errors import DbtCloudRequestError
 from dbt_trigger_dagster.timing import Deadline
-
-CHUNK_SIZE = 256 * 1024
-"""Bytes read from a connection at a time."""
 
 POOL_SIZE = 64
 """Most connections that are kept open."""
 
-_EXCERPT = 200
 _FIRST_REFUSAL = 300
-_NEVER_SENT = (
-    requests.ConnectTimeout,
-    requests.exceptions.InvalidHeader,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
-)
-_ERROR_TYPES: dict[int, type[DbtCloudResponseError]] = {
-    401: DbtCloudAuthError,
-    403: DbtCloudAuthError,
-    404: DbtCloudNotFoundError,
-    429: DbtCloudRateLimitError,
-}
-_HINTS = {
-    401: "The token is wrong, or access_url is not the account's own host: a good token on "
-    "another region's host gets the same answer.",
-    403: "The token is not for this account, or may not do this: check account_id and the "
-    "token's permissions.",
-    404: "The id is wrong, or the token has no permission to see it.",
-}
 
 
 def normalize_access_url(access_url: str) -> str:
@@ -117,50 +83,6 @@ class TokenAuth(requests.auth.AuthBase):
         return request
 
 
-class Answer:
-    """A good answer whose body has not been read yet."""
-
-    def __init__(self, response: requests.Response, asked: str, deadline: Deadline | None) -> None:
-        self._response = response
-        self._asked = asked
-        self._deadline = deadline
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The answer's headers; names are case-insensitive."""
-        return self._response.headers
-
-    def chunks(self) -> Iterator[bytes]:
-        """The body's bytes, at most `CHUNK_SIZE` at a time.
-
-        Raises:
-            DbtCloudRequestError: The body ends early, or the deadline comes before its end.
-        """
-        with _as_request_error(self._asked):
-            for chunk in self._response.iter_content(CHUNK_SIZE):
-                if self._deadline is not None and self._deadline.is_over:
-                    raise DbtCloudRequestError(
-                        f"{self._asked}: the answer did not end in time.", may_have_been_sent=True
-                    )
-                yield chunk
-
-    def envelope(self) -> Mapping[str, Any]:
-        """The body as dbt Cloud's envelope: a JSON object with ``data``.
-
-        Raises:
-            DbtCloudPayloadError: The body is something else.
-            DbtCloudRequestError: As for `chunks`.
-        """
-        content = b"".join(self.chunks())
-        body = _parse_json(content)
-        if not isinstance(body, dict) or "data" not in body:
-            raise DbtCloudPayloadError(
-                f"{self._asked} was answered {self._response.status_code} with a body that is not "
-                f"dbt Cloud's API: {_excerpt(content)} Check access_url."
-            )
-        return body
-
-
 class Transport:
     """Sends requests to one dbt Cloud host.
 
@@ -208,7 +130,7 @@ class Transport:
             DbtCloudResponseError: The answer is a refusal.
         """
         asked = f"{method} {path}"
-        with _as_request_error(asked):
+        with as_request_error(asked):
             response = self._session.request(
                 method,
                 self.access_url + path,
@@ -222,7 +144,7 @@ class Transport:
         with response:
             answer = Answer(response, asked, deadline)
             if response.status_code >= _FIRST_REFUSAL:
-                raise _as_response_error(response, asked, answer)
+                raise as_response_error(response, asked, answer)
             yield answer
 
     def _timeout(self, asked: str, deadline: Deadline | None) -> float:
@@ -231,101 +153,3 @@ class Transport:
         if deadline.is_over:
             raise DbtCloudRequestError(f"{asked}: no time was left.", may_have_been_sent=False)
         return min(self._request_timeout, deadline.remaining())
-
-
-@contextmanager
-def _as_request_error(asked: str) -> Iterator[None]:
-    """Turn what requests raises into our error, which says whether dbt Cloud may have acted."""
-    try:
-        yield
-    except requests.RequestException as error:
-        raise DbtCloudRequestError(
-            f"{asked} got no answer: {_innermost(error)}.",
-            may_have_been_sent=not _was_never_sent(error),
-        ) from error
-
-
-def _was_never_sent(error: requests.RequestException) -> bool:
-    """Whether the connection was never made; urllib3's reason hides inside requests' error."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(error, _NEVER_SENT) or isinstance(
-        reason, NewConnectionError | ConnectTimeoutError
-    )
-
-
-def _innermost(error: BaseException) -> str:
-    """What the lowest layer said, in one line; the layers above repeat it in their own words."""
-    cause: BaseException | None = error
-    while cause is not None:
-        error, cause = cause, cause.__cause__ or cause.__context__
-    return _one_line(f"{type(error).__name__}: {error}").rstrip(".")
-
-
-def _as_response_error(
-    response: requests.Response, asked: str, answer: Answer
-) -> DbtCloudResponseError:
-    status_code = response.status_code
-    error_type = _ERROR_TYPES.get(status_code, DbtCloudResponseError)
-    said = _what_was_said(response, answer)
-    hint = _HINTS.get(status_code, "")
-    return error_type(
-        f"{asked} was answered {status_code}: {said} {hint}".rstrip(),
-        status_code=status_code,
-        retry_after=parse_retry_after(response.headers.get("Retry-After")),
-    )
-
-
-def _what_was_said(response: requests.Response, answer: Answer) -> str:
-    if response.is_redirect:
-        return f"moved to {response.headers.get('Location')}. Set access_url to that host."
-    try:
-        content = b"".join(answer.chunks())
-    except DbtCloudRequestError:
-        return "(the body could not be read)"
-    return _message_in(_parse_json(content)) or _excerpt(content)
-
-
-def _message_in(body: Any) -> str:
-    """What an error body of dbt Cloud says; empty when it is none."""
-    if not isinstance(body, dict):
-        return ""
-    status = body.get("status")
-    message = status.get("user_message") if isinstance(status, dict) else body.get("detail")
-    details = body.get("data")
-    if isinstance(details, dict):
-        details = "; ".join(f"{name}: {what}" for name, what in details.items())
-    return _one_line(" ".join(str(part) for part in (message, details) if part))
-
-
-def _parse_json(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError:
-        return None
-
-
-def _excerpt(content: bytes) -> str:
-    text = _one_line(content[: 4 * _EXCERPT].decode("utf-8", "replace"))
-    if not text:
-        return "(an empty body)."
-    return repr(text[:_EXCERPT] + ("…" if len(text) > _EXCERPT else ""))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def parse_retry_after(value: str | None) -> float | None:
-    """Seconds from now that a Retry-After header names, as a number or as a date.
-
-    Anything else is as good as no header.
-    """
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, moment.timestamp() - time.time())

@@ -1,0 +1,167 @@
+"""Asking the API of one account: paths, envelopes, pages, and repetitions where they do no harm."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeVar
+
+from dbt_trigger_dagster.answers import Answer
+from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudPayloadError
+from dbt_trigger_dagster.retries import RetryPolicy, is_transient
+from dbt_trigger_dagster.timing import Deadline
+from dbt_trigger_dagster.transport import Transport
+
+T = TypeVar("T")
+
+PAGE_SIZE = 100
+"""Most objects that the API lists in one answer."""
+
+
+@dataclass(frozen=True)
+class Download:
+    """What is known of a file once all its bytes have arrived."""
+
+    size_bytes: int
+    sha256: str
+    content_type: str | None
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class AccountApi:
+    """The API of one account.
+
+    Attributes:
+        transport: How requests are sent.
+        account_id: Which account.
+        retry_policy: When requests are repeated.
+    """
+
+    transport: Transport
+    account_id: int
+    retry_policy: RetryPolicy
+
+    def get(
+        self,
+        path: str,
+        *,
+        read: Callable[[Any], T],
+        query: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+    ) -> T:
+        """What ``read`` makes of the data at a path below the account's."""
+        envelope = self._ask("GET", path, query=query, deadline=deadline)
+        return _read(envelope["data"], read, f"GET {path}")
+
+    def post(
+        self,
+        path: str,
+        *,
+        read: Callable[[Any], T],
+        retryable: Callable[[DbtCloudError], bool],
+        body: Mapping[str, Any] | None = None,
+    ) -> T:
+        """The same for a request with effects; the caller says when it may be sent again."""
+        envelope = self._ask("POST", path, body=body, retryable=retryable)
+        return _read(envelope["data"], read, f"POST {path}")
+
+    def pages(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        read: Callable[[Any], T],
+        page_size: int = PAGE_SIZE,
+        deadline: Deadline | None = None,
+    ) -> Iterator[T]:
+        """Everything in a list: a request for each page, and none before it is needed."""
+        offset = 0
+        while True:
+            page_query = {**query, "limit": str(page_size), "offset": str(offset)}
+            envelope = self._ask("GET", path, query=page_query, deadline=deadline)
+            page = _read(envelope["data"], list, f"GET {path}")
+            for payload in page:
+                yield _read(payload, read, f"GET {path}")
+            offset += len(page)
+            total = _total_count(envelope)
+            if not page or (total is not None and offset >= total):
+                return
+
+    def download(
+        self,
+        path: str,
+        target: BinaryIO,
+        *,
+        query: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+    ) -> Download:
+        """Stream the bytes at a path into a file; each attempt starts the file anew."""
+
+        def attempt() -> Download:
+            target.seek(0)
+            target.truncate()
+            with self.transport.open(
+                "GET",
+                self._account_path + path,
+                query=query,
+                # "identity": then Content-Length is the file's own length, and it is checked.
+                headers={"Accept": "*/*", "Accept-Encoding": "identity"},
+                deadline=deadline,
+                follow_redirects=True,
+            ) as answer:
+                return _save(answer, target)
+
+        return self.retry_policy.call(attempt, deadline=deadline)
+
+    @property
+    def _account_path(self) -> str:
+        return f"/api/v2/accounts/{self.account_id}/"
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        retryable: Callable[[DbtCloudError], bool] = is_transient,
+        deadline: Deadline | None = None,
+    ) -> Mapping[str, Any]:
+        def attempt() -> Mapping[str, Any]:
+            with self.transport.open(
+                method, self._account_path + path, query=query, body=body, deadline=deadline
+            ) as answer:
+                return answer.envelope()
+
+        return self.retry_policy.call(attempt, retryable=retryable, deadline=deadline)
+
+
+def _total_count(envelope: Mapping[str, Any]) -> int | None:
+    """How many objects a list has in all, where the answer says so."""
+    pagination = (envelope.get("extra") or {}).get("pagination") or {}
+    total: int | None = pagination.get("total_count")
+    return total
+
+
+def _read(payload: Any, read: Callable[[Any], T], asked: str) -> T:
+    try:
+        return read(payload)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DbtCloudPayloadError(
+            f"{asked} was answered with data that cannot be read: {error!r}."
+        ) from error
+
+
+def _save(answer: Answer, target: BinaryIO) -> Download:
+    digest = hashlib.sha256()
+    size_bytes = 0
+    for chunk in answer.chunks():
+        target.write(chunk)
+        digest.update(chunk)
+        size_bytes += len(chunk)
+    return Download(
+        size_bytes=size_bytes,
+        sha256=digest.hexdigest(),
+        content_type=answer.headers.get("Content-Type"),
+        headers=dict(answer.headers),
+    )
