@@ -158,7 +158,7 @@ def _message_in(body: Any) -> str:
 def _parse_json(content: bytes) -> Any:
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -138,9 +138,10 @@ class AccountApi:
 
 def _total_count(envelope: Mapping[str, Any]) -> int | None:
     """How many objects a list has in all, where the answer says so."""
-    pagination = (envelope.get("extra") or {}).get("pagination") or {}
-    total: int | None = pagination.get("total_count")
-    return total
+    extra = envelope.get("extra")
+    pagination = extra.get("pagination") if isinstance(extra, Mapping) else None
+    total = pagination.get("total_count") if isinstance(pagination, Mapping) else None
+    return total if isinstance(total, int) else None
 
 
 def _read(payload: Any, read: Callable[[Any], T], asked: str) -> T:

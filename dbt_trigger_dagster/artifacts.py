@@ -35,7 +35,7 @@ WELL_KNOWN = ("manifest.json", "run_results.json", "catalog.json", "sources.json
 """What a dbt command may leave; dbt Cloud lists no artifacts of single steps."""
 
 _LONGEST_NAME = 255
-_FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f]")
+_FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f\ud800-\udfff]")
 _LAG_RETRIES = 20
 
 
@@ -79,12 +79,13 @@ def safe_path(path: str) -> Path:
     """An artifact's path as a relative path that cannot leave the folder it is joined to.
 
     Raises:
-        StorageError: It is absolute, has ``..`` or empty parts, a backslash or a control
-            character, or a part that no file system takes as a name.
+        StorageError: It is absolute, has ``..`` or empty parts, a backslash, a control
+            character or half of a surrogate pair, or a part that no file system takes as a name.
     """
     parts = path.split("/")
     if _FORBIDDEN.search(path) or any(
-        part in {"", ".", ".."} or len(part.encode()) > _LONGEST_NAME for part in parts
+        part in {"", ".", ".."} or len(part.encode("utf-8", "replace")) > _LONGEST_NAME
+        for part in parts
     ):
         raise StorageError(f"The artifact path {path!r} is not safe to store.")
     return Path(*parts)

@@ -3,6 +3,7 @@
 Functions here return a failure and never raise one, so that ``raise … from error`` keeps the cause.
 """
 
+import re
 from collections.abc import Sequence
 
 import dagster as dg
@@ -21,6 +22,7 @@ from dbt_trigger_dagster.errors import (
 from dbt_trigger_dagster.models import Run, RunStep
 from dbt_trigger_dagster.retries import is_certainly_without_effect, is_transient
 
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _LOG_LINES = 20
 _LOG_LINE_LENGTH = 500
 
@@ -60,7 +62,8 @@ def _explain(message: str, run: Run) -> str:
 
 
 def _last_lines(step: RunStep) -> list[str]:
-    lines = [line.rstrip() for line in step.logs.splitlines() if line.strip()]
+    logs = _COLORS.sub("", step.logs)
+    lines = [line.rstrip() for line in logs.splitlines() if line.strip()]
     return [f"    {line[:_LOG_LINE_LENGTH]}" for line in lines[-_LOG_LINES:]]
 
 
@@ -87,7 +90,9 @@ def as_failure(
 
 
 def _may_help(error: Exception) -> bool:
-    return isinstance(error, DbtCloudWaitTimeoutError | StorageError) or (
+    if isinstance(error, DbtCloudWaitTimeoutError):
+        return not error.run.is_over
+    return isinstance(error, StorageError) or (
         isinstance(error, DbtCloudError) and is_transient(error)
     )
 

@@ -84,12 +84,14 @@ class Landing:
             yield self._artifacts(ended)
         if self.config.raise_on_failed_run:
             self._run_errors += filter(None, map(run_error, ended))
-        self._raise_what_went_wrong(runs)
+        self._raise_what_went_wrong([*runs, *ended])
 
-    def _raise_what_went_wrong(self, runs: Sequence[Run]) -> None:
+    def _raise_what_went_wrong(self, seen: Sequence[Run]) -> None:
+        """Fail with everything that went wrong; of the runs, what was seen last counts."""
         errors = [*self._run_errors, *self._artifact_errors]
+        runs = list({run.run_id: run for run in seen}.values())
         if len(errors) == 1:
-            raise as_failure(errors[0]) from errors[0]
+            raise as_failure(errors[0], run=runs[0] if len(runs) == 1 else None) from errors[0]
         if errors:
             failure = as_joint_failure(runs, self._run_errors, self._artifact_errors)
             raise failure from errors[0]
@@ -136,10 +138,9 @@ class Landing:
         if self.config.on_timeout == "leave":
             self.log.warning("%s It goes on: %s", error, error.run.href)
             return None
-        self._run_errors.append(error)
-        if self.config.on_timeout == "fail":
-            return None
-        return self._cancel_and_wait(error.run)
+        ended = self._cancel_and_wait(error.run) if self.config.on_timeout == "cancel" else None
+        self._run_errors.append(DbtCloudWaitTimeoutError(str(error), run=ended or error.run))
+        return ended
 
     def _cancel_and_wait(self, run: Run) -> Run | None:
         """Cancel a run, and give it some time to end; None when it does not."""

@@ -230,13 +230,9 @@ def _as_query_value(value: Any) -> str:
         return value
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, bool):
-        return "true" if value else "false"
     if isinstance(value, Sequence):
-        return json.dumps(
-            [part.isoformat() if isinstance(part, datetime) else part for part in value]
-        )
-    return str(value)
+        value = [part.isoformat() if isinstance(part, datetime) else part for part in value]
+    return json.dumps(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from dbt_trigger_dagster.errors import StorageError
-from dbt_trigger_dagster.tables import Kind, Table
+from dbt_trigger_dagster.tables import Column, Kind, Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,7 +69,8 @@ class DuckDBStore:
 
     def relation(self, table: Table) -> str:
         """The table's full name in DuckDB."""
-        return f"{self._path.stem}.{self._schema}.{table.name}"
+        database = self._path.name.partition(".")[0]
+        return f"{database}.{self._schema}.{table.name}"
 
     def check(self) -> None:
         """Make sure that the file can be written, before anything is done that needs it.
@@ -106,12 +107,15 @@ class DuckDBStore:
         """
         with self._connect() as connection:
             self._prepare(connection, table)
-            names = ", ".join(_quote(column.name) for column in table.columns)
+            values = ", ".join(_value(column) for column in table.columns)
             matches = " AND ".join(f"{_quote(name)} = ?" for name in equal) or "true"
             rows = connection.execute(
-                f"SELECT {names} FROM {self._name(table)} WHERE {matches}",  # noqa: S608  # names are ours
+                f"SELECT {values} FROM {self._name(table)} WHERE {matches}",  # noqa: S608  # names are ours
                 list(equal.values()),
             ).df()
+        for column in table.columns:
+            if column.kind is Kind.TIMESTAMP:
+                rows[column.name] = rows[column.name].dt.tz_localize("UTC")
         return rows.astype(table.dtypes)
 
     def _prepare(self, connection: "duckdb.DuckDBPyConnection", table: Table) -> None:
@@ -189,6 +193,12 @@ class DuckDBStore:
 
 def _is_held(error: Exception) -> bool:
     return "Could not set lock" in str(error)
+
+
+def _value(column: Column) -> str:
+    """A column in a SELECT; without its time zone, whose conversion pandas 3.1 warns about."""
+    name = _quote(column.name)
+    return f"{name}::TIMESTAMP AS {name}" if column.kind is Kind.TIMESTAMP else name
 
 
 def _quote(name: str) -> str:

@@ -5,8 +5,10 @@ column, never an error: the whole payload stands in ``raw``.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,9 @@ from dbt_trigger_dagster.models import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_INTEGER_BITS = 64
+_DURATION = re.compile(r"(\d{1,9}):(\d\d):(\d\d)(?:\.\d+)?\Z")
 
 
 class Kind(Enum):
@@ -123,47 +128,62 @@ def _each(convert: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
 
 
 def _as_integer(value: Any) -> int | None:
+    if isinstance(value, bool | float):
+        return None
     try:
-        return int(value)
+        number = int(value)
     except (TypeError, ValueError):
         return None
+    return number if number.bit_length() < _INTEGER_BITS else None
 
 
 def _as_boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _as_json(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+def _as_text(value: Any) -> str | None:
+    """Text that UTF-8 can hold: JSON may escape half of a surrogate pair, which it cannot."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def _as_json(value: Any) -> str | None:
+    return _as_text(json.dumps(value, default=str, ensure_ascii=False))
 
 
 def _as_timestamps(values: list[Any]) -> Any:
     """UTC timestamps from the three formats that the API writes, and from datetimes."""
     import pandas as pd  # noqa: PLC0415  # as in Table.frame
 
-    texts = [str(value) if value else None for value in values]
+    texts = [_as_iso_8601(value) for value in values]
     moments = pd.to_datetime(
         pd.Series(texts, dtype="object"), format="ISO8601", utc=True, errors="coerce"
     )
     return moments.astype("datetime64[us, UTC]")
 
 
-def _as_seconds(values: list[Any]) -> Any:
-    """Whole seconds from ``HH:MM:SS``; hours may exceed 24."""
-    import pandas as pd  # noqa: PLC0415  # as in Table.frame
+def _as_iso_8601(value: Any) -> str | None:
+    """What may be a timestamp; pandas alone would also take ``now`` and numbers for one."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value if isinstance(value, str) and value[:1].isdigit() else None
 
-    texts = [str(value) if value else None for value in values]
-    durations = pd.to_timedelta(pd.Series(texts, dtype="object"), errors="coerce")
-    return (durations // pd.Timedelta(seconds=1)).astype("Int64")
+
+def _as_seconds(value: Any) -> int | None:
+    """Whole seconds from ``HH:MM:SS``; hours may exceed 24."""
+    duration = _DURATION.match(value) if isinstance(value, str) else None
+    if duration is None:
+        return None
+    hours, minutes, seconds = map(int, duration.groups())
+    return (hours * 60 + minutes) * 60 + seconds
 
 
 _CONVERTERS: dict[Kind, Callable[[list[Any]], Any]] = {
     Kind.INTEGER: _each(_as_integer),
     Kind.BOOLEAN: _each(_as_boolean),
-    Kind.TEXT: _each(str),
+    Kind.TEXT: _each(_as_text),
     Kind.JSON: _each(_as_json),
     Kind.TIMESTAMP: _as_timestamps,
-    Kind.SECONDS: _as_seconds,
+    Kind.SECONDS: _each(_as_seconds),
 }
 
 LINEAGE = (

@@ -5,10 +5,11 @@ header and nowhere else. Only this module and ``answers`` know requests.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -21,6 +22,7 @@ POOL_SIZE = 64
 """Most connections that are kept open."""
 
 _FIRST_REFUSAL = 300
+_HOST = re.compile(r"[\w.:-]+")
 
 
 def normalize_access_url(access_url: str) -> str:
@@ -32,18 +34,23 @@ def normalize_access_url(access_url: str) -> str:
         ValueError: It is not the address of a host, or plain http to a host that is not loopback.
     """
     text = access_url.strip().rstrip("/")
-    parts = urlsplit(text if "://" in text else f"https://{text}")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if "@" in text:
+        raise ValueError("access_url is the host alone, without a user or a password before it.")
+    try:
+        parts = urlsplit(text if "://" in text else f"https://{text}")
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host = SplitResult("", "", "", "", ""), ""
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host):
         raise ValueError(
             f"access_url {access_url!r} is not the address of a host; copy it from dbt Cloud: "
             "Account settings, Account information, Access URL."
         )
-    if parts.path or parts.query or parts.fragment or parts.username:
+    if parts.path or parts.query or parts.fragment:
         raise ValueError(
-            "access_url is the host alone, without a path or a user: "
-            f"{parts.scheme}://{parts.hostname}"
+            f"access_url is the host alone, without a path: {parts.scheme}://{parts.netloc}"
         )
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not _is_loopback(host):
         raise ValueError(
             f"access_url {access_url!r} would send the token unencrypted: use "
             f"https://{parts.netloc} (http is for loopback addresses only)."
@@ -63,8 +70,7 @@ def _is_loopback(host: str) -> bool:
 class TokenAuth(requests.auth.AuthBase):
     """Puts the token into a request.
 
-    As an auth object, not a session header: requests then ignores ``~/.netrc``, and a redirect to
-    another host does not carry the token along.
+    As an auth object, not a session header: requests then ignores ``~/.netrc``.
 
     Raises:
         ValueError: The token is empty or cannot stand in a header; it is not quoted.
@@ -81,6 +87,20 @@ class TokenAuth(requests.auth.AuthBase):
         """Add the header to a request that is about to leave."""
         request.headers["Authorization"] = f"Token {self._token}"
         return request
+
+
+class _Session(requests.Session):
+    """A session whose redirects carry the token within the host, and no other credentials.
+
+    The base class would put what ``~/.netrc`` has for the host in place of the token.
+    """
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Drop the token where a redirect leads to another host."""
+        if self.should_strip_auth(response.request.url or "", prepared_request.url or ""):
+            prepared_request.headers.pop("Authorization", None)
 
 
 class Transport:
@@ -101,7 +121,7 @@ class Transport:
     ) -> None:
         self.access_url = normalize_access_url(access_url)
         self._request_timeout = request_timeout
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.auth = TokenAuth(token)
         self._session.headers["User-Agent"] = user_agent
         for scheme in ("http://", "https://"):
@@ -150,6 +170,7 @@ class Transport:
     def _timeout(self, asked: str, deadline: Deadline | None) -> float:
         if deadline is None:
             return self._request_timeout
-        if deadline.is_over:
+        remaining = deadline.remaining()
+        if not remaining:
             raise DbtCloudRequestError(f"{asked}: no time was left.", may_have_been_sent=False)
-        return min(self._request_timeout, deadline.remaining())
+        return min(self._request_timeout, remaining)

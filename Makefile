@@ -1,0 +1,41 @@
+# All verbs need Python 3.10 or newer and make; everything else is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+SANDBOX := $(BIN)/python -m dbt_trigger_dagster.sandbox
+LOCATION := dbt_trigger_dagster.definitions
+QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+
+.PHONY: help demo dev test check bench clean
+
+help:  ## What can be made
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## Run a real dbt project through a sandbox of dbt Cloud, and show what is kept
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONWARNINGS=ignore $(SANDBOX) --port 0 -- \
+		dagster asset materialize --select '*' -m $(LOCATION) --config-json '$(QUIET)'
+	$(BIN)/python examples/show_results.py
+
+dev: $(STAMP)  ## The sandbox and Dagster's UI together, until Ctrl-C
+	mkdir -p data/dagster
+	PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" $(SANDBOX) --port 0 -- dagster dev
+
+test: $(STAMP)  ## All tests
+	$(BIN)/python -m pytest -n auto
+
+check: $(STAMP)  ## Linter, formatter and type checker
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## Benchmarks, as ratios
+	$(BIN)/python -m benchmarks
+
+clean:  ## Remove what the other verbs made
+	rm -rf .venv data build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
