@@ -83,7 +83,9 @@ class Landing:
         if ended and ARTIFACTS in self.outputs and self.config.store_artifacts:
             yield self._artifacts(ended)
         if self.config.raise_on_failed_run:
-            self._run_errors += filter(None, map(run_error, ended))
+            known = {error.run.run_id for error in self._run_errors}
+            others = (run for run in ended if run.run_id not in known)
+            self._run_errors += filter(None, map(run_error, others))
         self._raise_what_went_wrong([*runs, *ended])
 
     def _raise_what_went_wrong(self, seen: Sequence[Run]) -> None:

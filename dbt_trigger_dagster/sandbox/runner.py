@@ -1,0 +1,34 @@
+"""The seam between the scheduler and whatever executes a run."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from dbt_trigger_dagster.models import RunStatus
+from dbt_trigger_dagster.sandbox.runs import Run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        status: The run's terminal status.
+        message: The run's ``status_message``.
+    """
+
+    status: RunStatus
+    message: str | None = None
+
+    def __str__(self) -> str:
+        label = self.status.name.capitalize()
+        return f"{label} ({self.message})" if self.message else label
+
+
+class Runner(Protocol):
+    """Executes runs."""
+
+    async def execute(self, run: Run) -> Outcome:
+        """Begin the run, execute its steps and record them on it.
+
+        Cancelling the task must stop everything that the run started.
+        """

@@ -1,0 +1,208 @@
+"""The sandbox as a server in a thread of this process, for tests and for the command line."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import uvicorn
+from starlette.applications import Starlette
+
+from dbt_trigger_dagster.sandbox.app import build_app
+from dbt_trigger_dagster.sandbox.cloud import Cloud, installed_dbt_version
+from dbt_trigger_dagster.sandbox.connections import TrackedProtocol
+from dbt_trigger_dagster.sandbox.dbt_project import DbtProject, load_project
+from dbt_trigger_dagster.sandbox.dbt_runner import DbtRunner
+from dbt_trigger_dagster.sandbox.errors import SandboxError
+from dbt_trigger_dagster.sandbox.faults import Fault, FaultBoard, RecordedRequest
+from dbt_trigger_dagster.sandbox.jobs import SHOP_JOBS, SandboxJob
+from dbt_trigger_dagster.sandbox.runner import Runner
+from dbt_trigger_dagster.sandbox.runs import Run
+from dbt_trigger_dagster.sandbox.scheduler import Scheduler
+from dbt_trigger_dagster.sandbox.scripted_runner import ScriptedRunner
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in the standard library from Python 3.11 on
+
+# Obviously no secret: it opens nothing but a sandbox.
+DEFAULT_TOKEN = "sandbox-token-not-a-secret"  # noqa: S105
+
+
+class Sandbox:
+    """dbt Cloud on a laptop, as a context manager.
+
+    Example:
+        >>> job = SandboxJob(name="nightly", script=Script(outcome="error"))
+        >>> with Sandbox(jobs=[job]) as sandbox:
+        ...     client = DbtCloudClient(sandbox.access_url, sandbox.account_id, sandbox.token)
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[SandboxJob] = SHOP_JOBS,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str = DEFAULT_TOKEN,
+        project: DbtProject | None = None,
+        data_folder: Path | None = None,
+    ) -> None:
+        """Make a sandbox that is not started yet.
+
+        Args:
+            jobs: The account's jobs.
+            host: The address to listen on.
+            port: The port to listen on; 0 takes a free one.
+            token: The token that clients must send.
+            project: The dbt project of the jobs without a script; by default the bundled shop.
+            data_folder: Where runs and warehouses are kept; by default in a temporary folder.
+        """
+        self.token = token
+        self._host = host
+        self._port = port
+        self._board = FaultBoard()
+        self._exit = contextlib.ExitStack()
+        self._project = project
+        self._data_folder = data_folder
+        self._scripted_runner = ScriptedRunner()
+        self._dbt_runner: Runner | None = None
+        self._cloud = Cloud(jobs, Scheduler(self._runner_of))
+
+    @property
+    def access_url(self) -> str:
+        """The address of the sandbox."""
+        # A server that listens on all addresses is reached on this machine by the loopback's.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._host, self._host)  # noqa: S104  # compared, not bound
+        return f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
+
+    @property
+    def account_id(self) -> int:
+        """The id of the sandbox's one account."""
+        return self._cloud.account_id
+
+    @property
+    def jobs(self) -> list[SandboxJob]:
+        """The account's jobs, with their ids."""
+        return list(self._cloud.jobs.values())
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """The requests that came to the API, oldest first."""
+        return self._board.requests
+
+    def inject(self, fault: Fault) -> None:
+        """Make something go wrong with requests to come."""
+        self._board.inject(fault)
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self._board.clear()
+
+    def environment(self, job_name: str | None = None) -> dict[str, str]:
+        """Return the environment variables with which a client finds a job, or the first one.
+
+        Raises:
+            SandboxError: No job has that name.
+        """
+        jobs = [job for job in self.jobs if job_name in {None, job.name}]
+        if not jobs:
+            names = ", ".join(repr(job.name) for job in self.jobs)
+            raise SandboxError(f"There is no job named {job_name!r}; the jobs are {names}.")
+        return {
+            "DBT_CLOUD_ACCOUNT_ID": str(self.account_id),
+            "DBT_CLOUD_JOB_ID": str(jobs[0].id),
+            "DBT_CLOUD_TOKEN": self.token,
+            "DBT_CLOUD_ACCESS_URL": self.access_url,
+        }
+
+    def __enter__(self) -> "Self":
+        with contextlib.ExitStack() as stack:
+            if any(job.script is None for job in self.jobs):
+                self._dbt_runner = self._new_dbt_runner(stack)
+            listener = stack.enter_context(self._listen())
+            self._port = listener.getsockname()[1]
+            stack.enter_context(_serving(self._cloud, self._board, self.token, listener))
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    def _runner_of(self, run: Run) -> Runner:
+        if run.job.script is None and self._dbt_runner is not None:
+            return self._dbt_runner
+        return self._scripted_runner
+
+    def _new_dbt_runner(self, stack: contextlib.ExitStack) -> Runner:
+        if installed_dbt_version() is None:
+            raise SandboxError(
+                "dbt is not installed: run pip install 'dbt_trigger_dagster[sandbox]'."
+            )
+        folder = self._data_folder
+        if folder is None:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="dbt-cloud-sandbox-")))
+        return DbtRunner(self._project or load_project(), folder, self.account_id)
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            listener = socket.create_server((self._host, self._port), family=family, backlog=2048)
+        except OSError as error:
+            where = f"{self._host}:{self._port}"
+            reason = os.strerror(error.errno) if error.errno else error
+            raise SandboxError(f"Cannot listen on {where}: {reason}.") from error
+        # asyncio does so only for sockets of its own making; without it each answer waits 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
+
+
+@contextlib.contextmanager
+def _serving(
+    cloud: Cloud, board: FaultBoard, token: str, listener: socket.socket
+) -> Iterator[None]:
+    stopping = asyncio.Event()
+    server = uvicorn.Server(_config(build_app(cloud, board, token, stopping)))
+    loop_known: Future[asyncio.AbstractEventLoop] = Future()
+
+    async def serve() -> None:
+        loop_known.set_result(asyncio.get_running_loop())
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await stopping.wait()
+        server.should_exit = True
+        await serving
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="dbt-cloud-sandbox")
+    thread.start()
+    try:
+        yield
+    finally:
+        loop_known.result().call_soon_threadsafe(stopping.set)
+        thread.join()
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=TrackedProtocol,
+        ws="none",
+        loop="asyncio",  # uvloop reaps subprocesses only in the main thread
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+    )

@@ -1,0 +1,3 @@
+select forecast.steps, previous.order_count
+from {{ ref('forecast_stock') }} as previous
+cross join ({{ count_slowly() }}) as forecast
