@@ -20,11 +20,9 @@ from dbt_trigger_dagster.sandbox.job_payloads import (
 )
 from dbt_trigger_dagster.sandbox.jobs import SandboxJob
 from dbt_trigger_dagster.sandbox.listings import jobs_listing, payloads_listing
-from dbt_trigger_dagster.sandbox.run_payloads import run_payload
+from dbt_trigger_dagster.sandbox.run_payloads import RELATED_TO_NEW_RUNS, run_payload
 from dbt_trigger_dagster.sandbox.runs import Run
 from dbt_trigger_dagster.sandbox.trigger_requests import parse_trigger_request
-
-FRESH_RUN_RELATED = frozenset({"trigger", "job"})
 
 
 class AccountRoutes:
@@ -124,7 +122,7 @@ class JobRoutes:
         return self._cloud.job(request.path_params["job_id"])
 
     def _started(self, request: Request, run: Run) -> Response:
-        return success(run_payload(self._cloud, run, str(request.base_url), FRESH_RUN_RELATED))
+        return success(run_payload(self._cloud, run, str(request.base_url), RELATED_TO_NEW_RUNS))
 
     def _payload(self, job: SandboxJob, request: Request, related: set[str]) -> dict[str, Any]:
         cloud = self._cloud

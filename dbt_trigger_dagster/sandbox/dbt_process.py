@@ -58,5 +58,6 @@ async def _stop(process: Process) -> None:
 
 
 def _signal_group(process: Process, signal_number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
+    # Nothing is left of the group, which macOS reports as a lack of permission.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal_number)

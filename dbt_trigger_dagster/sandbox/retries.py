@@ -6,8 +6,18 @@ from dbt_trigger_dagster.models import RunStatus
 from dbt_trigger_dagster.sandbox.runs import Run
 
 _RETRYABLE_COMMANDS = frozenset(
-    {"build", "clone", "compile", "docs", "retry", "run", "run-operation", "seed", "snapshot"}
-    | {"test"}
+    {
+        "build",
+        "clone",
+        "compile",
+        "docs",
+        "retry",
+        "run",
+        "run-operation",
+        "seed",
+        "snapshot",
+        "test",
+    }
 )
 
 

@@ -18,6 +18,9 @@ from dbt_trigger_dagster.sandbox.timestamps import (
     utc_now,
 )
 
+# What the answer to a trigger brings along without being asked for.
+RELATED_TO_NEW_RUNS = frozenset({"trigger", "job"})
+
 _STATUS_COLORS = {
     RunStatus.SUCCESS: "#55973a",
     RunStatus.ERROR: "#bc4437",

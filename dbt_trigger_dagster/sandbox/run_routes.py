@@ -15,11 +15,15 @@ from dbt_trigger_dagster.sandbox.errors import invalid, not_found
 from dbt_trigger_dagster.sandbox.filters import refuse_unknown_keys, related_names
 from dbt_trigger_dagster.sandbox.job_payloads import nested_job_payload
 from dbt_trigger_dagster.sandbox.listings import runs_listing
-from dbt_trigger_dagster.sandbox.run_payloads import run_payload, step_payload, trigger_payload
+from dbt_trigger_dagster.sandbox.run_payloads import (
+    RELATED_TO_NEW_RUNS,
+    run_payload,
+    step_payload,
+    trigger_payload,
+)
 from dbt_trigger_dagster.sandbox.runs import Run
 
 _RELATED_IN_LISTS = frozenset({"trigger", "job", "audit"})
-_RELATED_TO_NEW_RUNS = frozenset({"trigger", "job"})
 
 
 class RunRoutes:
@@ -60,7 +64,7 @@ class RunRoutes:
 
     async def _retry(self, request: Request) -> Response:
         run = self._cloud.retry(self._run_of(request))
-        return success(self._payload(run, request, _RELATED_TO_NEW_RUNS))
+        return success(self._payload(run, request, RELATED_TO_NEW_RUNS))
 
     async def _retry_details(self, request: Request) -> Response:
         run = self._run_of(request)

@@ -153,6 +153,10 @@ class Sandbox:
         folder = self._data_folder
         if folder is None:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="dbt-cloud-sandbox-")))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SandboxError(f"Cannot make the folder {folder}: {error.strerror}.") from error
         return DbtRunner(self._project or load_project(), folder, self.account_id)
 
     def _listen(self) -> socket.socket:

@@ -1,0 +1,129 @@
+"""The sandbox on the command line: what it prints, runs and refuses, and its jobs file."""
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dbt_trigger_dagster.sandbox import GeneratedBytes, SandboxError, Script, ScriptStep
+from dbt_trigger_dagster.sandbox.command_line import main
+from dbt_trigger_dagster.sandbox.jobs_file import read_jobs_file
+
+JOBS_FILE = """
+- name: first
+  script: {outcome: error}
+- name: second
+  id: 77
+  description: Everything that can be said
+  execute_steps: [dbt seed, dbt run]
+  generate_docs: true
+  run_generate_sources: true
+  settings: {threads: 2, target_name: prod}
+  execution: {timeout_seconds: 60}
+  script:
+    - outcome: error
+      seconds: 1
+      status_message: Gone
+      artifact_lag: 0.5
+      artifacts: {a.json: "{}", b.bin: {size: 9}}
+      steps: [{name: One, logs: text, artifacts: {c.txt: c}}]
+    - {}
+"""
+
+
+@pytest.fixture
+def jobs_file(tmp_path: Path) -> Path:
+    """A file with two scripted jobs."""
+    file = tmp_path / "jobs.yml"
+    file.write_text(JOBS_FILE)
+    return file
+
+
+def test_a_jobs_file_says_everything_about_a_job(jobs_file: Path) -> None:
+    """Each key arrives in the job, those of scripts among them."""
+    first, second = read_jobs_file(jobs_file)
+    assert (first.id, first.script) == (0, Script(outcome="error"))
+    assert (second.id, second.threads, second.target_name) == (77, 2, "prod")
+    assert second.timeout_seconds == 60
+    assert second.execute_steps == ("dbt seed", "dbt run")
+    assert second.generate_docs
+    assert second.run_generate_sources
+    script = Script(
+        outcome="error",
+        seconds=1,
+        status_message="Gone",
+        artifact_lag=0.5,
+        artifacts={"a.json": "{}", "b.bin": GeneratedBytes(9)},
+        steps=(ScriptStep("One", "text", {"c.txt": "c"}),),
+    )
+    assert second.script == (script, Script())
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("name: x", "not a list of jobs"),
+        ("[]", "not a list of jobs"),
+        ("[5]", "job 1 is not a mapping"),
+        ("- id: 5", "job 1 has no name"),
+        ("- {name: x, nmae: y}", "job 'x' has unknown keys: 'nmae'"),
+        ("- {name: x, generate_docs: 1}", "'generate_docs' of job 'x' is not true or false"),
+        ("- {name: x, settings: {threads: many}}", "'threads' of 'settings' of job 'x'"),
+        ("- {name: x, execute_steps: [1]}", "not a list of texts"),
+        ("- {name: x, script: {outcome: fine}}", "'outcome' of 'script' of job 'x'"),
+        ("- {name: x, script: {steps: [5]}}", "a step of 'script' of job 'x' is not a mapping"),
+        ("- {name: x, script: []}", "'script' of job 'x' is an empty list"),
+        ("- {name: x, script: {artifacts: {a: 5}}}", "artifact 'a' of 'script' of job 'x'"),
+        ("[{name: x, id: 5}, {name: y, id: 5}]", "two jobs have the same id"),
+        ("{", "is not YAML"),
+    ],
+)
+def test_a_bad_jobs_file_is_refused_in_one_sentence(tmp_path: Path, content, problem) -> None:
+    """It names the file, the job and what is wrong with it."""
+    file = tmp_path / "bad.yml"
+    file.write_text(content)
+    with pytest.raises(SandboxError) as refused:
+        read_jobs_file(file)
+    assert problem in str(refused.value)
+    assert str(file) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_cannot_start_says_why_and_exits_with_2(tmp_path, capsys) -> None:
+    """A missing file, a missing project and an unknown job, each in one line."""
+    for arguments in (
+        ["--jobs", str(tmp_path / "none.yml")],
+        ["--project-dir", str(tmp_path / "none")],
+        ["--job", "none", "--port", "0", "--data-dir", str(tmp_path)],
+    ):
+        assert main(arguments) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_busy_port_says_so_and_exits_with_2(jobs_file: Path, capsys) -> None:
+    """The message names the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        assert main(["--jobs", str(jobs_file), "--port", str(port)]) == 2
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in capsys.readouterr().err
+
+
+def test_a_command_runs_against_the_sandbox_and_its_exit_code_is_passed_on(
+    jobs_file: Path, tmp_path: Path
+) -> None:
+    """The command finds the job in its environment, and its output is all there is on stdout."""
+    command = "import os, sys; print(os.environ['DBT_CLOUD_JOB_ID']); sys.exit(7)"
+    sandbox = ["-m", "dbt_trigger_dagster.sandbox", "--jobs", str(jobs_file), "--job", "second"]
+    finished = subprocess.run(  # noqa: S603  # the sandbox itself
+        [sys.executable, *sandbox, "--", sys.executable, "-c", command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (finished.returncode, finished.stdout) == (7, "77\n")
+    assert "export DBT_CLOUD_JOB_ID=77" in finished.stderr
+    assert "job      77  second" in finished.stderr
