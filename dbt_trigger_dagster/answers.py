@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timezone
 from typing import Any
 
 import requests
@@ -186,4 +187,6 @@ def parse_retry_after(value: str | None) -> float | None:
         moment = email.utils.parsedate_to_datetime(value)
     except ValueError:
         return None
+    if moment.tzinfo is None:  # "-0000" is UTC as well; without this it would be local time
+        moment = moment.replace(tzinfo=timezone.utc)
     return max(0.0, moment.timestamp() - time.time())

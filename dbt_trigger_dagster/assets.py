@@ -4,7 +4,7 @@
 because a failed run must leave both before it fails the step.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from dbt_trigger_dagster.models import Run, TriggerRequest
 from dbt_trigger_dagster.op_configs import (
     DbtCloudRunConfig,
     TriggerResponseConfig,
-    run_config_of,
+    as_run_config,
 )
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.tables import ARTIFACT, RUN, TRIGGER, Table, frame_of_runs
@@ -156,7 +156,7 @@ class _JobGraph:
         ) -> dg.Output[Any]:
             try:
                 request = config.as_request()
-                waiting = run_config_of(context.run.run_config, self._op_name(DBT_CLOUD_RUN))
+                waiting = as_run_config(_config_of(context, self._op_name(DBT_CLOUD_RUN)))
                 dbt_cloud_artifacts.check()
                 with dbt_cloud.build_client(context.log) as client:
                     job_id = self.job.resolve(client, config)
@@ -231,6 +231,18 @@ class _JobGraph:
 
 def _table_metadata(table: Table) -> dict[str, Any]:
     return {TABLE_KEY: table.name, "dagster/column_schema": column_schema(table)}
+
+
+def _config_of(context: dg.AssetExecutionContext, op_name: str) -> Mapping[str, Any]:
+    """The config of another step of this Dagster run; empty where it has none.
+
+    As that step will get it: the config that is stored with the run lacks what the job's
+    definition sets, and has the names of environment variables in place of their values.
+    """
+    step = context.op_execution_context.get_step_execution_context()
+    ops = step.resolved_run_config.ops
+    config: Any = ops[op_name].config if op_name in ops else None
+    return dict(config or {})
 
 
 def _trigger(

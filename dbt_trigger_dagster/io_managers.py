@@ -160,8 +160,9 @@ def _table_of(
 
 def _preview(table: Table, frame: "pd.DataFrame") -> dg.TableMetadataValue:
     """The first rows as a table of plain values: nothing that dbt Cloud says is rendered."""
-    first = frame[list(table.preview)].head(_PREVIEW_ROWS).astype("object")
-    rows = first.where(first.notna(), None).astype("str").to_dict("records")
+    first = frame[list(table.preview)].head(_PREVIEW_ROWS)
+    # Nulls last: as text they would come back as NaN, which is no JSON.
+    rows = first.astype("str").astype("object").where(first.notna(), None).to_dict("records")
     return dg.MetadataValue.table(
         [dg.TableRecord({str(name): value for name, value in row.items()}) for row in rows],
         schema=dg.TableSchema([dg.TableColumn(name) for name in table.preview]),

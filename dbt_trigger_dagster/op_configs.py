@@ -3,6 +3,7 @@
 Field names and defaults are a contract with users.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import dagster as dg
@@ -144,7 +145,7 @@ class DbtCloudRunConfig(dg.Config):
         return self
 
 
-def run_config_of(run_config: "dict[str, Any] | Any", op_name: str) -> DbtCloudRunConfig:
+def as_run_config(values: Mapping[str, Any]) -> DbtCloudRunConfig:
     """The config of the step that will wait, read where the job is about to be triggered.
 
     So a wait policy that cannot be kept stops the Dagster run before a dbt run has started.
@@ -152,7 +153,6 @@ def run_config_of(run_config: "dict[str, Any] | Any", op_name: str) -> DbtCloudR
     Raises:
         ValueError: A value is out of its range.
     """
-    values = run_config.get("ops", {}).get(op_name, {}).get("config", {})
     try:
         return DbtCloudRunConfig(**values)
     except ValidationError as error:

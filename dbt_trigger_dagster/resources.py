@@ -16,11 +16,17 @@ from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import StorageError
 from dbt_trigger_dagster.models import Run
 
+
+def _as_text(value: Any) -> str:
+    """A number as text; an ``EnvVar`` is text already, and is not to be read here."""
+    return value if isinstance(value, str) else str(value)
+
+
 if TYPE_CHECKING:
     Seconds = float
 else:
     # Dagster takes EnvVar for text and whole numbers only; so seconds travel as text.
-    Seconds = Annotated[str, BeforeValidator(str)]
+    Seconds = Annotated[str, BeforeValidator(_as_text)]
 
 
 def _seconds(default: float, description: str) -> Any:

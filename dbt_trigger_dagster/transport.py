@@ -33,7 +33,7 @@ def normalize_access_url(access_url: str) -> str:
     Raises:
         ValueError: It is not the address of a host, or plain http to a host that is not loopback.
     """
-    text = access_url.strip().rstrip("/")
+    text = access_url.strip()
     if "@" in text:
         raise ValueError("access_url is the host alone, without a user or a password before it.")
     try:
@@ -46,7 +46,7 @@ def normalize_access_url(access_url: str) -> str:
             f"access_url {access_url!r} is not the address of a host; copy it from dbt Cloud: "
             "Account settings, Account information, Access URL."
         )
-    if parts.path or parts.query or parts.fragment:
+    if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(
             f"access_url is the host alone, without a path: {parts.scheme}://{parts.netloc}"
         )

@@ -1,0 +1,37 @@
+"""Runs the benchmarks and prints one table; the exit code is 1 when a goal is missed."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from benchmarks import command_line, downloads, history, imports, memory, traffic
+from benchmarks.report import Result, table
+
+_BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
+    "traffic": traffic.measure,
+    "downloads": downloads.measure,
+    "memory": memory.measure,
+    "history": history.measure,
+    "imports": imports.measure,
+    "command_line": command_line.measure,
+}
+
+
+def main() -> int:
+    """Run what the command line names, or all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(_BENCHMARKS))
+    wanted = parser.parse_args().names or list(_BENCHMARKS)
+    if unknown := set(wanted) - set(_BENCHMARKS):
+        known = ", ".join(_BENCHMARKS)
+        parser.error(f"no benchmark is named {', '.join(sorted(unknown))}; there are {known}")
+    results: list[Result] = []
+    for name in wanted:
+        sys.stderr.write(f"measuring {name} …\n")
+        results += _BENCHMARKS[name]()
+    sys.stdout.write(table(results) + "\n")
+    return 1 if any(result.met is False for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

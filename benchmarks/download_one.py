@@ -1,0 +1,52 @@
+"""Downloads one artifact and prints how many bytes of memory that took above idle.
+
+``python -m benchmarks.download_one SIZE``. Idle is the memory just before, when a job has been
+triggered and followed to its end; the peak is the kernel's own high-water mark of this process.
+(``ru_maxrss`` would not do: a process inherits it from the one that started it.)
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.contents import artifact_path
+from dbt_trigger_dagster import DbtCloudClient, TriggerRequest
+from dbt_trigger_dagster.artifacts import OF_THE_RUN, Artifact, download_artifacts
+
+STATUS = Path("/proc/self/status")
+"""Where Linux tells a process about itself."""
+
+
+def _memory(field: str) -> int:
+    """Bytes of a field in `STATUS`: ``VmRSS`` now, ``VmHWM`` at the peak."""
+    lines = STATUS.read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{field}:"))
+    return int(line.split()[1]) * 1024
+
+
+def main(size: int) -> None:
+    """Download, and print."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        DbtCloudClient(
+            account_id=int(os.environ["DBT_CLOUD_ACCOUNT_ID"]),
+            token=os.environ["DBT_CLOUD_TOKEN"],
+            access_url=os.environ["DBT_CLOUD_ACCESS_URL"],
+        ) as client,
+    ):
+        job_id = int(os.environ["DBT_CLOUD_JOB_ID"])
+        run = client.trigger_run(job_id, TriggerRequest(cause="benchmark"))
+        while not run.is_over:
+            run = client.get_run(run.run_id)
+        artifact = Artifact(run.run_id, OF_THE_RUN, artifact_path(0))
+        idle = _memory("VmRSS")
+        report = download_artifacts(client, [artifact], Path(folder), max_parallel=1)
+        peak = _memory("VmHWM")
+        if [stored.file.stat().st_size for stored in report.stored] != [size]:
+            raise RuntimeError(f"The artifact was not stored: {report.errors}")
+    sys.stdout.write(f"{peak - idle}\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,113 @@
+"""Fresh Python interpreters, and a sandbox in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dbt_trigger_dagster import DbtCloudClient, Run, TriggerRequest
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout, from which fresh interpreters import."""
+
+_SETTINGS = ("DBT_CLOUD_", "DBT_TRIGGER_", "DAGSTER_")
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """This environment without settings of dbt Cloud and Dagster, and with some of one's own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+    return {**kept, "DAGSTER_DISABLE_TELEMETRY": "yes", **variables}
+
+
+def python(*arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
+    """What a fresh interpreter prints.
+
+    Raises:
+        RuntimeError: It failed; the message is what it said.
+    """
+    done = subprocess.run(  # noqa: S603  # our own modules
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=clean_environment() if environment is None else dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"python {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class ServedSandbox:
+    """A sandbox in another process, with one job that ends at once."""
+
+    process: "subprocess.Popen[str]"
+    account_id: int
+    job_id: int
+    token: str
+    access_url: str
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the server has used so far."""
+        return float(_ask(self.process))
+
+    def client(self) -> DbtCloudClient:
+        """A client for the sandbox, to be closed after use."""
+        return DbtCloudClient(
+            account_id=self.account_id, token=self.token, access_url=self.access_url
+        )
+
+    def finished_run(self, client: DbtCloudClient) -> Run:
+        """A run that is over, with its artifacts."""
+        run = client.trigger_run(self.job_id, TriggerRequest(cause="benchmark"))
+        while not run.is_over:
+            run = client.get_run(run.run_id)
+        return run
+
+
+@contextmanager
+def served_sandbox(kind: str, count: int, size: int) -> Iterator[ServedSandbox]:
+    """A sandbox in a process of its own, so that it shares no interpreter with its client.
+
+    Args:
+        kind: ``distinct`` artifacts, held in memory, or ``generated`` ones, which take none.
+        count: How many.
+        size: Bytes of each.
+    """
+    process = subprocess.Popen(  # noqa: S603  # our own module
+        [sys.executable, "-m", "benchmarks.serve", kind, str(count), str(size)],
+        cwd=ROOT,
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:  # leaving it closes the pipes and waits; the server ends with its input
+        settings = json.loads(_read_line(process))
+        yield ServedSandbox(
+            process,
+            account_id=int(settings["DBT_CLOUD_ACCOUNT_ID"]),
+            job_id=int(settings["DBT_CLOUD_JOB_ID"]),
+            token=settings["DBT_CLOUD_TOKEN"],
+            access_url=settings["DBT_CLOUD_ACCESS_URL"],
+        )
+
+
+def _ask(process: "subprocess.Popen[str]") -> str:
+    if process.stdin is None:
+        raise RuntimeError("The server has no input.")
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return _read_line(process)
+
+
+def _read_line(process: "subprocess.Popen[str]") -> str:
+    line = process.stdout.readline() if process.stdout else ""
+    if not line:
+        raise RuntimeError("The server did not start.")
+    return line

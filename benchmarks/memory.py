@@ -1,0 +1,32 @@
+"""Memory that one artifact of 500 MB takes in the client, above idle.
+
+A fresh interpreter downloads it (`benchmarks.download_one`) from a server in another process.
+"""
+
+from benchmarks.download_one import STATUS
+from benchmarks.interpreters import clean_environment, python, served_sandbox
+from benchmarks.report import Result, not_measured
+
+_SIZE = 500_000_000
+_MIB = 1024 * 1024
+_GOAL_MIB = 64
+
+_WHAT = "a 500 MB artifact: peak memory of the client above idle"
+_GOAL_TEXT = f"< {_GOAL_MIB} MiB"
+
+
+def measure() -> list[Result]:
+    """Download in a fresh interpreter."""
+    if not STATUS.exists():
+        return [not_measured(_WHAT, _GOAL_TEXT, f"{STATUS} is missing")]
+    with served_sandbox("generated", 1, _SIZE) as server:
+        environment = clean_environment(
+            DBT_CLOUD_ACCOUNT_ID=str(server.account_id),
+            DBT_CLOUD_JOB_ID=str(server.job_id),
+            DBT_CLOUD_TOKEN=server.token,
+            DBT_CLOUD_ACCESS_URL=server.access_url,
+        )
+        printed = python("-m", "benchmarks.download_one", str(_SIZE), environment=environment)
+    above_idle = int(printed) / _MIB
+    measured = f"{above_idle:.1f} MiB, {above_idle * _MIB / _SIZE:.1%} of the artifact"
+    return [Result(_WHAT, measured, _GOAL_TEXT, above_idle < _GOAL_MIB)]

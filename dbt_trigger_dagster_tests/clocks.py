@@ -1,0 +1,30 @@
+"""A clock that tests move: nobody sleeps, and every pause is written down."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass
+class FakeClock:
+    """Implements `timing.Clock`; sleeping moves the time and takes none.
+
+    Attributes:
+        now: What `monotonic` says.
+        pauses: The seconds of every sleep so far.
+        on_sleep: Called with the time after each sleep, for what is to happen meanwhile.
+    """
+
+    now: float = 1000.0
+    pauses: list[float] = field(default_factory=list)
+    on_sleep: Callable[[float], None] = lambda _: None
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment."""
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        assert seconds >= 0, "time.sleep refuses a negative pause"
+        self.pauses.append(seconds)
+        self.now += seconds
+        self.on_sleep(self.now)

@@ -1,0 +1,309 @@
+"""Somebody's Dagster project that uses the package, an account for it, and what a run left."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import requests
+
+from dbt_trigger_dagster import (
+    DbtCloudArtifactStore,
+    DbtCloudResource,
+    DbtCloudTableIOManager,
+    build_dbt_cloud_job_assets,
+)
+from dbt_trigger_dagster.definitions import defs
+from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script, ScriptStep
+
+ARTIFACTS = {"manifest.json": '{"nodes": {}}', "run_results.json": '{"results": []}'}
+BROKEN_STEPS = (
+    ScriptStep("Clone git repository", "Cloned."),
+    ScriptStep("Invoke dbt with `dbt build`", "Running 3 models\n\nDatabase Error in model orders"),
+)
+BROKEN = Script(outcome="error", steps=BROKEN_STEPS, artifacts=ARTIFACTS)
+GOOD = Script(artifacts=ARTIFACTS)
+SLOW = Script(seconds=600)
+
+_DEADLINE = 60.0
+_PAUSE = 0.02
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Poll until a condition holds, and return what it gave; fail the test after a minute."""
+    deadline = time.monotonic() + _DEADLINE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(_PAUSE)
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """A folder with a database, artifacts and a Dagster home."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return self.folder / "data" / "cloud.duckdb"
+
+    @property
+    def artifacts(self) -> Path:
+        """The artifacts' root."""
+        return self.folder / "data" / "artifacts"
+
+    @property
+    def home(self) -> Path:
+        """The Dagster home of commands; made when missing."""
+        folder = self.folder / "home"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+        return folder
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """A table's rows, read without any of our code; none where there is no table."""
+        if not self.database.exists():
+            return []
+        with duckdb.connect(self.database, read_only=True) as connection:
+            try:
+                found = connection.execute(f'FROM "{table}" ORDER BY 1, 2, 3')
+            except duckdb.CatalogException:
+                return []
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def run_ids(self, table: str = "dbt_cloud_run") -> list[int]:
+        """The dbt Cloud runs that a table holds."""
+        return [row["id"] for row in self.rows(table)]
+
+    def files(self) -> dict[str, bytes]:
+        """All artifacts by their path below the root."""
+        return {
+            file.relative_to(self.artifacts).as_posix(): file.read_bytes()
+            for file in self.artifacts.rglob("*")
+            if file.is_file()
+        }
+
+    def contents(self) -> dict[str, Any]:
+        """All tables and all files, to be compared with what they are later."""
+        names = ("dbt_cloud_trigger", "dbt_cloud_run", "dbt_cloud_artifact")
+        return {"files": self.files(), **{name: self.rows(name) for name in names}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Project(Place):
+    """A project of its own place, with an account in a sandbox."""
+
+    sandbox: Sandbox
+    instance: dg.DagsterInstance
+
+    @property
+    def job_id(self) -> int:
+        """The account's first job."""
+        return self.sandbox.jobs[0].id
+
+    def account(self, **settings: Any) -> DbtCloudResource:
+        """The account's resource; it gives up at once unless told otherwise."""
+        usual = {
+            "account_id": self.sandbox.account_id,
+            "token": self.sandbox.token,
+            "access_url": self.sandbox.access_url,
+            "request_max_retries": 2,
+            "request_retry_delay": 0,
+        }
+        return DbtCloudResource(**{**usual, **settings})
+
+    def resources(self, **account: Any) -> dict[str, Any]:
+        """The three resources that the assets need."""
+        return {
+            "dbt_cloud": self.account(**account),
+            "dbt_cloud_tables": DbtCloudTableIOManager(database=str(self.database)),
+            "dbt_cloud_artifacts": DbtCloudArtifactStore(root=str(self.artifacts)),
+        }
+
+    def assets(self, **arguments: Any) -> list[dg.AssetsDefinition]:
+        """The graph of the first job, or the one that the arguments name."""
+        if not {"job_id", "job_name"} & arguments.keys():
+            arguments["job_id"] = self.job_id
+        return build_dbt_cloud_job_assets(**arguments)
+
+    def materialize(
+        self,
+        *more: Any,
+        assets: Sequence[Any] | None = None,
+        selection: Sequence[str] | None = None,
+        trigger: Mapping[str, Any] | None = None,
+        run: Mapping[str, Any] | None = None,
+        resources: Mapping[str, Any] | None = None,
+    ) -> dg.ExecuteInProcessResult:
+        """Materialize the graph, and more assets with it; a failed step does not raise.
+
+        Args:
+            more: Assets beside the graph.
+            assets: Instead of the graph of the first job.
+            selection: Names of the assets wanted; without it, all.
+            trigger: Config of trigger_response.
+            run: Config of dbt_cloud_run.
+            resources: Resources that take the place of the project's own.
+        """
+        graph = list(self.assets() if assets is None else assets)
+        ops: dict[str, Any] = {}
+        wanted = set(selection or ("trigger_response", "dbt_cloud_run"))
+        if assets is None and wanted & {"run_result", "artifacts", "dbt_cloud_run"}:
+            ops["dbt_cloud_run"] = {"config": {"poll_interval": 0.05, **(run or {})}}
+        if trigger is not None:
+            ops["trigger_response"] = {"config": dict(trigger)}
+        return dg.materialize(
+            [*graph, *more],
+            resources={**self.resources(), **(resources or {})},
+            run_config={"ops": ops},
+            selection=None if selection is None else dg.AssetSelection.assets(*selection),
+            instance=self.instance,
+            raise_on_error=False,
+        )
+
+    def dbt_runs(self) -> list[dict[str, Any]]:
+        """What dbt Cloud says of its runs, oldest first; asked without any of our code."""
+        return dbt_runs(self.sandbox)
+
+    def logs(self, result: dg.ExecuteInProcessResult) -> list[str]:
+        """What a run logged."""
+        return [entry.user_message for entry in self.instance.all_logs(result.run_id)]
+
+    def environment(self) -> dict[str, str]:
+        """The variables with which the code location finds the account and the place."""
+        return {
+            **self.sandbox.environment(),
+            "DBT_TRIGGER_DATABASE": str(self.database),
+            "DBT_TRIGGER_ARTIFACTS": str(self.artifacts),
+        }
+
+
+@contextmanager
+def a_project(
+    folder: Path, *scripts: Script, jobs: Iterable[SandboxJob] | None = None, **sandbox: Any
+) -> Iterator[Project]:
+    """A project and a sandbox for it, whose one job "nightly" follows the scripts."""
+    account = jobs or [SandboxJob(name="nightly", script=scripts or GOOD)]
+    with (
+        Sandbox(jobs=account, **sandbox) as cloud,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        yield Project(folder, cloud, instance)
+
+
+def dbt_runs(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """What dbt Cloud says of its runs, oldest first."""
+    answer = requests.get(
+        f"{sandbox.access_url}/api/v2/accounts/{sandbox.account_id}/runs/",
+        params={"include_related": "trigger", "order_by": "id"},
+        headers={"Authorization": f"Token {sandbox.token}"},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    found: list[dict[str, Any]] = answer.json()["data"]
+    return found
+
+
+def sent(sandbox: Sandbox, method: str, ending: str = "") -> list[str]:
+    """Paths of the requests that the sandbox got by a method, those with an ending or all."""
+    return [
+        request.path
+        for request in sandbox.requests
+        if request.method == method and request.path.endswith(ending)
+    ]
+
+
+def triggers(sandbox: Sandbox) -> int:
+    """How often a job was asked to run."""
+    return len(sent(sandbox, "POST", "/run/"))
+
+
+def failure_of(result: dg.ExecuteInProcessResult, op_name: str) -> dg.Failure:
+    """The failure that a step ended with, as Dagster keeps it."""
+    kept = result.failure_data_for_node(op_name)
+    assert kept is not None, f"{op_name} did not fail"
+    assert kept.user_failure_data is not None, kept.error
+    return dg.Failure(kept.user_failure_data.description, dict(kept.user_failure_data.metadata))
+
+
+def failed_ops(result: dg.ExecuteInProcessResult) -> list[str]:
+    """The ops whose steps failed."""
+    return [event.node_name for event in result.all_events if event.is_step_failure]
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> list[str]:
+    """The assets that a run materialized, by name."""
+    return [
+        event.asset_key.to_user_string()
+        for event in result.all_events
+        if event.is_step_materialization and event.asset_key
+    ]
+
+
+def metadata_of(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
+    """The metadata of an asset's materialization; values as they were given."""
+    found = result.asset_materializations_for_node(
+        "dbt_cloud_run" if name in {"run_result", "artifacts"} else name
+    )
+    (event,) = [each for each in found if each.asset_key.to_user_string() == name]
+    return {key: value.value for key, value in event.metadata.items()}
+
+
+def dagster(
+    project: Project, *arguments: str, config: Mapping[str, Any] | None = None
+) -> "subprocess.Popen[str]":
+    """Start the command line, as a person does, with the project's environment."""
+    options = ("--config-json", json.dumps(config)) if config else ()
+    return subprocess.Popen(  # noqa: S603  # the command is ours
+        [sys.executable, "-m", "dagster", *arguments, *options],
+        cwd=project.folder,
+        env={
+            **os.environ,
+            **project.environment(),
+            "DAGSTER_HOME": str(project.home),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def end_of(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Wait for a command; its exit code and all that it wrote."""
+    try:
+        output, _ = process.communicate(timeout=_DEADLINE)
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, output
+
+
+def code_location_job() -> dg.JobDefinition:
+    """The code location's own job, for `dg.reconstructable`."""
+    return defs.resolve_job_def("dbt_cloud_job")
+
+
+def multiprocess_job() -> dg.JobDefinition:
+    """The same graph in the multiprocess executor, for `dg.reconstructable`."""
+    return dg.Definitions(
+        assets=build_dbt_cloud_job_assets(job_id=dg.EnvVar.int("DBT_CLOUD_JOB_ID")),
+        jobs=[dg.define_asset_job("many_processes", executor_def=dg.multiprocess_executor)],
+        resources=defs.resources,
+    ).resolve_job_def("many_processes")
+
+
+def materialize_again_and_again(environment: Mapping[str, str], times: int) -> list[bool]:
+    """Materialize the code location's graph in this process; for a process of its own."""
+    os.environ.update(environment)
+    return [code_location_job().execute_in_process().success for _ in range(times)]

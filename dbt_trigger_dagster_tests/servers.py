@@ -1,0 +1,165 @@
+"""A real HTTP server on loopback that does to its connections what no mock can show."""
+
+import contextlib
+import email
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it came.
+
+    Attributes:
+        method: Its method.
+        target: Path and query, as on the wire.
+        headers: Its headers, names in lower case.
+        body: Its body.
+        connection: Number of the connection, from 1.
+    """
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    connection: int
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Bytes to send back.
+
+    Attributes:
+        raw: The bytes, head and all.
+        closes: Whether the connection is closed after them without a word.
+    """
+
+    raw: bytes = b""
+    closes: bool = False
+
+
+class Reset:
+    """In place of a reply: the connection is reset."""
+
+
+class Silence:
+    """In place of a reply: nothing, for as long as the server lives."""
+
+
+def reply(
+    status: int,
+    body: bytes = b"",
+    *,
+    headers: Mapping[str, str] | None = None,
+    missing: int = 0,
+    closes: bool = False,
+) -> Reply:
+    """A reply in HTTP.
+
+    Args:
+        status: Its status.
+        body: Its body.
+        headers: Its headers, but for the length.
+        missing: How many bytes more than the body has are announced.
+        closes: Whether the connection is closed after it.
+    """
+    lines = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body) + missing}"]
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    return Reply("\r\n".join([*lines, "", ""]).encode() + body, closes=closes or missing > 0)
+
+
+Respond = Callable[[Received], Reply | Reset | Silence]
+
+
+@dataclass
+class Server:
+    """What `serving` serves: where, and what came."""
+
+    port: int
+    received: list[Received] = field(default_factory=list)
+    connections: int = 0
+    stopping: threading.Event = field(default_factory=threading.Event)
+    sockets: list[socket.socket] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextlib.contextmanager
+def serving(respond: Respond) -> Iterator[Server]:
+    """A server on a free port that answers what it is told to, request by request."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(port=listener.getsockname()[1])
+        threads: list[threading.Thread] = []
+        acceptor = threading.Thread(target=_accept, args=(listener, server, respond, threads))
+        acceptor.start()
+        try:
+            yield server
+        finally:
+            server.stopping.set()
+            # Wakes accept(), which closing the listener alone does not.
+            socket.create_connection(("127.0.0.1", server.port)).close()
+            acceptor.join()
+            for connection in server.sockets:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _accept(
+    listener: socket.socket, server: Server, respond: Respond, threads: list[threading.Thread]
+) -> None:
+    while True:
+        connection, _ = listener.accept()
+        if server.stopping.is_set():
+            connection.close()
+            return
+        server.connections += 1
+        server.sockets.append(connection)
+        number = server.connections
+        thread = threading.Thread(target=_serve, args=(connection, number, server, respond))
+        threads.append(thread)
+        thread.start()
+
+
+def _serve(connection: socket.socket, number: int, server: Server, respond: Respond) -> None:
+    with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError):
+        while (received := _read_request(stream, number)) is not None:
+            server.received.append(received)
+            answer = respond(received)
+            if isinstance(answer, Silence):
+                server.stopping.wait()
+                return
+            if isinstance(answer, Reset):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                return
+            connection.sendall(answer.raw)
+            if answer.closes:
+                return
+
+
+def _read_request(stream, number: int) -> Received | None:
+    first = stream.readline().decode("latin-1").split()
+    if not first:
+        return None
+    head = b""
+    while (line := stream.readline()) not in {b"\r\n", b""}:
+        head += line
+    headers = {name.lower(): value for name, value in email.message_from_bytes(head).items()}
+    body = stream.read(int(headers.get("content-length", 0)))
+    return Received(first[0], first[1], headers, body, number)

@@ -1,0 +1,333 @@
+"""Answers of every kind, and the errors of requests, as values and errors of ours."""
+
+import email.utils
+import inspect
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+import responses
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+
+from dbt_trigger_dagster.answers import (
+    CHUNK_SIZE,
+    Answer,
+    as_request_error,
+    as_response_error,
+    parse_retry_after,
+)
+from dbt_trigger_dagster.errors import (
+    DbtCloudAuthError,
+    DbtCloudNotFoundError,
+    DbtCloudPayloadError,
+    DbtCloudRateLimitError,
+    DbtCloudRequestError,
+    DbtCloudResponseError,
+)
+from dbt_trigger_dagster.timing import Deadline
+from dbt_trigger_dagster_tests.clocks import FakeClock
+from dbt_trigger_dagster_tests.payloads import ACCESS_URL, envelope, refusal
+
+MAY_HAVE_BEEN_SENT = {
+    "RequestException": True,
+    "InvalidJSONError": True,
+    "JSONDecodeError": True,
+    "HTTPError": True,
+    "ConnectionError": True,
+    "ProxyError": True,
+    "SSLError": True,
+    "Timeout": True,
+    "ConnectTimeout": False,
+    "ReadTimeout": True,
+    "URLRequired": True,
+    "TooManyRedirects": True,
+    "MissingSchema": False,
+    "InvalidSchema": False,
+    "InvalidURL": False,
+    "InvalidHeader": False,
+    "InvalidProxyURL": False,
+    "ChunkedEncodingError": True,
+    "ContentDecodingError": True,
+    "StreamConsumedError": True,
+    "RetryError": True,
+    "UnrewindableBodyError": True,
+}
+
+HTML = b"<html>\n <body>Bad\n gateway</body></html>"
+
+
+def _exceptions_of_requests() -> dict[str, type[requests.RequestException]]:
+    return {
+        name: found
+        for name, found in inspect.getmembers(requests.exceptions, inspect.isclass)
+        if issubclass(found, requests.RequestException)
+    }
+
+
+def _made(error_type: type[requests.RequestException]) -> requests.RequestException:
+    if issubclass(error_type, requests.JSONDecodeError):
+        return error_type("Expecting value", "x", 0)
+    return error_type("something\nbroke")
+
+
+def _answered(
+    status: int = 200, body: bytes | str = b"", headers: dict[str, str] | None = None
+) -> requests.Response:
+    with responses.RequestsMock() as mock:
+        mock.get(ACCESS_URL, status=status, body=body, headers=headers)
+        return requests.get(ACCESS_URL, stream=True, timeout=1, allow_redirects=False)
+
+
+def _refusal(
+    status: int, body: bytes | str = b"", headers: dict[str, str] | None = None
+) -> DbtCloudResponseError:
+    response = _answered(status, body, headers)
+    return as_response_error(response, "GET jobs/", Answer(response, "GET jobs/", None))
+
+
+def test_no_exception_of_requests_is_without_a_decision() -> None:
+    """A class that requests adds or drops has to be looked at."""
+    assert set(_exceptions_of_requests()) == set(MAY_HAVE_BEEN_SENT)
+
+
+@pytest.mark.parametrize("name", sorted(MAY_HAVE_BEEN_SENT))
+def test_every_exception_of_requests_becomes_a_request_error(name) -> None:
+    """Each says whether dbt Cloud may have acted; when in doubt, it may."""
+    original = _made(_exceptions_of_requests()[name])
+    with pytest.raises(DbtCloudRequestError) as caught, as_request_error("POST run/"):
+        raise original
+    assert caught.value.may_have_been_sent is MAY_HAVE_BEEN_SENT[name]
+    assert caught.value.__cause__ is original
+    assert str(caught.value).startswith("POST run/ got no answer: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reason", "may_have_been_sent"),
+    [
+        (NewConnectionError(None, "Connection refused"), False),  # type: ignore[arg-type]
+        (NameResolutionError("nowhere", None, OSError("unknown")), False),  # type: ignore[arg-type]
+        (ConnectTimeoutError("too slow"), False),
+        (ReadTimeoutError(None, "/", "too slow"), True),  # type: ignore[arg-type]
+        (ProtocolError("Connection aborted."), True),
+        (None, True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_connection_error_is_judged_by_the_reason_inside_it(reason, may_have_been_sent) -> None:
+    """Requests has one class for a refused connection and for one that breaks halfway."""
+    hidden = MaxRetryError(None, "/", reason)  # type: ignore[arg-type]
+    with pytest.raises(DbtCloudRequestError) as caught, as_request_error("POST run/"):
+        raise requests.ConnectionError(hidden)
+    assert caught.value.may_have_been_sent is may_have_been_sent
+
+
+def test_what_is_not_of_requests_passes_through() -> None:
+    """Nothing else is taken for a network problem."""
+    with pytest.raises(KeyError), as_request_error("GET jobs/"):
+        raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type"),
+    [
+        (302, DbtCloudResponseError),
+        (400, DbtCloudResponseError),
+        (401, DbtCloudAuthError),
+        (403, DbtCloudAuthError),
+        (404, DbtCloudNotFoundError),
+        (405, DbtCloudResponseError),
+        (429, DbtCloudRateLimitError),
+        (500, DbtCloudResponseError),
+        (503, DbtCloudResponseError),
+        (599, DbtCloudResponseError),
+    ],
+)
+def test_a_refusal_has_the_class_of_its_status(status, error_type) -> None:
+    """Exactly that class: a 500 is no rate limit."""
+    error = _refusal(status, json.dumps(refusal(status, "No.")))
+    assert type(error) is error_type
+    assert error.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (json.dumps(refusal(400, "Invalid token.")), "Invalid token."),
+        (json.dumps(refusal(400, "Bad.", "'created_at__gte' was unexpected")), "Bad. 'created_at"),
+        (
+            json.dumps(refusal(400, "Bad.", {"status__in": "no list", "pk": "no"})),
+            "Bad. status__in",
+        ),
+        (json.dumps(refusal(400, "Bad.", {"pk": ["no", "really"]})), "Bad. pk: ['no', 'really']"),
+        (json.dumps(refusal(400, "Bad.", ["first", "second"])), "Bad. ['first', 'second']"),
+        (json.dumps(refusal(400, "Two\nlines")), "Two lines"),
+        (json.dumps({"detail": 'Method "GET" not allowed.'}), 'Method "GET" not allowed.'),
+        (json.dumps({"detail": "Server error", "data": None}), "Server error"),
+        (json.dumps({"status": {}, "data": "only data"}), "only data"),
+        (json.dumps({"status": None, "detail": None}), '\'{"status": null'),
+        (json.dumps({"status": "error"}), '\'{"status": "error"}\''),
+        (json.dumps(["a", "list"]), '["a", "list"]'),
+        ('"a text"', '"a text"'),
+        ("null", "null"),
+        (HTML, "'<html> <body>Bad gateway</body></html>'"),
+        (b"", "(an empty body)."),
+        (b" \r\n ", "(an empty body)."),
+        (b'{"status": {"user_me', '\'{"status": {"user_me\''),
+        (b"\xff\xfe\x00binary", "binary"),
+        (b"[" * 100_000, "'[[["),
+    ],
+)
+def test_any_body_of_a_refusal_becomes_one_line_with_the_status(body, said) -> None:
+    """HTML, nothing, half of a JSON, another framework's error: the reader sees what it was."""
+    message = str(_refusal(400, body))
+    assert message.startswith("GET jobs/ was answered 400: ")
+    assert said in message
+    assert "\n" not in message
+
+
+def test_a_long_body_is_cut() -> None:
+    """A log line is not the place for a web page."""
+    message = str(_refusal(502, b"x" * 10_000))
+    assert "x" * 200 + "…" in message
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [(401, "access_url"), (403, "account_id"), (404, "permission")],
+)
+def test_a_hint_names_the_setting_that_may_be_wrong(status, hint) -> None:
+    """Dbt Cloud says "Invalid token." to a good token on the wrong host."""
+    message = str(_refusal(status, json.dumps(refusal(status, "No."))))
+    assert message.startswith(f"GET jobs/ was answered {status}: No. ")
+    assert hint in message
+
+
+def test_a_redirect_says_where_to() -> None:
+    """The account has moved; the token is not sent after it."""
+    error = _refusal(308, b"moved", {"Location": "https://new.us1.dbt.com/api/"})
+    assert "https://new.us1.dbt.com/api/" in str(error)
+    assert "access_url" in str(error)
+
+
+def test_retry_after_travels_with_the_refusal() -> None:
+    """In seconds, whichever form it came in."""
+    assert _refusal(429, headers={"Retry-After": "17"}).retry_after == 17
+    assert _refusal(429).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("0", 0.0), ("120", 120.0), (" 7 ", 7.0), (None, None)],
+)
+def test_retry_after_in_seconds(value, seconds) -> None:
+    """The common form."""
+    assert parse_retry_after(value) == seconds
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "1e3", "Wed, 99 Foo 2026", "²"])
+def test_a_retry_after_that_is_neither_is_as_good_as_none(value) -> None:
+    """A header that nobody understands does not break a retry."""
+    assert parse_retry_after(value) is None
+
+
+@pytest.fixture
+def new_york(monkeypatch) -> Iterator[None]:
+    """The machine stands in another time zone."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("new_york")
+@pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
+def test_retry_after_as_a_date_is_the_time_until_then(zone) -> None:
+    """The other form that HTTP allows; whatever the zone says, it is UTC."""
+    in_90_seconds = email.utils.formatdate(time.time() + 90).replace("-0000", zone)
+    assert 85 < (parse_retry_after(in_90_seconds) or 0) <= 90
+
+
+def test_a_retry_after_date_in_the_past_means_now() -> None:
+    """A pause is never negative."""
+    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+@given(st.text())
+def test_no_retry_after_crashes(value) -> None:
+    """Headers come from whatever stands in front of dbt Cloud."""
+    seconds = parse_retry_after(value)
+    assert seconds is None or seconds >= 0
+
+
+def test_a_good_envelope_is_read_whole() -> None:
+    """Status, data and extra."""
+    body = envelope([1, 2], total=2)
+    answer = Answer(_answered(body=json.dumps(body)), "GET jobs/", None)
+    assert answer.envelope() == body
+
+
+def test_data_may_be_null() -> None:
+    """It is up to the reader of the data whether that is good enough."""
+    assert Answer(_answered(body='{"data": null}'), "GET x", None).envelope() == {"data": None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HTML,
+        b"",
+        b'{"status": {"code": 200}}',
+        b'{"data": {"id": 1',
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+)
+def test_a_good_status_with_another_body_is_a_payload_error(body) -> None:
+    """A host that is not dbt answers 200 as well; the message says so, in one line."""
+    with pytest.raises(DbtCloudPayloadError, match=r"answered 200 .* Check access_url") as caught:
+        Answer(_answered(body=body), "GET jobs/", None).envelope()
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_body_arrives_in_chunks() -> None:
+    """No chunk is larger than the limit, and together they are the body."""
+    body = bytes(range(256)) * (CHUNK_SIZE // 100)
+    chunks = list(Answer(_answered(body=body), "GET x", None).chunks())
+    assert b"".join(chunks) == body
+    assert max(map(len, chunks)) <= CHUNK_SIZE
+    assert len(chunks) > 1
+
+
+def test_a_body_that_takes_longer_than_the_deadline_is_given_up() -> None:
+    """Even while bytes keep coming."""
+    clock = FakeClock()
+    answer = Answer(_answered(body=b"x" * 3 * CHUNK_SIZE), "GET x", Deadline.after(5, clock))
+    chunks = answer.chunks()
+    assert len(next(chunks)) == CHUNK_SIZE
+    clock.now += 5
+    with pytest.raises(DbtCloudRequestError, match="did not end in time") as caught:
+        next(chunks)
+    assert caught.value.may_have_been_sent
+
+
+def test_headers_are_found_whatever_their_case() -> None:
+    """As HTTP has it."""
+    answer = Answer(_answered(headers={"X-Request-Id": "abc"}), "GET x", None)
+    assert answer.headers["x-request-id"] == "abc"

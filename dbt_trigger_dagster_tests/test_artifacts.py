@@ -1,0 +1,447 @@
+"""Artifacts: safe names, wanted ones, late ones, and files that are complete or absent."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import requests
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from dbt_trigger_dagster.artifacts import (
+    ARTIFACT_LAG,
+    OF_THE_RUN,
+    WELL_KNOWN,
+    Artifact,
+    check_writable,
+    download_artifacts,
+    find_artifacts,
+    matches,
+    safe_path,
+)
+from dbt_trigger_dagster.client import DbtCloudClient
+from dbt_trigger_dagster.errors import (
+    DbtCloudAuthError,
+    DbtCloudNotFoundError,
+    DbtCloudRequestError,
+    DbtCloudResponseError,
+    StorageError,
+)
+from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
+from dbt_trigger_dagster_tests.clocks import FakeClock
+from dbt_trigger_dagster_tests.payloads import (
+    ACCOUNT_ID,
+    RUN_ID,
+    RUN_URL,
+    TOKEN,
+    envelope,
+    run_payload,
+    step_payload,
+)
+from dbt_trigger_dagster_tests.servers import Received, Reply, Server, reply, serving
+
+LIST_URL = f"{RUN_URL}artifacts/"
+SUCCESS = Run.from_payload(run_payload(10))
+FAILED_EARLY = Run.from_payload(run_payload(20, artifacts_saved=False))
+STEPS = [
+    {"index": 1, "name": "Clone git repository", "status": 10},
+    step_payload(3, "dbt deps"),
+    step_payload(4, "dbt seed"),
+    step_payload(5, "dbt build"),
+]
+
+ODD_NAMES = ["a b.json", "größe/日本.json", "100%/x#1?.json", "50%20.json", "a+b&c=d", "-rf", ".x"]
+
+EVIL_PATHS = [
+    "",
+    "/",
+    "/etc/passwd",
+    "..",
+    "../x",
+    "a/../../x",
+    "a/..",
+    "./x",
+    "a//b",
+    "a/",
+    "a\\..\\..\\x",
+    "C:\\x",
+    "a\x00b",
+    "a\nb",
+    "a\x7fb",
+    "x" * 256,
+    "a/" + "é" * 128,
+    "half \ud83d",
+]
+
+
+def _artifact(path: str, step: int = OF_THE_RUN) -> Artifact:
+    return Artifact(RUN_ID, step, path)
+
+
+def _find(client: DbtCloudClient, run: Run = SUCCESS, **options: object) -> list[Artifact]:
+    defaults = {"steps": "last", "include": ["**"], "exclude": []}
+    return find_artifacts(client, run, **(defaults | options))  # type: ignore[arg-type]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """All there is below a folder, hidden things and empty folders included."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"(folder)"
+        for path in folder.rglob("*")
+        if path.is_file() or not any(path.iterdir())
+    }
+
+
+@pytest.mark.parametrize("path", EVIL_PATHS, ids=ascii)
+def test_a_path_that_could_leave_its_folder_is_refused(path) -> None:
+    """So is one that no file system takes."""
+    with pytest.raises(StorageError, match="not safe to store"):
+        safe_path(path)
+
+
+@pytest.mark.parametrize("path", ["manifest.json", "a/b/c.sql", "...", "..a", "a..", *ODD_NAMES])
+def test_an_odd_but_harmless_path_is_kept_as_it_is(path) -> None:
+    """Models are called what they are called."""
+    assert safe_path(path).as_posix() == path
+
+
+@given(
+    st.text() | st.lists(st.sampled_from(["..", ".", "", "a", "\\", "~", "x" * 200])).map("/".join)
+)
+@example("\ud800")
+def test_no_path_leaves_its_folder(path) -> None:
+    """A safe path is below the folder, and it is the same path; all others are errors."""
+    try:
+        relative = safe_path(path)
+    except StorageError:
+        return
+    folder = Path("/base/folder")
+    target = Path(os.path.normpath(folder / relative))
+    assert target.is_relative_to(folder)
+    assert target != folder
+    assert relative.as_posix() == path
+    os.fsencode(target)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted", "unwanted"),
+    [
+        ("**", ["a", "a/b", ".hidden", "a/.hidden/b", "a b", *ODD_NAMES], []),
+        ("*", ["a", ".hidden"], ["a/b"]),
+        ("*.json", ["manifest.json"], ["a/manifest.json", "manifest.jsonl"]),
+        ("**/*.json", ["manifest.json", "a/b/c.json"], ["a/b.sql"]),
+        ("run/**", ["run/a", "run/a/b"], ["runs/a", "compiled/run/a"]),
+        ("run_results.json", ["run_results.json"], ["xrun_results.json", "run_resultsxjson"]),
+        ("[mc]*.json", ["manifest.json", "catalog.json"], ["sources.json"]),
+        ("?.json", ["a.json"], ["ab.json"]),
+        ("A", ["A"], ["a"]),
+    ],
+)
+def test_patterns_match_as_globs_do(pattern, wanted, unwanted) -> None:
+    """One star stays within a folder, two stars do not; case counts."""
+    assert [path for path in wanted if not matches(path, [pattern], [])] == []
+    assert [path for path in unwanted if matches(path, [pattern], [])] == []
+
+
+def test_what_is_excluded_is_not_wanted_whatever_includes_it() -> None:
+    """And what nothing includes is not wanted either."""
+    assert matches("a.json", ["*.sql", "*.json"], ["b.*"])
+    assert not matches("a.json", ["**"], ["x", "*.json"])
+    assert not matches("a.json", [], [])
+
+
+def test_a_run_has_the_artifacts_that_dbt_cloud_lists(client, api) -> None:
+    """Each path once, in its order."""
+    api.get(LIST_URL, json=envelope(["b.json", "a/c.sql", "b.json"]))
+    assert _find(client) == [_artifact("b.json"), _artifact("a/c.sql")]
+
+
+def test_only_wanted_artifacts_are_found(client, api) -> None:
+    """Big projects have thousands of compiled files."""
+    api.get(LIST_URL, json=envelope(["manifest.json", "catalog.json", "compiled/a.sql"]))
+    found = _find(client, include=["*.json"], exclude=["catalog.*"])
+    assert [artifact.path for artifact in found] == ["manifest.json"]
+
+
+def test_all_steps_add_what_each_dbt_command_may_have_left(client, api) -> None:
+    """Not of the clone and not of deps; the patterns apply to them as well."""
+    api.get(LIST_URL, json=envelope(["manifest.json"]))
+    run = Run.from_payload(run_payload(10, run_steps=STEPS))
+    assert _find(client, run, steps="all") == [_artifact("manifest.json")] + [
+        _artifact(path, step) for step in (4, 5) for path in WELL_KNOWN
+    ]
+    found = _find(client, run, steps="all", include=["run_results.json"])
+    assert found == [_artifact("run_results.json", 4), _artifact("run_results.json", 5)]
+
+
+@pytest.mark.parametrize("nothing_yet", [{"status": 404}, {"json": envelope([])}])
+def test_a_list_that_is_late_is_waited_for(client, api, clock, nothing_yet) -> None:
+    """Dbt Cloud stores artifacts after the run is over."""
+    for _ in range(4):
+        api.get(LIST_URL, **nothing_yet)
+    api.get(LIST_URL, json=envelope(["manifest.json"]))
+    assert [artifact.path for artifact in _find(client)] == ["manifest.json"]
+    assert len(clock.pauses) == 4
+
+
+@pytest.mark.parametrize("nothing", [{"status": 404}, {"json": envelope([])}])
+def test_a_list_that_never_comes_is_an_empty_one(client, api, clock, nothing) -> None:
+    """After the time that artifacts may take, and not much sooner."""
+    api.get(LIST_URL, **nothing)
+    began = clock.now
+    assert _find(client) == []
+    assert clock.now - began <= ARTIFACT_LAG
+    assert len(clock.pauses) >= 3
+
+
+@pytest.mark.parametrize("nothing", [{"status": 404}, {"json": envelope([])}])
+def test_a_run_that_has_no_artifacts_is_not_waited_for(client, api, clock, nothing) -> None:
+    """It failed before dbt began; dbt Cloud says that nothing was saved."""
+    api.get(LIST_URL, **nothing)
+    assert _find(client, FAILED_EARLY) == []
+    assert clock.pauses == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 400])
+def test_a_list_that_is_refused_is_an_error(client, api, status) -> None:
+    """Not "no artifacts"."""
+    api.get(LIST_URL, status=status)
+    with pytest.raises(DbtCloudResponseError):
+        _find(client)
+
+
+def test_a_file_has_the_bytes_their_length_and_their_hash(client, api, tmp_path) -> None:
+    """Binary ones as well, larger than one chunk."""
+    body = bytes(range(256)) * 3000
+    api.get(f"{LIST_URL}metadata/otel.parquet", body=body, content_type="application/x-parquet")
+    began = datetime.now(timezone.utc)
+    report = download_artifacts(
+        client, [_artifact("metadata/otel.parquet")], tmp_path / "run", max_parallel=2
+    )
+    (stored,) = report.stored
+    assert report.errors == ()
+    assert stored.file == tmp_path / "run" / "metadata" / "otel.parquet"
+    assert stored.file.read_bytes() == body
+    assert stored.download.size_bytes == len(body)
+    assert stored.download.sha256 == hashlib.sha256(body).hexdigest()
+    assert stored.download.content_type == "application/x-parquet"
+    assert began <= stored.downloaded_at <= datetime.now(timezone.utc)
+    assert list(_files(tmp_path)) == ["run/metadata/otel.parquet"]
+
+
+def test_nothing_to_store_makes_no_folder(client, tmp_path) -> None:
+    """An empty folder would look like a run without artifacts."""
+    report = download_artifacts(client, [], tmp_path / "run", max_parallel=8)
+    assert (report.stored, report.errors) == ((), ())
+    assert _files(tmp_path) == {}
+
+
+def test_artifacts_of_steps_have_folders_of_their_own(client, api, tmp_path) -> None:
+    """Each is asked for with its number."""
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        return 200, {}, urlsplit(request.url or "").query
+
+    api.add_callback("GET", f"{LIST_URL}manifest.json", callback=answer)
+    wanted = [_artifact("manifest.json"), _artifact("manifest.json", 4)]
+    download_artifacts(client, wanted, tmp_path, max_parallel=2)
+    assert _files(tmp_path) == {"manifest.json": b"", "steps/4/manifest.json": b"step=4"}
+
+
+def test_a_step_that_left_no_such_artifact_is_no_error(client, api, tmp_path, clock) -> None:
+    """Nor is it waited for: nobody said that it would be there."""
+    api.get(f"{LIST_URL}catalog.json", status=404)
+    report = download_artifacts(client, [_artifact("catalog.json", 4)], tmp_path, max_parallel=1)
+    assert (report.stored, report.errors) == ((), ())
+    assert clock.pauses == []
+    assert _files(tmp_path) == {}
+
+
+def test_an_artifact_that_is_late_is_waited_for(client, api, tmp_path, clock) -> None:
+    """It was listed, so it will come."""
+    for _ in range(3):
+        api.get(f"{LIST_URL}manifest.json", status=404)
+    api.get(f"{LIST_URL}manifest.json", body="{}")
+    report = download_artifacts(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
+    assert len(report.stored) == 1
+    assert len(clock.pauses) == 3
+
+
+def test_one_artifact_that_cannot_be_had_does_not_cost_the_others(client, api, tmp_path) -> None:
+    """All others are stored, and each missing one is told with its reason."""
+    bodies = {"a.json": {"body": "a"}, "gone.json": {"status": 404}, "no.json": {"status": 403}}
+    for path, answer in bodies.items():
+        api.get(f"{LIST_URL}{path}", **answer)
+    wanted = [_artifact(path) for path in ("gone.json", "../evil", "no.json", "a.json")]
+    report = download_artifacts(client, wanted, tmp_path, max_parallel=4)
+    assert [stored.artifact.path for stored in report.stored] == ["a.json"]
+    assert [(artifact.path, type(error)) for artifact, error in report.errors] == [
+        ("gone.json", DbtCloudNotFoundError),
+        ("../evil", StorageError),
+        ("no.json", DbtCloudAuthError),
+    ]
+    assert _files(tmp_path) == {"a.json": b"a"}
+
+
+def _server_client(server: Server) -> DbtCloudClient:
+    return DbtCloudClient(
+        account_id=ACCOUNT_ID, token=TOKEN, access_url=server.url, clock=FakeClock()
+    )
+
+
+def test_a_file_that_always_breaks_off_is_absent(tmp_path) -> None:
+    """Half a manifest under its own name would be taken for a whole one."""
+
+    def respond(request: Received) -> Reply:
+        return reply(200, b'{"half": ', missing=100 if "half" in request.target else 0)
+
+    with serving(respond) as server, _server_client(server) as client:
+        report = download_artifacts(
+            client, [_artifact("half.json"), _artifact("whole.json")], tmp_path, max_parallel=2
+        )
+    ((artifact, error),) = report.errors
+    assert artifact.path == "half.json"
+    assert isinstance(error, DbtCloudRequestError)
+    assert list(_files(tmp_path)) == ["whole.json"]
+
+
+def test_a_file_replaces_the_one_of_an_earlier_attempt_only_when_it_is_complete(tmp_path) -> None:
+    """A step that runs again does not make things worse."""
+    (tmp_path / "manifest.json").write_bytes(b"old")
+    cut = reply(200, b"new", missing=5)
+    with serving(lambda _: cut) as server, _server_client(server) as client:
+        download_artifacts(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
+    assert _files(tmp_path) == {"manifest.json": b"old"}
+    with serving(lambda _: reply(200, b"new")) as server, _server_client(server) as client:
+        download_artifacts(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
+    assert _files(tmp_path) == {"manifest.json": b"new"}
+
+
+def test_odd_names_arrive_under_their_names(tmp_path) -> None:
+    """On the wire they are quoted, on disk they are not."""
+
+    def respond(request: Received) -> Reply:
+        return reply(200, unquote(request.target.partition("/artifacts/")[2]).encode())
+
+    with serving(respond) as server, _server_client(server) as client:
+        wanted = [_artifact(name) for name in ODD_NAMES]
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+    assert report.errors == ()
+    assert _files(tmp_path) == {name: name.encode() for name in ODD_NAMES}
+
+
+def test_downloads_run_in_parallel_and_no_more_than_allowed(tmp_path) -> None:
+    """Three at a time meet at the server; a fourth would be a fourth connection."""
+    meeting = threading.Barrier(3, timeout=10)
+
+    def respond(_: Received) -> Reply:
+        meeting.wait()
+        return reply(200, b"{}")
+
+    with serving(respond) as server, _server_client(server) as client:
+        wanted = [_artifact(f"{number}.json") for number in range(6)]
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+    assert len(report.stored) == 6
+    assert server.connections == 3
+
+
+def test_what_stands_in_the_way_of_a_file_costs_that_file(client, api, tmp_path) -> None:
+    """A folder of its name, or a file where its folder should be."""
+    (tmp_path / "manifest.json").mkdir()
+    (tmp_path / "compiled").write_text("a file")
+    for path in ("manifest.json", "compiled/a.sql", "catalog.json"):
+        api.get(f"{LIST_URL}{path}", body="{}")
+    wanted = [_artifact(path) for path in ("manifest.json", "compiled/a.sql", "catalog.json")]
+    report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
+    assert [stored.artifact.path for stored in report.stored] == ["catalog.json"]
+    assert [(artifact.path, type(error)) for artifact, error in report.errors] == [
+        ("manifest.json", StorageError),
+        ("compiled/a.sql", StorageError),
+    ]
+
+
+def test_a_folder_that_cannot_be_made_is_one_error(client, tmp_path) -> None:
+    """Before anything is downloaded."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Artifacts cannot be stored in"):
+        download_artifacts(
+            client, [_artifact("manifest.json")], tmp_path / "file" / "run", max_parallel=1
+        )
+
+
+class _Interrupt(BaseException):
+    """As Dagster's, which is no Exception either."""
+
+
+def test_an_interrupt_leaves_no_partial_file_and_begins_no_further_download(
+    client, api, tmp_path, clock
+) -> None:
+    """Whoever terminates the step wants it to end."""
+
+    def interrupt(_: float) -> None:
+        raise _Interrupt
+
+    clock.on_sleep = interrupt
+    api.get(f"{LIST_URL}late.json", status=404)
+    wanted = [_artifact("late.json")] * 50
+    with pytest.raises(_Interrupt):
+        download_artifacts(client, wanted, tmp_path, max_parallel=1)
+    assert len(api.calls) < 50
+    assert _files(tmp_path) == {}
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path) -> None:
+    """The check leaves nothing behind."""
+    check_writable(tmp_path / "a" / "b")
+    assert _files(tmp_path) == {"a/b": b"(folder)"}
+
+
+def test_a_folder_that_is_a_file_is_not_writable(tmp_path) -> None:
+    """Before a job is triggered whose artifacts could not be kept."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be written"):
+        check_writable(tmp_path / "file")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A run whose artifacts can be had a moment after its end."""
+    artifacts = {"manifest.json": "{}", "compiled/größe 1%.sql": "select 1"}
+    script = Script(artifacts=artifacts, artifact_lag=0.2)
+    with Sandbox(jobs=[SandboxJob(name="job", script=script)]) as made:
+        yield made
+
+
+def test_late_artifacts_arrive_from_the_sandbox(sandbox, tmp_path) -> None:
+    """Over real HTTP and a real clock: listed, waited for, stored."""
+    run_url = f"{sandbox.access_url}/api/v2/accounts/{sandbox.account_id}/"
+    headers = {"Authorization": f"Token {sandbox.token}"}
+    answer = requests.post(
+        f"{run_url}jobs/{sandbox.jobs[0].id}/run/", json={"cause": "x"}, headers=headers, timeout=5
+    )
+    with DbtCloudClient(
+        account_id=sandbox.account_id,
+        token=sandbox.token,
+        access_url=sandbox.access_url,
+        request_retry_delay=0.05,
+    ) as client:
+        run = Run.from_payload(json.loads(answer.content)["data"])
+        while not run.is_over:
+            run = client.get_run(run.run_id)
+        wanted = _find(client, run)
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=2)
+    assert report.errors == ()
+    assert _files(tmp_path) == {"manifest.json": b"{}", "compiled/größe 1%.sql": b"select 1"}
+
+
+def test_an_artifact_is_named_as_people_would() -> None:
+    """In messages about what cannot be had."""
+    assert str(_artifact("manifest.json")) == "manifest.json"
+    assert str(_artifact("manifest.json", 4)) == "manifest.json of step 4"

@@ -1,0 +1,199 @@
+"""The code location: what it holds, that it loads anywhere, and what it says when unset."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from dbt_trigger_dagster import definitions
+from dbt_trigger_dagster.definitions import WHERE_TO_FIND, defs
+from dbt_trigger_dagster_tests.graphs import GOOD, a_project, triggers
+
+ROOT = Path(__file__).parent.parent
+VARIABLES = (
+    "DBT_CLOUD_ACCOUNT_ID",
+    "DBT_CLOUD_JOB_ID",
+    "DBT_CLOUD_TOKEN",
+    "DBT_CLOUD_ACCESS_URL",
+    "DBT_TRIGGER_DATABASE",
+    "DBT_TRIGGER_ARTIFACTS",
+)
+ACCOUNT = {
+    "DBT_CLOUD_ACCOUNT_ID": "101",
+    "DBT_CLOUD_TOKEN": "t0ken",
+    "DBT_CLOUD_ACCESS_URL": "http://127.0.0.1:9",
+}
+
+_LOAD = """
+import sys
+import dagster
+seen = []
+sys.addaudithook(lambda event, arguments: seen.append((event, arguments)))
+import dbt_trigger_dagster.definitions as location
+location.defs.resolve_all_job_defs()
+pythons_own = (".py", ".pyc", ".so", ".zip", "entry_points.txt", "path_hook__")
+for event, arguments in list(seen):
+    asks = event in {"socket.connect", "socket.getaddrinfo", "subprocess.Popen", "os.fork"}
+    if asks or (event == "open" and not str(arguments[0]).endswith(pythons_own)):
+        print(event, arguments)
+"""
+
+
+def test_it_holds_the_graph_a_job_and_a_schedule() -> None:
+    """Nothing else: what is not there cannot run by accident."""
+    repository = defs.get_repository_def()
+    assert {key.to_user_string() for key in repository.assets_defs_by_key} == {
+        "trigger_response",
+        "run_result",
+        "artifacts",
+    }
+    assert repository.get_schedule_def("dbt_cloud_daily").job_name == "dbt_cloud_job"
+    assert {job.name for job in repository.get_all_jobs()} == {"dbt_cloud_job", "__ASSET_JOB"}
+
+
+def test_the_schedule_is_stopped_until_somebody_starts_it() -> None:
+    """A deployment must not trigger dbt Cloud by itself."""
+    schedule = defs.resolve_schedule_def("dbt_cloud_daily")
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    assert schedule.cron_schedule == "0 6 * * *"
+
+
+@pytest.mark.parametrize("name", ["dbt_cloud_job", "__ASSET_JOB"])
+def test_the_steps_run_in_the_process_of_the_run(name: str) -> None:
+    """Materialize in the UI too: a process for each step would only cost seconds."""
+    job = defs.resolve_implicit_global_asset_job_def() if name[0] == "_" else None
+    job = job or defs.resolve_job_def(name)
+    assert job.executor_def is dg.in_process_executor
+
+
+def test_it_loads_with_an_empty_environment_and_touches_nothing(tmp_path: Path) -> None:
+    """No connection, no process, and no file but Python's own modules."""
+    done = subprocess.run(  # noqa: S603  # the code is ours
+        [sys.executable, "-c", _LOAD],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_runs_with_the_six_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read when the run begins: each of them arrives."""
+    with a_project(tmp_path, GOOD) as project:
+        assert set(project.environment()) == set(VARIABLES)
+        for name, value in project.environment().items():
+            monkeypatch.setenv(name, value)
+        assert defs.resolve_job_def("dbt_cloud_job").execute_in_process().success
+        assert triggers(project.sandbox) == 1
+        assert len(project.run_ids()) == 1
+        assert len(project.files()) == 2
+
+
+def test_the_place_has_defaults_below_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """data/dbt_cloud.duckdb and data/artifacts; the other four variables are needed."""
+    monkeypatch.chdir(tmp_path)
+    with a_project(tmp_path, GOOD) as project:
+        for name, value in project.sandbox.environment().items():
+            monkeypatch.setenv(name, value)
+        assert defs.resolve_job_def("dbt_cloud_job").execute_in_process().success
+    assert (tmp_path / "data" / "dbt_cloud.duckdb").is_file()
+    assert len(list((tmp_path / "data" / "artifacts").rglob("*.json"))) == 2
+
+
+@pytest.fixture
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """The variables of an account that nobody answers for."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in ACCOUNT.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def why_it_fails() -> str:
+    """What a run of the job ends with, with the causes."""
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # Dagster wraps it in its own
+        defs.resolve_job_def("dbt_cloud_job").execute_in_process()
+    error: BaseException | None = caught.value
+    said = []
+    while error is not None:
+        said.append(str(error))
+        error = error.__cause__
+    return "\n".join(said)
+
+
+@pytest.mark.parametrize("name", ACCOUNT)
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_variable_that_is_missing_is_named_with_the_place_to_find_it(
+    account: pytest.MonkeyPatch, name: str, value: str | None
+) -> None:
+    """Unset and empty are the same; the variables that are there are not named."""
+    account.delenv(name)
+    if value is not None:
+        account.setenv(name, value)
+    said = why_it_fails()
+    assert f"Set the environment variable {name}: {WHERE_TO_FIND[name]}." in said
+    assert not [other for other in ACCOUNT if other != name and other in said]
+
+
+def test_all_missing_variables_are_named_at_once(account: pytest.MonkeyPatch) -> None:
+    """Nobody wants to find them one by one."""
+    for name in ACCOUNT:
+        account.delenv(name)
+    said = why_it_fails()
+    for name in ACCOUNT:
+        assert f"variable {name}: {WHERE_TO_FIND[name]}" in said
+
+
+@pytest.mark.parametrize("value", ["acme", "-5", "1.5"])
+def test_an_account_that_is_no_number_is_named(account: pytest.MonkeyPatch, value: str) -> None:
+    """With what the number is."""
+    account.setenv("DBT_CLOUD_ACCOUNT_ID", value)
+    said = why_it_fails()
+    assert f"DBT_CLOUD_ACCOUNT_ID {value!r} is not a number" in said
+    assert "/accounts/" in said
+
+
+def test_a_missing_job_is_named_with_the_place_to_find_it(account: pytest.MonkeyPatch) -> None:
+    """It may stand in the run's config instead, so the trigger asks for it."""
+    said = why_it_fails()
+    assert "DBT_CLOUD_JOB_ID is not set" in said
+    assert "/jobs/" in said
+
+
+def test_no_other_variable_is_read() -> None:
+    """The documented six are all there is."""
+    tree = ast.parse(inspect.getsource(definitions))
+    named = {
+        node.value.strip()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.startswith(("DBT_CLOUD_", "DBT_TRIGGER_"))
+        and node.value.isupper()
+    }
+    assert named == set(VARIABLES)
+
+
+def test_the_workspace_names_the_code_location() -> None:
+    """And the folder it stands in, so that a checkout that is not installed loads, too."""
+    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())
+    assert workspace == {
+        "load_from": [
+            {
+                "python_module": {
+                    "module_name": "dbt_trigger_dagster.definitions",
+                    "working_directory": ".",
+                }
+            }
+        ]
+    }

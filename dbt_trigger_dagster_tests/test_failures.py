@@ -1,0 +1,241 @@
+"""Errors as Dagster's failures: what people read, and whether Dagster may try again."""
+
+import dagster as dg
+import pytest
+
+from dbt_trigger_dagster.errors import (
+    DbtCloudAuthError,
+    DbtCloudError,
+    DbtCloudJobNameError,
+    DbtCloudNotFoundError,
+    DbtCloudPayloadError,
+    DbtCloudRateLimitError,
+    DbtCloudRequestError,
+    DbtCloudResponseError,
+    DbtCloudRunCancelledError,
+    DbtCloudRunError,
+    DbtCloudRunFailedError,
+    DbtCloudRunTimeoutError,
+    DbtCloudWaitTimeoutError,
+    StorageError,
+)
+from dbt_trigger_dagster.failures import (
+    as_failure,
+    as_joint_failure,
+    as_trigger_failure,
+    run_error,
+    run_metadata,
+)
+from dbt_trigger_dagster.models import Run
+
+URL = "https://ab123.us1.dbt.com/deploy/7/projects/8/runs/42/"
+
+
+def a_run(status: int = 10, **payload: object) -> Run:
+    """A run as the API gives it."""
+    return Run.from_payload(
+        {"id": 42, "account_id": 7, "job_id": 9, "status": status, "href": URL, **payload}
+    )
+
+
+def a_step(index: int, status: int, logs: str = "", name: str = "dbt build") -> dict[str, object]:
+    """A step as the API gives it."""
+    return {"index": index, "name": name, "status": status, "logs": logs}
+
+
+def lost() -> DbtCloudRequestError:
+    """An answer that never came."""
+    return DbtCloudRequestError("POST got no answer: it was reset.", may_have_been_sent=True)
+
+
+def never_sent() -> DbtCloudRequestError:
+    """A connection that was never made."""
+    return DbtCloudRequestError("POST got no answer: refused.", may_have_been_sent=False)
+
+
+def refused(status_code: int) -> DbtCloudResponseError:
+    """A refusal that no type of its own stands for."""
+    return DbtCloudResponseError(f"POST was answered {status_code}.", status_code=status_code)
+
+
+def test_the_metadata_names_the_run_its_page_its_status_and_its_message() -> None:
+    """People find the run in dbt Cloud from any event of Dagster's."""
+    metadata = run_metadata(a_run(20, status_message="dbt command failed"))
+    assert metadata == {
+        "dbt_cloud_run_id": dg.MetadataValue.int(42),
+        "dbt_cloud_run_url": dg.MetadataValue.url(URL),
+        "dbt_cloud_status": dg.MetadataValue.text("Error"),
+        "dbt_cloud_status_message": dg.MetadataValue.text("dbt command failed"),
+    }
+
+
+@pytest.mark.parametrize("href", ["", "javascript:alert(1)", "data:text/html,x"])
+def test_only_a_web_address_becomes_a_link(href: str) -> None:
+    """The UI makes a link of it, so nothing else may stand there."""
+    assert "dbt_cloud_run_url" not in run_metadata(a_run(href=href))
+
+
+def test_a_run_without_a_message_has_no_message() -> None:
+    """An empty entry would only take space."""
+    assert "dbt_cloud_status_message" not in run_metadata(a_run())
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (a_run(20), DbtCloudRunFailedError),
+        (a_run(30, status_message="Cancelled by user."), DbtCloudRunCancelledError),
+        (a_run(30, status_message="This run timed out after 1 hour"), DbtCloudRunTimeoutError),
+        (a_run(99, is_complete=True, is_success=False), DbtCloudRunFailedError),
+    ],
+)
+def test_each_bad_end_has_its_own_error(run: Run, expected: type[DbtCloudRunError]) -> None:
+    """Dbt Cloud has one status for cancelled and timed out; we have two errors."""
+    error = run_error(run)
+    assert type(error) is expected
+    assert error.run is run
+
+
+@pytest.mark.parametrize("run", [a_run(10), a_run(99, is_complete=True, is_success=True)])
+def test_a_good_end_is_no_error(run: Run) -> None:
+    """A status that is not known yet counts by what dbt Cloud says of it."""
+    assert run_error(run) is None
+
+
+def test_a_failed_run_is_explained_by_its_failed_steps_alone() -> None:
+    """The message says what dbt Cloud said, the page, and where it failed with the last lines."""
+    steps = [
+        a_step(1, 10, "fine", name="Clone git repository"),
+        a_step(4, 20, "one\n\ntwo\n", name="Invoke dbt with `dbt build`"),
+    ]
+    error = run_error(a_run(20, status_message="dbt command failed", run_steps=steps))
+    assert str(error).splitlines() == [
+        "dbt Cloud run 42 ended: Error. dbt command failed",
+        URL,
+        "Failed step 4: Invoke dbt with `dbt build`",
+        "    one",
+        "    two",
+    ]
+
+
+def test_long_logs_are_cut_to_their_end() -> None:
+    """A step's log may have megabytes; twenty lines of at most 500 characters are shown."""
+    logs = "\n".join([*(f"line {number}" for number in range(1000)), "x" * 10_000])
+    lines = str(run_error(a_run(20, run_steps=[a_step(1, 20, logs)]))).splitlines()[3:]
+    assert len(lines) == 20
+    assert lines[0] == "    line 981"
+    assert lines[-1] == "    " + "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("error", "allow_retries"),
+    [
+        (lost(), True),
+        (never_sent(), True),
+        (refused(500), True),
+        (refused(503), True),
+        (DbtCloudRateLimitError("429", status_code=429), True),
+        (DbtCloudWaitTimeoutError("late", run=a_run(3)), True),
+        (StorageError("disk is full"), True),
+        (refused(400), False),
+        (DbtCloudAuthError("401", status_code=401), False),
+        (DbtCloudNotFoundError("404", status_code=404), False),
+        (DbtCloudPayloadError("HTML"), False),
+        (DbtCloudJobNameError("no job"), False),
+        (DbtCloudRunFailedError("failed", run=a_run(20)), False),
+        (DbtCloudRunCancelledError("cancelled", run=a_run(30)), False),
+        (DbtCloudRunTimeoutError("timed out", run=a_run(30)), False),
+        (ValueError("cause is empty"), False),
+    ],
+    ids=str,
+)
+def test_dagster_may_retry_only_what_a_repetition_can_cure(
+    error: DbtCloudError | StorageError | ValueError, *, allow_retries: bool
+) -> None:
+    """A retry policy must neither waste time nor be switched off where it helps."""
+    failure = as_failure(error)
+    assert failure.allow_retries is allow_retries
+    assert failure.description == str(error) or str(error) in str(failure.description)
+
+
+def test_a_wait_that_ended_in_a_cancelled_run_is_not_retried() -> None:
+    """There is nothing left to wait for."""
+    assert not as_failure(DbtCloudWaitTimeoutError("late", run=a_run(30))).allow_retries
+
+
+def test_a_failure_says_that_the_run_goes_on_when_it_does() -> None:
+    """Whoever reads the error knows that dbt still works, and where to look."""
+    going_on = as_failure(DbtCloudWaitTimeoutError("late.", run=a_run(3)))
+    assert going_on.description == f"late.\nThe dbt run goes on: {URL}"
+    assert going_on.metadata["dbt_cloud_run_url"] == dg.MetadataValue.url(URL)
+    over = as_failure(DbtCloudRunFailedError("failed.", run=a_run(20)))
+    assert over.description == "failed."
+
+
+def test_an_error_that_carries_no_run_gets_the_one_that_it_is_about() -> None:
+    """A 401 in the middle of a wait is about a run that goes on."""
+    failure = as_failure(DbtCloudAuthError("no.", status_code=401), run=a_run(3))
+    assert failure.description == f"no.\nThe dbt run goes on: {URL}"
+    assert failure.metadata["dbt_cloud_run_id"] == dg.MetadataValue.int(42)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [lost(), DbtCloudPayloadError("HTML"), refused(500), refused(502), refused(504), refused(408)],
+    ids=str,
+)
+def test_a_trigger_of_unknown_outcome_is_not_retried_and_says_so(error: DbtCloudError) -> None:
+    """A second trigger could be a second dbt run."""
+    failure = as_trigger_failure(error)
+    assert failure.allow_retries is False
+    assert str(failure.description).startswith(str(error))
+    assert "may have been started" in str(failure.description)
+    assert "run_ids" in str(failure.description)
+
+
+@pytest.mark.parametrize(
+    ("error", "allow_retries"),
+    [
+        (never_sent(), True),
+        (refused(503), True),
+        (DbtCloudRateLimitError("429", status_code=429), True),
+        (refused(400), False),
+        (DbtCloudAuthError("401", status_code=401), False),
+        (ValueError("cause is empty"), False),
+    ],
+    ids=str,
+)
+def test_a_trigger_that_certainly_did_nothing_is_an_ordinary_failure(
+    error: DbtCloudError | ValueError, *, allow_retries: bool
+) -> None:
+    """Nobody is to look for a run that cannot be there."""
+    failure = as_trigger_failure(error)
+    assert failure.description == str(error)
+    assert failure.allow_retries is allow_retries
+
+
+def test_a_joint_failure_tells_everything_that_went_wrong() -> None:
+    """One run that failed and one artifact that is missing are two lines."""
+    run = a_run(20)
+    failure = as_joint_failure(
+        [run], [DbtCloudRunFailedError("the run failed", run=run)], [StorageError("no room")]
+    )
+    assert failure.description == "the run failed\nno room"
+    assert failure.metadata["dbt_cloud_status"] == dg.MetadataValue.text("Error")
+
+
+def test_a_joint_failure_of_several_runs_points_to_none_of_them() -> None:
+    """The description names them; one link would be the wrong one."""
+    runs = [a_run(20), a_run(20)]
+    errors = [DbtCloudRunFailedError("failed", run=run) for run in runs]
+    assert as_joint_failure(runs, errors, []).metadata == {}
+
+
+def test_a_joint_failure_is_retried_only_for_lost_artifacts() -> None:
+    """A run that has failed stays failed, however often one looks."""
+    run = a_run(20)
+    failed = DbtCloudRunFailedError("failed", run=run)
+    gone = DbtCloudNotFoundError("404", status_code=404)
+    assert as_joint_failure([run], [], [refused(500), gone]).allow_retries
+    assert not as_joint_failure([run], [], [gone, gone]).allow_retries
+    assert not as_joint_failure([run], [failed], [refused(500)]).allow_retries

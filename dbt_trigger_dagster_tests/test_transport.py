@@ -1,0 +1,421 @@
+"""HTTP to one host: its address, the token's safety, timeouts, and connections as they are."""
+
+import logging
+import traceback
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudRequestError, DbtCloudResponseError
+from dbt_trigger_dagster.timing import Deadline, SystemClock
+from dbt_trigger_dagster.transport import TokenAuth, Transport, normalize_access_url
+from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope
+from dbt_trigger_dagster_tests.servers import (
+    Received,
+    Reply,
+    Reset,
+    Respond,
+    Silence,
+    free_port,
+    reply,
+    serving,
+)
+
+GOOD = reply(200, b'{"data": 1}')
+
+
+def _transport(
+    access_url: str = ACCESS_URL, token: str = TOKEN, request_timeout: float = 5
+) -> Transport:
+    return Transport(
+        access_url=access_url,
+        token=token,
+        request_timeout=request_timeout,
+        user_agent="dbt_trigger_dagster/test",
+    )
+
+
+def _ask(transport: Transport, path: str = "/x", **options: object) -> bytes:
+    with transport.open("GET", path, **options) as answer:  # type: ignore[arg-type]
+        return b"".join(answer.chunks())
+
+
+def _netrc(folder: Path, monkeypatch) -> None:
+    """A ~/.netrc with a password for the loopback address."""
+    file = folder / "netrc"
+    file.write_text("machine 127.0.0.1 login joe password sesame\n")
+    monkeypatch.setenv("NETRC", str(file))
+
+
+@pytest.mark.parametrize(
+    ("given_url", "normal"),
+    [
+        ("ab123.us1.dbt.com", "https://ab123.us1.dbt.com"),
+        ("https://ab123.us1.dbt.com", "https://ab123.us1.dbt.com"),
+        ("https://ab123.us1.dbt.com/", "https://ab123.us1.dbt.com"),
+        ("https://ab123.us1.dbt.com///", "https://ab123.us1.dbt.com"),
+        ("  https://ab123.us1.dbt.com \n", "https://ab123.us1.dbt.com"),
+        ("HTTPS://AB123.us1.dbt.com", "https://AB123.us1.dbt.com"),
+        ("dbt.example.com:8443", "https://dbt.example.com:8443"),
+        ("http://127.0.0.1:8580", "http://127.0.0.1:8580"),
+        ("http://127.1.2.3", "http://127.1.2.3"),
+        ("http://localhost:8580/", "http://localhost:8580"),
+        ("http://LOCALHOST", "http://LOCALHOST"),
+        ("http://[::1]:8580", "http://[::1]:8580"),
+        ("https://[2001:db8::1]", "https://[2001:db8::1]"),
+    ],
+)
+def test_an_access_url_is_brought_into_one_form(given_url, normal) -> None:
+    """However people copy it; and the form itself stays as it is."""
+    assert normalize_access_url(given_url) == normal
+    assert normalize_access_url(normal) == normal
+
+
+@pytest.mark.parametrize(
+    "access_url",
+    [
+        "",
+        "   ",
+        "https://",
+        "://",
+        "ftp://ab123.us1.dbt.com",
+        "file:///etc/passwd",
+        "https://[::1",
+        "https://two words.com",
+        "two words",
+        "https://host:port",
+        "https://host:99999",
+        "https://host\\path",
+        "https://<your host>",
+    ],
+)
+def test_rubbish_is_no_access_url(access_url) -> None:
+    """The message says where the right one stands."""
+    with pytest.raises(ValueError, match="Account information, Access URL"):
+        normalize_access_url(access_url)
+
+
+@pytest.mark.parametrize(
+    "path", ["/deploy/101/", "/api/v2", "?x=1", "/?x=1", "#top", "/#/accounts/101"]
+)
+def test_a_page_of_dbt_cloud_is_no_access_url(path) -> None:
+    """Copied from the browser's address bar; the message gives the part that counts."""
+    with pytest.raises(ValueError, match=r"is the host alone.*https://ab123.us1.dbt.com$"):
+        normalize_access_url(f"https://ab123.us1.dbt.com{path}")
+
+
+@pytest.mark.parametrize(
+    "access_url",
+    [
+        "https://joe:sesame@ab123.us1.dbt.com",
+        "https://:sesame@ab123.us1.dbt.com",
+        "https://sesame@ab123.us1.dbt.com",
+        "joe:sesame@ab123.us1.dbt.com",
+        "ftp://joe:sesame@ab123.us1.dbt.com",
+        "https://joe:sesame@[bad",
+        "http://localhost:sesame@evil.example.com",
+    ],
+)
+def test_an_access_url_with_a_password_is_refused_without_repeating_it(access_url) -> None:
+    """Errors end up in logs."""
+    with pytest.raises(ValueError, match="without a user or a password") as caught:
+        normalize_access_url(access_url)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["ab123.us1.dbt.com", "10.0.0.1", "localhost.example.com", "192.0.2.1", "[::2]"]
+)
+def test_plain_http_is_for_loopback_addresses_only(host) -> None:
+    """Anywhere else it would show the token to the network."""
+    with pytest.raises(ValueError, match="unencrypted: use https://"):
+        normalize_access_url(f"http://{host}")
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_an_access_url_or_a_value_error(text) -> None:
+    """Settings come from environments and files."""
+    try:
+        normal = normalize_access_url(text)
+    except ValueError:
+        return
+    assert normalize_access_url(normal) == normal
+    assert normal.startswith(("https://", "http://"))
+    assert "@" not in normal
+
+
+@pytest.mark.parametrize("token", ["", "  ", "\n"])
+def test_an_empty_token_is_refused(token) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ValueError, match="token is empty"):
+        TokenAuth(token)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        f"{TOKEN}\nX-Evil: 1",
+        f"{TOKEN}\r\n{TOKEN}",
+        f"{TOKEN} x",
+        f"{TOKEN}\t1",
+        f"{TOKEN}é",
+        "\x00",
+    ],
+)
+def test_a_token_that_cannot_stand_in_a_header_is_refused_without_being_quoted(token) -> None:
+    """Not even in the traceback, where requests would print it."""
+    with pytest.raises(ValueError, match="token has blanks or characters") as caught:
+        TokenAuth(token)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert TOKEN not in shown
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_blanks_around_a_token_are_dropped() -> None:
+    """A file that holds a token ends in a newline."""
+    with serving(lambda _: GOOD) as server:
+        _ask(_transport(server.url, f" {TOKEN}\n"))
+    assert server.received[0].headers["authorization"] == f"Token {TOKEN}"
+
+
+def test_the_token_and_our_name_are_in_every_request() -> None:
+    """And the query and the body as given."""
+    with serving(lambda _: GOOD) as server:
+        transport = _transport(server.url)
+        with transport.open("POST", "/run/", query={"a": "[1, 2]"}, body={"cause": "é"}) as answer:
+            assert answer.envelope() == {"data": 1}
+    (request,) = server.received
+    assert request.headers["authorization"] == f"Token {TOKEN}"
+    assert request.headers["user-agent"] == "dbt_trigger_dagster/test"
+    assert (request.method, request.target) == ("POST", "/run/?a=%5B1%2C+2%5D")
+    assert request.body == b'{"cause": "\\u00e9"}'
+
+
+def _every_trouble() -> dict[str, Respond | None]:
+    return {
+        "refused connection": None,
+        "401": lambda _: reply(401, b'{"status": {"user_message": "Invalid token."}}'),
+        "html": lambda _: reply(502, b"<html>"),
+        "redirect": lambda _: reply(302, headers={"Location": "https://evil.example.com/"}),
+        "reset": lambda _: Reset(),
+        "truncated": lambda _: reply(200, b'{"data"', missing=10),
+        "no http": lambda _: Reply(b"SSH-2.0-OpenSSH\r\n\r\n", closes=True),
+    }
+
+
+@pytest.mark.parametrize("trouble", _every_trouble())
+def test_the_token_is_in_no_error_traceback_log_or_repr(trouble, caplog) -> None:
+    """Whatever goes wrong, at the most talkative log level."""
+    caplog.set_level(logging.DEBUG)
+    respond = _every_trouble()[trouble]
+    with serving(respond or (lambda _: GOOD)) as server:
+        url = server.url if respond else f"http://127.0.0.1:{free_port()}"
+        transport = _transport(url)
+        with pytest.raises(DbtCloudError) as caught:
+            _ask(transport)
+    shown = [
+        "".join(traceback.format_exception(caught.value)),
+        caplog.text,
+        repr(transport),
+        repr(transport._session.auth),
+        repr(vars(caught.value)),
+    ]
+    assert [text for text in shown if TOKEN in text] == []
+
+
+def test_netrc_is_not_used(tmp_path, monkeypatch) -> None:
+    """Requests prefers what stands there to a header of ours, for the same host."""
+    _netrc(tmp_path, monkeypatch)
+    with serving(lambda _: GOOD) as server:
+        _ask(_transport(server.url))
+    assert server.received[0].headers["authorization"] == f"Token {TOKEN}"
+
+
+def test_a_redirect_within_the_host_carries_the_token_and_nothing_of_netrc(
+    tmp_path, monkeypatch
+) -> None:
+    """Requests would look into ~/.netrc once more for each redirect."""
+    _netrc(tmp_path, monkeypatch)
+
+    def respond(request: Received) -> Reply:
+        return reply(302, headers={"Location": "/there"}) if request.target == "/x" else GOOD
+
+    with serving(respond) as server:
+        _ask(_transport(server.url), follow_redirects=True)
+    assert [request.target for request in server.received] == ["/x", "/there"]
+    assert {request.headers["authorization"] for request in server.received} == {f"Token {TOKEN}"}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_another_host_carries_no_credentials(status, tmp_path, monkeypatch) -> None:
+    """Artifacts may lie in an object store; it gets neither the token nor a password."""
+    _netrc(tmp_path, monkeypatch)
+    with serving(lambda _: GOOD) as store:
+        away = reply(status, headers={"Location": f"{store.url}/bucket"})
+        with serving(lambda _: away) as server:
+            assert _ask(_transport(server.url), follow_redirects=True) == b'{"data": 1}'
+    assert "authorization" in server.received[0].headers
+    assert "authorization" not in store.received[0].headers
+    assert TOKEN not in str(store.received)
+
+
+def test_a_redirect_is_a_refusal_unless_it_is_to_be_followed() -> None:
+    """A POST that is redirected would become a GET."""
+    with serving(lambda _: GOOD) as other:
+        away = reply(301, headers={"Location": other.url})
+        with serving(lambda _: away) as server, pytest.raises(DbtCloudResponseError) as caught:
+            _ask(_transport(server.url))
+    assert caught.value.status_code == 301
+    assert other.url in str(caught.value)
+    assert (len(server.received), other.received) == (1, [])
+
+
+def test_a_refused_connection_was_never_sent() -> None:
+    """Nobody listens, so nobody acted."""
+    with pytest.raises(DbtCloudRequestError, match="refused") as caught:
+        _ask(_transport(f"http://127.0.0.1:{free_port()}"))
+    assert not caught.value.may_have_been_sent
+
+
+def test_an_unknown_host_was_never_sent() -> None:
+    """Reserved names resolve nowhere."""
+    with pytest.raises(DbtCloudRequestError) as caught:
+        _ask(_transport("nowhere.invalid"))
+    assert not caught.value.may_have_been_sent
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reset(),
+        Reply(closes=True),
+        Reply(b"HTTP/1.1 2", closes=True),
+        Reply(b"no http at all\r\n\r\n", closes=True),
+        reply(200, b'{"data": ', missing=5),
+        Reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", closes=True),
+        reply(200, b"not gzip", headers={"Content-Encoding": "gzip"}),
+    ],
+    ids=["reset", "closed", "half a status", "no http", "half a body", "half a chunk", "no gzip"],
+)
+def test_a_broken_answer_may_have_been_acted_on(answer) -> None:
+    """The request was out; what became of it is unknown. And it was sent once."""
+    with serving(lambda _: answer) as server, pytest.raises(DbtCloudRequestError) as caught:
+        _ask(_transport(server.url))
+    assert caught.value.may_have_been_sent
+    assert len(server.received) == 1
+    assert "\n" not in str(caught.value)
+
+
+def test_a_refusal_whose_body_breaks_off_is_still_that_refusal() -> None:
+    """The status has arrived; it decides."""
+    broken = reply(503, b"half of", missing=10)
+    with serving(lambda _: broken) as server, pytest.raises(DbtCloudResponseError) as caught:
+        _ask(_transport(server.url))
+    assert caught.value.status_code == 503
+    assert "could not be read" in str(caught.value)
+
+
+def test_a_request_that_is_not_answered_in_time_may_have_been_acted_on() -> None:
+    """The request timeout is an end, too."""
+    with serving(lambda _: Silence()) as server, pytest.raises(DbtCloudRequestError) as caught:
+        _ask(_transport(server.url, request_timeout=0.05))
+    assert caught.value.may_have_been_sent
+    assert "timed out" in str(caught.value).lower()
+
+
+def test_a_body_that_stops_coming_is_given_up_after_the_timeout() -> None:
+    """The head arrived, half of the body as well, and then nothing."""
+    stalls = Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    with serving(lambda _: stalls) as server, pytest.raises(DbtCloudRequestError) as caught:
+        _ask(_transport(server.url, request_timeout=0.05))
+    assert caught.value.may_have_been_sent
+
+
+def test_a_hanging_request_ends_with_the_deadline() -> None:
+    """A request timeout of a minute does not make a wait of a moment longer."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    with serving(lambda _: Silence()) as server, pytest.raises(DbtCloudRequestError):
+        _ask(_transport(server.url, request_timeout=60), deadline=Deadline.after(0.05, clock))
+    assert clock.monotonic() - began < 5
+
+
+def test_a_request_whose_time_is_over_is_not_sent(clock) -> None:
+    """And says that it was not."""
+    with serving(lambda _: GOOD) as server, pytest.raises(DbtCloudRequestError) as caught:
+        _ask(_transport(server.url), deadline=Deadline.after(0, clock))
+    assert not caught.value.may_have_been_sent
+    assert server.received == []
+
+
+def test_the_last_moment_before_a_deadline_is_no_timeout_of_zero() -> None:
+    """The time may run out while it is looked at; a timeout of zero is a ValueError of urllib3."""
+
+    class Racing:
+        """A clock on which each look takes a second."""
+
+        now = 0.0
+
+        def monotonic(self) -> float:
+            self.now += 1
+            return self.now
+
+        def sleep(self, seconds: float) -> None:
+            raise NotImplementedError
+
+    for seconds in (1, 2, 3, 4):
+        with pytest.raises(DbtCloudRequestError):
+            _ask(
+                _transport(f"http://127.0.0.1:{free_port()}"),
+                deadline=Deadline.after(seconds, Racing()),
+            )
+
+
+def test_one_connection_serves_many_requests() -> None:
+    """Refusals and redirects do not cost a new one either."""
+    answers = iter([GOOD, reply(404, b"{}"), GOOD, reply(302, headers={"Location": "/"}), GOOD])
+    with serving(lambda _: next(answers)) as server:
+        transport = _transport(server.url)
+        for _ in range(5):
+            try:
+                _ask(transport)
+            except DbtCloudResponseError:
+                continue
+    assert len(server.received) == 5
+    assert server.connections == 1
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_replaced() -> None:
+    """Idle connections end after a while; that is no error."""
+    closed = reply(200, b'{"data": 1}', closes=True)
+    with serving(lambda _: closed) as server:
+        transport = _transport(server.url)
+        assert _ask(transport) == _ask(transport) == b'{"data": 1}'
+    assert [request.connection for request in server.received] == [1, 2]
+
+
+def test_after_a_broken_answer_the_next_request_gets_a_good_connection() -> None:
+    """What was left of the first answer is not taken for the second."""
+    answers = iter([reply(200, b'{"data": ', missing=5), GOOD])
+    with serving(lambda _: next(answers)) as server:
+        transport = _transport(server.url)
+        with pytest.raises(DbtCloudRequestError):
+            _ask(transport)
+        assert _ask(transport) == b'{"data": 1}'
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch) -> None:
+    """Companies have them; ignoring ~/.netrc must not switch them off."""
+    with serving(lambda _: GOOD) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        assert _ask(_transport("http://127.0.0.1:1")) == b'{"data": 1}'
+    assert proxy.received[0].target == "http://127.0.0.1:1/x"
+
+
+def test_a_good_answer_of_the_documented_form_is_read(api) -> None:
+    """Any 2xx will do: a job that was made is a 201."""
+    api.get(f"{ACCESS_URL}/x", json=envelope({"id": 1}), status=201)
+    with _transport().open("GET", "/x") as answer:
+        assert answer.envelope()["data"] == {"id": 1}
