@@ -477,7 +477,7 @@ def test_a_refusal_is_final(tmp_path: Path, status: int) -> None:
 @pytest.fixture
 def code_location(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """The package's own code location, with a job whose first run takes long."""
-    with a_project(tmp_path, Script(seconds=1.5, artifacts=ARTIFACTS)) as project:
+    with a_project(tmp_path, Script(seconds=3, artifacts=ARTIFACTS)) as project:
         for name, value in project.environment().items():
             monkeypatch.setenv(name, value)
         yield project
@@ -509,7 +509,7 @@ def test_a_step_that_timed_out_goes_on_waiting_for_the_same_run(code_location: P
 
 def test_dagsters_retries_go_on_waiting_for_the_same_run(tmp_path: Path) -> None:
     """A wait that was too short is continued by a retry policy."""
-    with a_project(tmp_path, Script(seconds=0.8)) as project:
+    with a_project(tmp_path, Script(seconds=2, artifacts=ARTIFACTS)) as project:
         job = dg.Definitions(
             assets=project.assets(),
             resources=project.resources(),
