@@ -12,7 +12,7 @@ import pytest
 
 from dbt_trigger_dagster.landing import cancel_if_wanted, run_of_rows
 from dbt_trigger_dagster.models import Run
-from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script, ScriptStep
+from dbt_trigger_dagster.sandbox import Fault, Script, ScriptStep
 from dbt_trigger_dagster.tables import TRIGGER, frame_of_runs
 from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
