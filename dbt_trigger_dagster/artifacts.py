@@ -4,8 +4,10 @@ A file appears under its name only when all its bytes are there, and always insi
 it belongs to. One artifact that cannot be had does not cost the others.
 """
 
+import contextlib
 import dataclasses
 import re
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from filelock import FileLock, Timeout
 from fsspec.utils import glob_translate
 
 from dbt_trigger_dagster.api import Download
@@ -34,9 +37,12 @@ OF_THE_RUN = 0
 WELL_KNOWN = ("manifest.json", "run_results.json", "catalog.json", "sources.json")
 """What a dbt command may leave; dbt Cloud lists no artifacts of single steps."""
 
+_PARTIAL = ".partial-"
+_IN_USE = ".in-use"
 _LONGEST_NAME = 255
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f\ud800-\udfff]")
 _LAG_RETRIES = 20
+_LAG_DELAY = 0.5
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,21 @@ def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
     ``*`` stays within one part of the path, ``**`` spans parts.
     """
     return _any_matches(include, path) and not _any_matches(exclude, path)
+
+
+def check_patterns(patterns: Sequence[str]) -> None:
+    """Make sure that patterns can be matched, before a run is waited for.
+
+    Raises:
+        ValueError: One cannot.
+    """
+    for pattern in patterns:
+        try:
+            glob_translate(pattern)
+        except ValueError as error:
+            raise ValueError(
+                f"The artifact pattern {pattern!r} cannot be used: {error}."
+            ) from error
 
 
 def _any_matches(patterns: Sequence[str], path: str) -> bool:
@@ -170,7 +191,11 @@ def _listed(client: DbtCloudClient, run: Run) -> list[str]:
 
 def _despite_lag(client: DbtCloudClient, attempt: Callable[[], T]) -> T:
     """Repeat what finds nothing because dbt Cloud has not stored it yet."""
-    policy = dataclasses.replace(client.retry_policy, max_retries=_LAG_RETRIES)
+    policy = dataclasses.replace(
+        client.retry_policy,
+        max_retries=_LAG_RETRIES,
+        delay=max(_LAG_DELAY, client.retry_policy.delay),
+    )
     return policy.call(
         attempt,
         retryable=lambda error: isinstance(error, DbtCloudNotFoundError | _NotListedYetError),
@@ -196,7 +221,11 @@ def download_artifacts(
         return DownloadReport((), ())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".partial-", dir=folder) as partial:
+        _remove_what_the_dead_left(folder)
+        with (
+            tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as partial,
+            FileLock(Path(partial, _IN_USE)),
+        ):
             outcomes = _in_parallel(
                 lambda artifact: _outcome(client, artifact, folder, Path(partial)),
                 artifacts,
@@ -205,6 +234,13 @@ def download_artifacts(
     except OSError as error:
         raise StorageError(f"Artifacts cannot be stored in {folder}: {error.strerror}.") from error
     return _report(zip(artifacts, outcomes, strict=True))
+
+
+def _remove_what_the_dead_left(folder: Path) -> None:
+    """Remove the partial files of a process that was killed; those in use are locked."""
+    for partial in folder.glob(f"{_PARTIAL}*"):
+        with contextlib.suppress(Timeout), FileLock(partial / _IN_USE, timeout=0):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _in_parallel(

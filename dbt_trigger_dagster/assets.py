@@ -4,8 +4,7 @@
 because a failed run must leave both before it fails the step.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import dagster as dg
 
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError, StorageError
-from dbt_trigger_dagster.failures import as_failure, as_trigger_failure, run_metadata
+from dbt_trigger_dagster.failures import as_failure, run_metadata
 from dbt_trigger_dagster.io_managers import (
     ROWS_IF_ANY,
     ROWS_KEY,
@@ -24,18 +23,19 @@ from dbt_trigger_dagster.landing import (
     ARTIFACTS,
     RUN_RESULT,
     Landing,
-    cancel_if_wanted,
     run_of_rows,
 )
-from dbt_trigger_dagster.models import Run, TriggerRequest
+from dbt_trigger_dagster.launching import JobReference, Launch
+from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.op_configs import (
     DbtCloudRunConfig,
     TriggerResponseConfig,
     as_run_config,
 )
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
+from dbt_trigger_dagster.resumption import intention_of
 from dbt_trigger_dagster.tables import ARTIFACT, RUN, TRIGGER, Table, frame_of_runs
-from dbt_trigger_dagster.termination import Termination, undisturbed
+from dbt_trigger_dagster.termination import Termination
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,56 +80,15 @@ def build_dbt_cloud_job_assets(
     if job_id is not None and job_name is not None:
         raise ValueError("job_id and job_name are both given: give one of them.")
     prefix = [key_prefix] if isinstance(key_prefix, str) else list(key_prefix or [])
-    graph = _JobGraph(_JobReference(job_id, job_name), prefix, group_name, pool)
+    graph = _JobGraph(JobReference(job_id, job_name), prefix, group_name, pool)
     return [graph.trigger_response(deps), graph.dbt_cloud_run()]
-
-
-@dataclass(frozen=True)
-class _JobReference:
-    """Which job, as far as the definition says."""
-
-    job_id: "int | dg.EnvVar | None"
-    job_name: str | None
-
-    def resolve(self, client: DbtCloudClient, config: TriggerResponseConfig) -> int:
-        """The job's number, once the run's config and the environment have been asked.
-
-        Raises:
-            ValueError: Nobody names a job.
-            DbtCloudError: The name cannot be looked up.
-        """
-        if config.job_id is not None:
-            return config.job_id
-        name = config.job_name or self.job_name
-        if name is not None:
-            return client.find_job(name).job_id
-        if self.job_id is None:
-            raise ValueError(
-                "No job is named: set job_id or job_name in the config of trigger_response, or in "
-                "build_dbt_cloud_job_assets."
-            )
-        return self.job_id if type(self.job_id) is int else _job_id_of(self.job_id)
-
-
-def _job_id_of(variable: Any) -> int:
-    name = variable.env_var_name
-    try:
-        value = variable.get_value()
-        if value:
-            return int(value)
-    except ValueError as error:
-        raise ValueError(f"{name} is not the number of a job: it needs digits only.") from error
-    raise ValueError(
-        f"{name} is not set: it names the job, by the number after /jobs/ in the address of the "
-        "job's page in dbt Cloud."
-    )
 
 
 @dataclass(frozen=True)
 class _JobGraph:
     """Builds the definitions of one job's graph."""
 
-    job: _JobReference
+    job: JobReference
     prefix: list[str]
     group_name: str | None
     pool: str | None
@@ -159,12 +118,23 @@ class _JobGraph:
                 waiting = as_run_config(_config_of(context, self._op_name(DBT_CLOUD_RUN)))
                 dbt_cloud_artifacts.check()
                 with dbt_cloud.build_client(context.log) as client:
+                    launch = Launch(
+                        client,
+                        intention_of(context, self.prefix),
+                        Termination(context.instance, context.run.run_id),
+                        waiting.cancel_on_termination,
+                        context.log,
+                    )
                     job_id = self.job.resolve(client, config)
-                    run = _trigger(context, client, job_id, request, waiting)
+                    triggered = launch.trigger(job_id, request)
             except (DbtCloudError, StorageError, ValueError) as error:
                 raise as_failure(error) from error
+            run = triggered.run
             context.log.info("dbt Cloud run %s of job %s: %s", run.run_id, job_id, run.href)
-            return dg.Output(frame_of_runs(TRIGGER, [run]), metadata=run_metadata(run))
+            return dg.Output(
+                frame_of_runs(TRIGGER, [run]).assign(adopted=triggered.adopted),
+                metadata={**run_metadata(run), "adopted": triggered.adopted},
+            )
 
         return trigger_response
 
@@ -243,45 +213,6 @@ def _config_of(context: dg.AssetExecutionContext, op_name: str) -> Mapping[str, 
     ops = step.resolved_run_config.ops
     config: Any = ops[op_name].config if op_name in ops else None
     return dict(config or {})
-
-
-def _trigger(
-    context: dg.AssetExecutionContext,
-    client: DbtCloudClient,
-    job_id: int,
-    request: TriggerRequest,
-    waiting: DbtCloudRunConfig,
-) -> Run:
-    """Start the job; an interrupt that comes while the request is under way loses no run."""
-    termination = Termination(context.instance, context.run.run_id)
-
-    def on_interrupt(run: Run) -> None:
-        cancel_if_wanted(
-            client,
-            [run],
-            cancel=waiting.cancel_on_termination and termination.is_wanted(),
-            log=context.log,
-        )
-
-    try:
-        with termination.watched():
-            return _finish(lambda: client.trigger_run(job_id, request), on_interrupt)
-    except DbtCloudError as error:
-        raise as_trigger_failure(error) from error
-
-
-def _finish(request: Callable[[], Run], on_interrupt: Callable[[Run], None]) -> Run:
-    """Make a request whose answer is had even when an interrupt comes in between."""
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        answer = executor.submit(request)
-        try:
-            return answer.result()
-        except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
-            with undisturbed():
-                started = answer.exception() is None
-            if started:
-                on_interrupt(answer.result())
-            raise
 
 
 def _runs_to_follow(

@@ -10,8 +10,6 @@ import dagster as dg
 
 from dbt_trigger_dagster.errors import (
     DbtCloudError,
-    DbtCloudPayloadError,
-    DbtCloudRequestError,
     DbtCloudRunCancelledError,
     DbtCloudRunError,
     DbtCloudRunFailedError,
@@ -20,7 +18,7 @@ from dbt_trigger_dagster.errors import (
     StorageError,
 )
 from dbt_trigger_dagster.models import Run, RunStep
-from dbt_trigger_dagster.retries import is_certainly_without_effect, is_transient
+from dbt_trigger_dagster.retries import is_outcome_unknown, is_transient
 
 _COLORS = re.compile(r"\x1b\[[0-9;]*m")
 _LOG_LINES = 20
@@ -97,22 +95,15 @@ def _may_help(error: Exception) -> bool:
     )
 
 
-def as_trigger_failure(error: DbtCloudError | StorageError | ValueError) -> dg.Failure:
-    """A trigger's error as a failure: where the job may have started, it is not triggered again."""
-    if not isinstance(error, DbtCloudError) or not _outcome_is_unknown(error):
+def as_trigger_failure(error: DbtCloudError) -> dg.Failure:
+    """A trigger's error as a failure; where the job may have started, it says how to go on."""
+    if not is_outcome_unknown(error):
         return as_failure(error)
     return dg.Failure(
-        description=f"{error}\nThe job may have been started nevertheless. It was not triggered "
-        "again, because that could start a second run: look at the job's runs in dbt Cloud, then "
-        "follow the run with run_ids, or materialize again.",
-        allow_retries=False,
+        description=f"{error}\nThe job may have been started nevertheless. Re-execute this Dagster "
+        "run from its failure: it looks for the dbt Cloud run before it triggers the job again.",
+        allow_retries=True,
     )
-
-
-def _outcome_is_unknown(error: DbtCloudError) -> bool:
-    if isinstance(error, DbtCloudRequestError | DbtCloudPayloadError):
-        return not is_certainly_without_effect(error)
-    return is_transient(error) and not is_certainly_without_effect(error)
 
 
 def as_joint_failure(

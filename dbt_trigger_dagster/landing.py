@@ -26,7 +26,7 @@ from dbt_trigger_dagster.op_configs import DbtCloudRunConfig
 from dbt_trigger_dagster.polling import wait_for_run
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.tables import ARTIFACT, RUN, frame_of_runs
-from dbt_trigger_dagster.termination import Termination, undisturbed
+from dbt_trigger_dagster.termination import Termination, cancel_if_wanted
 from dbt_trigger_dagster.timing import Deadline
 
 if TYPE_CHECKING:
@@ -222,24 +222,3 @@ def run_of_rows(rows: "pd.DataFrame") -> Run:
     """The run of the newest row of `TRIGGER` or `RUN`."""
     newest = rows.sort_values("loaded_at").iloc[-1]
     return Run.from_payload(json.loads(newest["raw"]))
-
-
-def cancel_if_wanted(
-    client: DbtCloudClient, runs: Sequence[Run], *, cancel: bool, log: logging.Logger
-) -> None:
-    """On the way out of an interrupted step: cancel its runs, or say that they go on.
-
-    Never raises what goes wrong with dbt Cloud: that would hide the interrupt.
-    """
-    with undisturbed():
-        for run in runs:
-            if not cancel:
-                log.warning("The step ends; dbt Cloud run %s goes on: %s", run.run_id, run.href)
-                continue
-            try:
-                client.cancel_run(run.run_id)
-                log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
-            except DbtCloudError as error:
-                log.error(  # noqa: TRY400  # the sentence says it all
-                    "dbt Cloud run %s could not be cancelled: %s %s", run.run_id, error, run.href
-                )

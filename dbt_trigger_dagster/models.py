@@ -4,11 +4,12 @@ Unknown fields and unknown statuses are never an error: the whole payload travel
 ``payload``, and only what this package acts on is parsed.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from enum import IntEnum
 from typing import Any
 
@@ -38,6 +39,16 @@ def status_name(status: int) -> str:
         return RunStatus(status).name.capitalize()
     except ValueError:
         return f"status {status}"
+
+
+def parse_timestamp(text: Any) -> datetime | None:
+    """A moment from any of the formats that the API writes; None where it is none of them."""
+    try:
+        # Python 3.10 knows no "Z".
+        moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -145,14 +156,28 @@ class Run:
         return self.is_cancelled and "timed out" in self.status_message.lower()
 
     @property
+    def cause(self) -> str:
+        """Why the run was triggered, where the API was asked for ``trigger``; else empty."""
+        return str((self.payload.get("trigger") or {}).get("cause") or "")
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the run was created; None where the API's words for it are not understood."""
+        return parse_timestamp(self.payload.get("created_at"))
+
+    @property
     def artifacts_saved(self) -> bool:
         """Whether dbt Cloud says that it keeps artifacts of the run."""
         return bool(self.payload.get("artifacts_saved"))
 
     @property
     def steps(self) -> tuple[RunStep, ...]:
-        """The steps, where the API was asked for ``run_steps``; else none."""
-        return tuple(RunStep.from_payload(step) for step in self.payload.get("run_steps") or ())
+        """The steps, where the API was asked for ``run_steps``; those that can be read."""
+        steps = []
+        for payload in self.payload.get("run_steps") or ():
+            with contextlib.suppress(AttributeError, TypeError, ValueError):
+                steps.append(RunStep.from_payload(payload))
+        return tuple(steps)
 
 
 @dataclass(frozen=True)

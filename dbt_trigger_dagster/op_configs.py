@@ -9,6 +9,7 @@ from typing import Any, Literal
 import dagster as dg
 from pydantic import Field, ValidationError, model_validator
 
+from dbt_trigger_dagster.artifacts import check_patterns
 from dbt_trigger_dagster.models import TriggerRequest
 from dbt_trigger_dagster.transport import POOL_SIZE
 
@@ -142,6 +143,7 @@ class DbtCloudRunConfig(dg.Config):
             raise ValueError(
                 f"max_parallel_downloads is {self.max_parallel_downloads}: give 1 to {POOL_SIZE}."
             )
+        check_patterns([*self.include_artifacts, *self.exclude_artifacts])
         return self
 
 

@@ -23,6 +23,9 @@ from dbt_trigger_dagster.timing import Deadline
 DETAILS = ("trigger", "job", "environment", "run_steps")
 """What is asked for along with a run that is over."""
 
+DETAILS_WAIT = 60.0
+"""Seconds to try to get them; the run is worth more than its details."""
+
 NOT_FOUND_GRACE = 30.0
 """Seconds from the start of a wait in which a 404 counts as "not yet there"."""
 
@@ -73,7 +76,11 @@ def wait_for_run(
 def _with_details(client: DbtCloudClient, run: Run, log: logging.Logger) -> Run:
     """The same run with what belongs to it; without, where dbt Cloud does not give it now."""
     try:
-        return client.get_run(run.run_id, include_related=DETAILS)
+        return client.get_run(
+            run.run_id,
+            include_related=DETAILS,
+            deadline=Deadline.after(DETAILS_WAIT, client.clock),
+        )
     except DbtCloudError as error:
         if not _passes(error):
             raise

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from dbt_trigger_dagster.errors import (
     DbtCloudError,
+    DbtCloudPayloadError,
     DbtCloudRateLimitError,
     DbtCloudRequestError,
     DbtCloudResponseError,
@@ -25,6 +26,9 @@ MAX_BACKOFF = 30.0
 
 RATE_LIMIT_COOL_DOWN = 300.0
 """Seconds to stay away after a 429 that names no time (dbt Cloud's documented cool-down)."""
+
+MAX_RETRY_AFTER = 3600.0
+"""Longest pause in seconds that an answer can ask for."""
 
 _TIMES_OUT_OR_TOO_EARLY = frozenset({408, 425})
 _SERVER_ERRORS = 500
@@ -49,6 +53,15 @@ def is_certainly_without_effect(error: DbtCloudError) -> bool:
     return isinstance(error, DbtCloudRateLimitError) or (
         isinstance(error, DbtCloudResponseError) and error.status_code == _UNAVAILABLE
     )
+
+
+def is_outcome_unknown(error: DbtCloudError) -> bool:
+    """Whether a request with effects may have had them although no good answer came."""
+    if isinstance(error, DbtCloudResponseError):
+        return is_transient(error) and not is_certainly_without_effect(error)
+    if isinstance(error, DbtCloudRequestError):
+        return error.may_have_been_sent
+    return isinstance(error, DbtCloudPayloadError)
 
 
 def backoff(retry: int, delay: float) -> float:
@@ -106,7 +119,7 @@ class RetryPolicy:
     def pause_after(self, error: DbtCloudError, retry: int) -> float:
         """Seconds to wait after an error: what the answer asks for, or jittered backoff."""
         if isinstance(error, DbtCloudResponseError) and error.retry_after is not None:
-            return error.retry_after
+            return min(MAX_RETRY_AFTER, error.retry_after)
         if isinstance(error, DbtCloudRateLimitError):
             return RATE_LIMIT_COOL_DOWN
         return self.jitter() * backoff(retry, self.delay)

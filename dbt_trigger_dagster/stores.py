@@ -25,7 +25,8 @@ WAIT_LIMIT = 60.0
 
 _RETRY_PAUSE = 0.1
 _FORMAT: dict[str, str | bool | int | float | list[str]] = {
-    "storage_compatibility_version": "v1.2.0"  # so that older DuckDB tools open the file
+    "storage_compatibility_version": "v1.2.0",  # so that older DuckDB tools open the file
+    "autoinstall_known_extensions": False,  # another kind of database is told, not downloaded for
 }
 _URL_PREFIX = "duckdb:///"
 _TYPES = {

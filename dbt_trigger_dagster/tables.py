@@ -277,7 +277,15 @@ _RUN_PREVIEW = ("id", "status_humanized", "cause", "created_at", "finished_at", 
 TRIGGER = Table(
     name="dbt_cloud_trigger",
     description="What dbt Cloud answered when a job was triggered, one row for each run",
-    columns=_RUN_COLUMNS + LINEAGE,
+    columns=(
+        *_RUN_COLUMNS,
+        Column(
+            "adopted",
+            Kind.BOOLEAN,
+            "Whether the run was found, because the answer that told of it was lost",
+        ),
+        *LINEAGE,
+    ),
     primary_key=("id",),
     preview=_RUN_PREVIEW,
 )

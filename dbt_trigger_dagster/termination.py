@@ -4,13 +4,18 @@ Dagster interrupts a step in the same way for both. A person presses Ctrl-C (SIG
 the run in the UI (the stored status says so); a worker that is drained gets a bare SIGTERM.
 """
 
+import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
 import dagster as dg
+
+from dbt_trigger_dagster.client import DbtCloudClient
+from dbt_trigger_dagster.errors import DbtCloudError
+from dbt_trigger_dagster.models import Run
 
 _ASKED_TO_STOP = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
 
@@ -71,3 +76,24 @@ def undisturbed() -> Iterator[None]:
 
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def cancel_if_wanted(
+    client: DbtCloudClient, runs: Sequence[Run], *, cancel: bool, log: logging.Logger
+) -> None:
+    """On the way out of an interrupted step: cancel its runs, or say that they go on.
+
+    Never raises what goes wrong with dbt Cloud: that would hide the interrupt.
+    """
+    with undisturbed():
+        for run in runs:
+            if not cancel:
+                log.warning("The step ends; dbt Cloud run %s goes on: %s", run.run_id, run.href)
+                continue
+            try:
+                client.cancel_run(run.run_id)
+                log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
+            except DbtCloudError as error:
+                log.error(  # noqa: TRY400  # the sentence says it all
+                    "dbt Cloud run %s could not be cancelled: %s %s", run.run_id, error, run.href
+                )

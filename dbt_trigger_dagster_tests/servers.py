@@ -85,6 +85,7 @@ class Server:
     connections: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
     sockets: list[socket.socket] = field(default_factory=list)
+    hung_up: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     @property
     def url(self) -> str:
@@ -150,7 +151,8 @@ def _serve(connection: socket.socket, number: int, server: Server, respond: Resp
                 return
             connection.sendall(answer.raw)
             if answer.closes:
-                return
+                break
+    server.hung_up.release()
 
 
 def _read_request(stream, number: int) -> Received | None:

@@ -174,6 +174,7 @@ def test_an_idle_connection_that_ended_costs_a_trigger_nothing() -> None:
 
     with serving(respond) as server, _client(server.url) as client:
         client.get_run(RUN_ID)
+        assert server.hung_up.acquire(timeout=60)
         client.trigger_run(JOB_ID, TriggerRequest(cause="Nightly"))
     assert [request.method for request in server.received] == ["GET", "POST"]
 

@@ -18,9 +18,9 @@ FLOORS = {
     2: {"transport", "tables"},
     3: {"api", "stores"},
     4: {"client"},
-    5: {"polling", "artifacts"},
-    6: {"op_configs", "failures", "resources", "io_managers", "termination"},
-    7: {"landing"},
+    5: {"polling", "artifacts", "trigger"},
+    6: {"op_configs", "failures", "resources", "io_managers", "resumption", "termination"},
+    7: {"landing", "launching"},
     8: {"assets"},
     9: {"definitions"},
 }

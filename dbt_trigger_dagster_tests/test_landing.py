@@ -59,7 +59,8 @@ def test_a_good_run_leaves_a_row_in_each_table_and_its_files(tmp_path: Path) -> 
         (run,) = project.rows("dbt_cloud_run")
         assert trigger["id"] == run["id"] == dbt_run["id"]
         assert (run["status"], run["status_humanized"]) == (10, "Success")
-        assert run["cause"] == "Triggered from Dagster"
+        assert run["cause"] == f"Triggered from Dagster [dagster {result.run_id}]"
+        assert trigger["adopted"] is False
         assert {trigger["dagster_run_id"], run["dagster_run_id"]} == {result.run_id}
         folder = f"{project.sandbox.account_id}/{project.job_id}/{dbt_run['id']}"
         assert project.files() == {

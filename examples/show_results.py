@@ -9,9 +9,10 @@ from pathlib import Path
 
 import duckdb
 
+WHEN = "strftime({0}, '%Y-%m-%d %H:%M:%S') AS {0}".format
 SHOWN = {
-    "dbt_cloud_trigger": "id, status_humanized AS status, cause, strftime(created_at, '%Y-%m-%d %H:%M:%S') AS created_at",
-    "dbt_cloud_run": "id, status_humanized AS status, strftime(finished_at, '%Y-%m-%d %H:%M:%S') AS finished_at, duration",
+    "dbt_cloud_trigger": f"id, status_humanized AS status, cause, {WHEN('created_at')}",
+    "dbt_cloud_run": f"id, status_humanized AS status, {WHEN('finished_at')}, duration",
     "dbt_cloud_artifact": "run_id, step, path, size_bytes, left(sha256, 12) AS sha256",
 }
 NEWEST = "ORDER BY loaded_at DESC"

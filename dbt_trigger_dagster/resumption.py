@@ -1,0 +1,57 @@
+"""Which steps of which Dagster runs have one and the same intention.
+
+A Dagster run, the runs that resume it from its failure, and every repetition of its step want one
+dbt Cloud run. Any other re-execution wants the job to run anew.
+"""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from dbt_trigger_dagster.trigger import Intention
+
+_RESUMES_ASSETS = "dagster/is_asset_resume_retry"
+
+
+def intention_of(context: dg.AssetExecutionContext, prefix: Sequence[str]) -> Intention:
+    """What a step triggers its job for.
+
+    Args:
+        context: The step's.
+        prefix: The key prefix of the job's assets: two graphs in one Dagster run are two wishes.
+    """
+    first = _first_of_chain(context.instance, context.run)
+    record = context.instance.get_run_record_by_id(first.run_id)
+    if record is None:
+        raise ValueError(f"Dagster's instance does not know its own run {first.run_id}.")
+    return Intention(
+        key="/".join([first.run_id, *prefix]),
+        since=record.create_timestamp,
+        is_repeated=first is not context.run or _has_begun_before(context),
+    )
+
+
+def _first_of_chain(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
+    """The run that this one resumes, directly or through others; or this one itself."""
+    while run.parent_run_id is not None and _resumes(run):
+        parent = instance.get_run_by_id(run.parent_run_id)
+        if parent is None:
+            break
+        run = parent
+    return run
+
+
+def _resumes(run: dg.DagsterRun) -> bool:
+    """Whether the run was made "from failure", by steps or by assets."""
+    return run.is_resume_retry or run.tags.get(_RESUMES_ASSETS) == "true"
+
+
+def _has_begun_before(context: dg.AssetExecutionContext) -> bool:
+    """Whether the step is retried, or runs again because its worker died."""
+    step = context.op_execution_context
+    starts = context.instance.get_records_for_run(
+        context.run.run_id, of_type=dg.DagsterEventType.STEP_START
+    )
+    step_key = step.get_step_execution_context().step.key
+    mine = [entry for entry in starts.records if entry.event_log_entry.step_key == step_key]
+    return step.retry_number > 0 or len(mine) > 1
