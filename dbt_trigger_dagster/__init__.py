@@ -16,6 +16,7 @@ from dbt_trigger_dagster.errors import (
     DbtCloudRunError,
     DbtCloudRunFailedError,
     DbtCloudRunTimeoutError,
+    DbtCloudStoppedError,
     DbtCloudWaitTimeoutError,
     StorageError,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "DbtCloudRunError",
     "DbtCloudRunFailedError",
     "DbtCloudRunTimeoutError",
+    "DbtCloudStoppedError",
     "DbtCloudTableIOManager",
     "DbtCloudWaitTimeoutError",
     "Download",

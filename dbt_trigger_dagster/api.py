@@ -60,9 +60,10 @@ class AccountApi:
         read: Callable[[Any], T],
         retryable: Callable[[DbtCloudError], bool],
         body: Mapping[str, Any] | None = None,
+        deadline: Deadline | None = None,
     ) -> T:
         """The same for a request with effects; the caller says when it may be sent again."""
-        envelope = self._ask("POST", path, body=body, retryable=retryable)
+        envelope = self._ask("POST", path, body=body, retryable=retryable, deadline=deadline)
         return _read(envelope["data"], read, f"POST {path}")
 
     def pages(

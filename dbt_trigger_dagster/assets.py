@@ -6,11 +6,10 @@ because a failed run must leave both before it fails the step.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
-from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError, StorageError
 from dbt_trigger_dagster.failures import as_failure, run_metadata
 from dbt_trigger_dagster.io_managers import (
@@ -26,7 +25,6 @@ from dbt_trigger_dagster.landing import (
     run_of_rows,
 )
 from dbt_trigger_dagster.launching import JobReference, Launch
-from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.op_configs import (
     DbtCloudRunConfig,
     TriggerResponseConfig,
@@ -36,9 +34,6 @@ from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResourc
 from dbt_trigger_dagster.resumption import intention_of
 from dbt_trigger_dagster.tables import ARTIFACT, RUN, TRIGGER, Table, frame_of_runs
 from dbt_trigger_dagster.termination import Termination
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TRIGGER_RESPONSE = "trigger_response"
 """The asset that triggers the job."""
@@ -76,9 +71,12 @@ def build_dbt_cloud_job_assets(
 
     Raises:
         ValueError: Both ``job_id`` and ``job_name`` are given.
+        TypeError: ``job_id`` is text.
     """
     if job_id is not None and job_name is not None:
         raise ValueError("job_id and job_name are both given: give one of them.")
+    if isinstance(job_id, str) and not isinstance(job_id, dg.EnvVar):
+        raise TypeError(f"job_id {job_id!r} is text: give the job's number, or job_name.")
     prefix = [key_prefix] if isinstance(key_prefix, str) else list(key_prefix or [])
     graph = _JobGraph(JobReference(job_id, job_name), prefix, group_name, pool)
     return [graph.trigger_response(deps), graph.dbt_cloud_run()]
@@ -116,7 +114,8 @@ class _JobGraph:
             try:
                 request = config.as_request()
                 waiting = as_run_config(_config_of(context, self._op_name(DBT_CLOUD_RUN)))
-                dbt_cloud_artifacts.check()
+                if waiting.store_artifacts:
+                    dbt_cloud_artifacts.check()
                 with dbt_cloud.build_client(context.log) as client:
                     launch = Launch(
                         client,
@@ -176,8 +175,12 @@ class _JobGraph:
                         context.op_execution_context.selected_output_names,
                         context.log,
                     )
-                    yield from landing.land(_runs_to_follow(client, config, trigger_response))
-            except (DbtCloudError, ValueError) as error:
+                    if config.run_ids:
+                        runs = landing.find(config.run_ids)
+                    else:
+                        runs = [run_of_rows(trigger_response)]
+                    yield from landing.land(runs)
+            except (DbtCloudError, StorageError, ValueError) as error:
                 raise as_failure(error) from error
 
         return dbt_cloud_run
@@ -213,21 +216,3 @@ def _config_of(context: dg.AssetExecutionContext, op_name: str) -> Mapping[str, 
     ops = step.resolved_run_config.ops
     config: Any = ops[op_name].config if op_name in ops else None
     return dict(config or {})
-
-
-def _runs_to_follow(
-    client: DbtCloudClient, config: DbtCloudRunConfig, trigger_response: "pd.DataFrame"
-) -> list[Run]:
-    """The runs that the config names, or else the one that was triggered.
-
-    Raises:
-        ValueError: There is neither.
-    """
-    if config.run_ids:
-        return [client.get_run(run_id) for run_id in dict.fromkeys(config.run_ids)]
-    if trigger_response.empty:
-        raise ValueError(
-            "There is no dbt Cloud run to wait for: materialize trigger_response first, or name "
-            "runs in run_ids."
-        )
-    return [run_of_rows(trigger_response)]

@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import difflib
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -64,10 +65,10 @@ class DbtCloudClient:
     ) -> None:
         if account_id <= 0:
             raise ValueError(f"account_id {account_id} is no dbt Cloud account's number.")
-        if request_timeout <= 0:
+        if not 0 < request_timeout < math.inf:
             raise ValueError(f"request_timeout {request_timeout} must be more than 0 seconds.")
-        if request_max_retries < 0 or request_retry_delay < 0:
-            raise ValueError("request_max_retries and request_retry_delay cannot be negative.")
+        if request_max_retries < 0 or not 0 <= request_retry_delay < math.inf:
+            raise ValueError("request_max_retries and request_retry_delay must be 0 or more.")
         self.account_id = account_id
         self.clock = clock or SystemClock()
         self._transport = Transport(
@@ -215,9 +216,14 @@ class DbtCloudClient:
             deadline=deadline,
         )
 
-    def cancel_run(self, run_id: int) -> Run:
-        """Cancel a run. To cancel twice does no harm, so this is repeated on transient errors."""
-        return self._post(f"runs/{run_id}/cancel/", retryable=is_transient)
+    def cancel_run(self, run_id: int, *, deadline: Deadline | None = None) -> Run:
+        """Cancel a run. To cancel twice does no harm, so this is repeated on transient errors.
+
+        Args:
+            run_id: Which.
+            deadline: When to give up.
+        """
+        return self._post(f"runs/{run_id}/cancel/", retryable=is_transient, deadline=deadline)
 
     def retry_run(self, run_id: int) -> Run:
         """Start a new run that continues a failed one from its point of failure.
@@ -276,8 +282,11 @@ class DbtCloudClient:
         *,
         body: Mapping[str, Any] | None = None,
         retryable: Callable[[DbtCloudError], bool] = is_certainly_without_effect,
+        deadline: Deadline | None = None,
     ) -> Run:
-        return self._api.post(path, read=Run.from_payload, retryable=retryable, body=body)
+        return self._api.post(
+            path, read=Run.from_payload, retryable=retryable, body=body, deadline=deadline
+        )
 
 
 def _include(related: Sequence[str]) -> dict[str, str]:

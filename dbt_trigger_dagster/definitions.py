@@ -71,9 +71,13 @@ def dbt_cloud_artifacts(_context: dg.InitResourceContext) -> DbtCloudArtifactSto
     return DbtCloudArtifactStore(root=root) if root else DbtCloudArtifactStore()
 
 
+job_assets = build_dbt_cloud_job_assets(
+    job_id=dg.EnvVar.int("DBT_CLOUD_JOB_ID"), group_name="dbt_cloud"
+)
+
 dbt_cloud_job = dg.define_asset_job(
     "dbt_cloud_job",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.assets(*job_assets),
     description="Triggers the dbt Cloud job, waits for it and keeps what it leaves",
     # The steps come one after another and wait for the network: a process for each would only
     # cost seconds.
@@ -89,9 +93,7 @@ dbt_cloud_daily = dg.ScheduleDefinition(
 )
 
 defs = dg.Definitions(
-    assets=build_dbt_cloud_job_assets(
-        job_id=dg.EnvVar.int("DBT_CLOUD_JOB_ID"), group_name="dbt_cloud"
-    ),
+    assets=job_assets,
     jobs=[dbt_cloud_job],
     schedules=[dbt_cloud_daily],
     resources={

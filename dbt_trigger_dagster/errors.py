@@ -10,6 +10,7 @@
     │   └── DbtCloudRateLimitError    429
     ├── DbtCloudPayloadError          a 2xx that cannot be read
     ├── DbtCloudJobNameError          no job, or more than one, has the name
+    ├── DbtCloudStoppedError          a pause was ended because nobody waits any more
     └── DbtCloudRunError              about one run, which it carries (``run``)
         ├── DbtCloudRunFailedError    the run ended in error
         ├── DbtCloudRunCancelledError the run was cancelled
@@ -77,6 +78,10 @@ class DbtCloudPayloadError(DbtCloudError):
 
 class DbtCloudJobNameError(DbtCloudError):
     """No job has the name, or more than one has; the message lists candidates."""
+
+
+class DbtCloudStoppedError(DbtCloudError):
+    """A pause between two requests was ended, because the step that makes them ends."""
 
 
 class DbtCloudRunError(DbtCloudError):

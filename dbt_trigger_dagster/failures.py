@@ -108,7 +108,7 @@ def as_trigger_failure(error: DbtCloudError) -> dg.Failure:
 
 def as_joint_failure(
     runs: Sequence[Run],
-    run_errors: Sequence[DbtCloudRunError],
+    run_errors: Sequence[DbtCloudError],
     artifact_errors: Sequence[DbtCloudError | StorageError],
 ) -> dg.Failure:
     """All that went wrong in a step that did what it could, as one failure.

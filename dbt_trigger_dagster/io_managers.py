@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from dbt_trigger_dagster.resumption import resume_chain
 from dbt_trigger_dagster.stores import DuckDBStore, open_store
 from dbt_trigger_dagster.tables import TABLES, Kind, Table
 
@@ -116,34 +117,33 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
                 f'{wanted!r}; it can be "{LATEST_ROWS}", "{ALL_ROWS}" or "{ROWS_IF_ANY}".'
             )
         rows = self._latest(context, table)
-        if rows.empty and wanted == LATEST_ROWS:
+        if rows is None and wanted == LATEST_ROWS:
             raise ValueError(
                 f"{context.asset_key.to_user_string()} has no rows in "
                 f"{self._store.relation(table)} yet: materialize it first."
             )
-        return rows
+        return table.frame([]) if rows is None else rows
 
-    def _latest(self, context: dg.InputContext, table: Table) -> "pd.DataFrame":
+    def _latest(self, context: dg.InputContext, table: Table) -> "pd.DataFrame | None":
+        """The rows of this run, of one that it resumes, or of the latest; None where none are."""
         asset_key = context.asset_key.to_user_string()
-        rows = table.frame([])
-        for dagster_run_id in _producing_runs(context):
+        event = context.instance.get_latest_materialization_event(context.asset_key)
+        latest = [event.run_id] if event is not None else []
+        for dagster_run_id in dict.fromkeys([*_this_run_and_those_before(context), *latest]):
             rows = self._store.read(table, asset_key=asset_key, dagster_run_id=dagster_run_id)
-            if not rows.empty:
-                break
-        return rows
+            # A materialization may well have no rows: a run without artifacts, for example.
+            if not rows.empty or dagster_run_id in latest:
+                return rows
+        return None
 
 
-def _producing_runs(context: dg.InputContext) -> list[str]:
-    """Dagster runs whose rows are wanted, the best first.
-
-    The upstream output names this run, or, where this run resumes another from its failure, that
-    one; for an asset that is in neither it names a run that wrote nothing.
-    """
-    found = [context.upstream_output.run_id] if context.upstream_output else []
-    event = context.instance.get_latest_materialization_event(context.asset_key)
-    if event is not None:
-        found.append(event.run_id)
-    return list(dict.fromkeys(found))
+def _this_run_and_those_before(context: dg.InputContext) -> list[str]:
+    """The Dagster run, and those that it resumes from their failures."""
+    try:
+        run = context.step_context.dagster_run
+    except dg.DagsterInvariantViolationError:  # a context that a test has built has no step
+        return [context.upstream_output.run_id] if context.upstream_output else []
+    return [chained.run_id for chained in resume_chain(context.instance, run)]
 
 
 def _table_of(

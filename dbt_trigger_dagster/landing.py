@@ -26,7 +26,7 @@ from dbt_trigger_dagster.op_configs import DbtCloudRunConfig
 from dbt_trigger_dagster.polling import wait_for_run
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.tables import ARTIFACT, RUN, frame_of_runs
-from dbt_trigger_dagster.termination import Termination, cancel_if_wanted
+from dbt_trigger_dagster.termination import INTERRUPTS, Termination
 from dbt_trigger_dagster.timing import Deadline
 
 if TYPE_CHECKING:
@@ -38,10 +38,12 @@ RUN_RESULT = "run_result"
 ARTIFACTS = "artifacts"
 """The output with the artifacts' rows."""
 
+ONE_LOOK = 2.0
+"""Seconds for each of several runs whose turn comes after the deadline."""
+
 CANCEL_WAIT = 60.0
 """Seconds to wait until a run that we have cancelled is over."""
 
-_INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
 _KEPT_HEADERS = ("content-type", "content-length", "etag", "last-modified")
 
 
@@ -64,8 +66,18 @@ class Landing:
     termination: Termination
     outputs: Collection[str]
     log: logging.Logger
-    _run_errors: list[DbtCloudRunError] = field(init=False, default_factory=list)
+    _run_errors: list[DbtCloudError] = field(init=False, default_factory=list)
     _artifact_errors: list[DbtCloudError | StorageError] = field(init=False, default_factory=list)
+
+    def find(self, run_ids: Sequence[int]) -> list[Run]:
+        """The runs that have these numbers; what keeps one from being found is told at the end."""
+        runs = []
+        for run_id in dict.fromkeys(run_ids):
+            try:
+                runs.append(self.client.get_run(run_id))
+            except DbtCloudError as error:
+                self._run_errors.append(error)
+        return runs
 
     def land(self, runs: Sequence[Run]) -> Iterator["dg.Output[pd.DataFrame]"]:
         """Wait for runs, then yield their rows and their artifacts' rows.
@@ -79,11 +91,16 @@ class Landing:
         """
         ended = self._wait_for_all(runs)
         if ended and RUN_RESULT in self.outputs:
-            yield dg.Output(frame_of_runs(RUN, ended), RUN_RESULT, metadata=run_metadata(ended[0]))
+            metadata = run_metadata(ended[0]) if len(ended) == 1 else {}
+            yield dg.Output(frame_of_runs(RUN, ended), RUN_RESULT, metadata=metadata)
         if ended and ARTIFACTS in self.outputs and self.config.store_artifacts:
             yield self._artifacts(ended)
         if self.config.raise_on_failed_run:
-            known = {error.run.run_id for error in self._run_errors}
+            known = {
+                error.run.run_id
+                for error in self._run_errors
+                if isinstance(error, DbtCloudRunError)
+            }
             others = (run for run in ended if run.run_id not in known)
             self._run_errors += filter(None, map(run_error, others))
         self._raise_what_went_wrong([*runs, *ended])
@@ -109,14 +126,25 @@ class Landing:
         with self.termination.watched():
             try:
                 while waiting:
-                    run = self._wait_for(waiting[0], deadline)
+                    run = self._wait_for(waiting[0], self._not_before_one_look(deadline))
                     waiting.pop(0)
                     if run is not None:
                         ended.append(run)
-            except _INTERRUPTS:
-                self._on_interrupt(waiting)
-                raise
+            except INTERRUPTS as interrupt:
+                self.termination.end(
+                    self.client,
+                    waiting,
+                    interrupt,
+                    cancel=self.config.cancel_on_termination,
+                    log=self.log,
+                )
         return ended
+
+    def _not_before_one_look(self, deadline: Deadline | None) -> Deadline | None:
+        """The deadline; where it is over, one that leaves time to see whether a run is over too."""
+        if deadline is None or not deadline.is_over:
+            return deadline
+        return Deadline.after(ONE_LOOK, self.client.clock)
 
     def _wait_for(self, run: Run, deadline: Deadline | None) -> Run | None:
         """The run when it is over; None when it is not in time."""
@@ -125,7 +153,8 @@ class Landing:
         except DbtCloudWaitTimeoutError as error:
             return self._on_timeout(error)
         except DbtCloudError as error:
-            raise as_failure(error, run=run) from error
+            self._run_errors.append(error)
+            return None
 
     def _wait_until(self, run: Run, deadline: Deadline | None) -> Run:
         return wait_for_run(
@@ -156,14 +185,6 @@ class Landing:
             )
             return None
 
-    def _on_interrupt(self, runs: Sequence[Run]) -> None:
-        cancel_if_wanted(
-            self.client,
-            runs,
-            cancel=self.config.cancel_on_termination and self.termination.is_wanted(),
-            log=self.log,
-        )
-
     # Artifacts
 
     def _artifacts(self, runs: Sequence[Run]) -> "dg.Output[pd.DataFrame]":
@@ -173,11 +194,13 @@ class Landing:
         return dg.Output(
             ARTIFACT.frame(map(_record, stored)),
             ARTIFACTS,
-            metadata={
-                "path": dg.MetadataValue.path(str(self.store.folder_of(runs[0]))),
-                "size_bytes": size_bytes,
-            },
+            metadata={"size_bytes": size_bytes, **self._path(runs)},
         )
+
+    def _path(self, runs: Sequence[Run]) -> dict[str, dg.MetadataValue]:
+        """Where the files of a single run are."""
+        folders = [str(self.store.folder_of(run)) for run in runs]
+        return {"path": dg.MetadataValue.path(folders[0])} if len(folders) == 1 else {}
 
     def _store_artifacts(self, run: Run) -> Sequence[StoredArtifact]:
         """What could be stored of one run's artifacts."""
@@ -219,6 +242,15 @@ def _record(stored: StoredArtifact) -> dict[str, Any]:
 
 
 def run_of_rows(rows: "pd.DataFrame") -> Run:
-    """The run of the newest row of `TRIGGER` or `RUN`."""
+    """The run of the newest row of `TRIGGER` or `RUN`.
+
+    Raises:
+        ValueError: There are no rows.
+    """
+    if rows.empty:
+        raise ValueError(
+            "There is no dbt Cloud run to wait for: materialize trigger_response first, or name "
+            "runs in run_ids."
+        )
     newest = rows.sort_values("loaded_at").iloc[-1]
     return Run.from_payload(json.loads(newest["raw"]))

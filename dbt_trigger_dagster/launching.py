@@ -12,7 +12,7 @@ from dbt_trigger_dagster.errors import DbtCloudError
 from dbt_trigger_dagster.failures import as_trigger_failure
 from dbt_trigger_dagster.models import TriggerRequest
 from dbt_trigger_dagster.op_configs import TriggerResponseConfig
-from dbt_trigger_dagster.termination import Termination, cancel_if_wanted, undisturbed
+from dbt_trigger_dagster.termination import INTERRUPTS, Termination, undisturbed
 from dbt_trigger_dagster.trigger import Intention, Triggered, trigger_once
 
 
@@ -33,6 +33,8 @@ class JobReference:
         if config.job_id is not None:
             return config.job_id
         name = config.job_name or self.job_name
+        if isinstance(name, dg.EnvVar):
+            name = name.get_value()
         if name is not None:
             return client.find_job(name).job_id
         if self.job_id is None:
@@ -89,17 +91,18 @@ class Launch:
                 return answer.result()
             except DbtCloudError as error:
                 raise as_trigger_failure(error) from error
-            except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
+            except INTERRUPTS as interrupt:
+                # Its request is waited for, and a search; no pause, and so no second request.
+                self.client.clock.stop()
                 with undisturbed():
-                    started = answer.exception() is None
-                if started:
-                    self._on_interrupt(answer.result())
+                    failed = answer.exception()
+                if failed is None:
+                    self.termination.end(
+                        self.client,
+                        [answer.result().run],
+                        interrupt,
+                        cancel=self.cancel_on_termination,
+                        log=self.log,
+                    )
+                self.log.warning("The step ends: %s", failed)
                 raise
-
-    def _on_interrupt(self, triggered: Triggered) -> None:
-        cancel_if_wanted(
-            self.client,
-            [triggered.run],
-            cancel=self.cancel_on_termination and self.termination.is_wanted(),
-            log=self.log,
-        )

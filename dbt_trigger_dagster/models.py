@@ -7,11 +7,14 @@ Unknown fields and unknown statuses are never an error: the whole payload travel
 import contextlib
 import dataclasses
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import IntEnum
 from typing import Any
+
+_FRACTION = re.compile(r"\.\d+")
 
 MAX_CAUSE_LENGTH = 255
 """Most characters that dbt Cloud keeps of a cause (apache/airflow#38896)."""
@@ -41,11 +44,20 @@ def status_name(status: int) -> str:
         return f"status {status}"
 
 
+def _as_status(value: Any) -> int:
+    """A status; one that cannot be read is none of those that are known."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
+
+
 def parse_timestamp(text: Any) -> datetime | None:
     """A moment from any of the formats that the API writes; None where it is none of them."""
     try:
-        # Python 3.10 knows no "Z".
-        moment = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+        # Python 3.10 knows no "Z", and no fractions but of three and six digits.
+        six_digits = _FRACTION.sub(lambda match: match[0][:7].ljust(7, "0"), str(text))
+        moment = datetime.fromisoformat(six_digits.replace("Z", "+00:00"))
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
@@ -106,13 +118,13 @@ class Run:
         """Parse a Run of the API.
 
         Raises:
-            KeyError, TypeError, ValueError: It lacks an id or a status.
+            KeyError, TypeError, ValueError: It lacks an id.
         """
         return cls(
             run_id=int(payload["id"]),
             account_id=int(payload.get("account_id") or 0),
             job_id=int(payload.get("job_definition_id") or payload.get("job_id") or 0),
-            status=int(payload["status"]),
+            status=_as_status(payload.get("status")),
             href=str(payload.get("href") or ""),
             payload=payload,
         )
@@ -158,7 +170,8 @@ class Run:
     @property
     def cause(self) -> str:
         """Why the run was triggered, where the API was asked for ``trigger``; else empty."""
-        return str((self.payload.get("trigger") or {}).get("cause") or "")
+        trigger = self.payload.get("trigger")
+        return str(trigger.get("cause") or "") if isinstance(trigger, Mapping) else ""
 
     @property
     def created_at(self) -> datetime | None:
@@ -174,7 +187,8 @@ class Run:
     def steps(self) -> tuple[RunStep, ...]:
         """The steps, where the API was asked for ``run_steps``; those that can be read."""
         steps = []
-        for payload in self.payload.get("run_steps") or ():
+        payloads = self.payload.get("run_steps")
+        for payload in payloads if isinstance(payloads, list) else ():
             with contextlib.suppress(AttributeError, TypeError, ValueError):
                 steps.append(RunStep.from_payload(payload))
         return tuple(steps)

@@ -3,6 +3,7 @@
 Field names and defaults are a contract with users.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -22,7 +23,8 @@ class TriggerResponseConfig(dg.Config):
 
     cause: str = Field(
         default="Triggered from Dagster",
-        description="Why the job is triggered; shown in dbt Cloud. At most 255 characters",
+        description="Why the job is triggered; shown in dbt Cloud. At most 255 "
+        "characters, of which those that leave no room for the marker are cut (from about 208 on)",
     )
     job_id: int | None = Field(
         default=None, description="Run this job instead of the one that the asset is defined for"
@@ -132,12 +134,12 @@ class DbtCloudRunConfig(dg.Config):
 
     @model_validator(mode="after")
     def _check(self) -> "DbtCloudRunConfig":
-        if self.max_wait_time is not None and self.max_wait_time <= 0:
+        if self.max_wait_time is not None and not 0 < self.max_wait_time < math.inf:
             raise ValueError(
                 f"max_wait_time is {self.max_wait_time:g}: give more than 0 seconds, null to wait "
                 "for ever, or wait_for_result: false not to wait."
             )
-        if self.poll_interval <= 0:
+        if not 0 < self.poll_interval < math.inf:
             raise ValueError(f"poll_interval is {self.poll_interval:g}: give more than 0 seconds.")
         if not 1 <= self.max_parallel_downloads <= POOL_SIZE:
             raise ValueError(

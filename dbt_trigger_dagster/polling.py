@@ -30,6 +30,8 @@ NOT_FOUND_GRACE = 30.0
 """Seconds from the start of a wait in which a 404 counts as "not yet there"."""
 
 _SHORTEST_PAUSE = 1.0
+_LAST_POLL = 1.0  # seconds kept for one more look, so that a run that ends in time is seen
+_LAST_POLL_SHARE = 0.05
 _SHARE_OF_TIME_WAITED = 0.1
 
 
@@ -74,7 +76,7 @@ def wait_for_run(
 
 
 def _with_details(client: DbtCloudClient, run: Run, log: logging.Logger) -> Run:
-    """The same run with what belongs to it; without, where dbt Cloud does not give it now."""
+    """The same run with what belongs to it; without, where dbt Cloud does not give it."""
     try:
         return client.get_run(
             run.run_id,
@@ -82,8 +84,6 @@ def _with_details(client: DbtCloudClient, run: Run, log: logging.Logger) -> Run:
             deadline=Deadline.after(DETAILS_WAIT, client.clock),
         )
     except DbtCloudError as error:
-        if not _passes(error):
-            raise
         log.warning("The steps of dbt Cloud run %s are not to be had: %s", run.run_id, error)
         return run
 
@@ -102,8 +102,12 @@ class _Wait:
     polls: int = field(init=False, default=0)
     outage: DbtCloudError | None = field(init=False, default=None)
 
+    last_poll: float = field(init=False, default=0.0)
+
     def __post_init__(self) -> None:
         self.started = self.client.clock.monotonic()
+        if self.deadline is not None:
+            self.last_poll = min(_LAST_POLL, _LAST_POLL_SHARE * self.deadline.remaining())
 
     @property
     def waited(self) -> float:
@@ -144,9 +148,10 @@ class _Wait:
         """
         seconds = max(poll_pause(self.waited, self.poll_interval), self.asked_to_stay_away())
         if self.deadline is not None:
-            if self.deadline.is_over:
+            left = self.deadline.remaining() - self.last_poll
+            if left <= 0:
                 raise DbtCloudWaitTimeoutError(self.timed_out(run), run=run) from self.outage
-            seconds = min(seconds, self.deadline.remaining())
+            seconds = min(seconds, left)
         self.client.clock.sleep(seconds)
 
     def asked_to_stay_away(self) -> float:

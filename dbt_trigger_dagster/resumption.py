@@ -4,12 +4,14 @@ A Dagster run, the runs that resume it from its failure, and every repetition of
 dbt Cloud run. Any other re-execution wants the job to run anew.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
 from dbt_trigger_dagster.trigger import Intention
 
+_LONGEST_KEY = 100
 _RESUMES_ASSETS = "dagster/is_asset_resume_retry"
 
 
@@ -20,25 +22,32 @@ def intention_of(context: dg.AssetExecutionContext, prefix: Sequence[str]) -> In
         context: The step's.
         prefix: The key prefix of the job's assets: two graphs in one Dagster run are two wishes.
     """
-    first = _first_of_chain(context.instance, context.run)
+    *_, first = resume_chain(context.instance, context.run)
     record = context.instance.get_run_record_by_id(first.run_id)
     if record is None:
         raise ValueError(f"Dagster's instance does not know its own run {first.run_id}.")
     return Intention(
-        key="/".join([first.run_id, *prefix]),
+        key=_key(first.run_id, prefix),
         since=record.create_timestamp,
         is_repeated=first is not context.run or _has_begun_before(context),
     )
 
 
-def _first_of_chain(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
-    """The run that this one resumes, directly or through others; or this one itself."""
-    while run.parent_run_id is not None and _resumes(run):
-        parent = instance.get_run_by_id(run.parent_run_id)
-        if parent is None:
-            break
-        run = parent
-    return run
+def _key(dagster_run_id: str, prefix: Sequence[str]) -> str:
+    """Names an intention, short enough for a marker in a cause."""
+    path = "/".join([dagster_run_id, *prefix])
+    if len(path) <= _LONGEST_KEY:
+        return path
+    return f"{dagster_run_id}/{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+
+
+def resume_chain(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[dg.DagsterRun]:
+    """A run, the run that it resumes from its failure, and so on back to the first."""
+    chained: dg.DagsterRun | None = run
+    while chained is not None:
+        yield chained
+        resumes = chained.parent_run_id is not None and _resumes(chained)
+        chained = instance.get_run_by_id(chained.parent_run_id or "") if resumes else None
 
 
 def _resumes(run: dg.DagsterRun) -> bool:

@@ -70,8 +70,17 @@ class DuckDBStore:
 
     def relation(self, table: Table) -> str:
         """The table's full name in DuckDB."""
-        database = self._path.name.partition(".")[0]
-        return f"{database}.{self._schema}.{table.name}"
+        return f"{self._database}.{self._schema}.{table.name}"
+
+    @property
+    def _database(self) -> str:
+        """What DuckDB calls the file."""
+        return self._path.name.partition(".")[0]
+
+    @property
+    def _schema_name(self) -> str:
+        """In full: a schema may have the database's own name."""
+        return f"{_quote(self._database)}.{_quote(self._schema)}"
 
     def check(self) -> None:
         """Make sure that the file can be written, before anything is done that needs it.
@@ -79,8 +88,8 @@ class DuckDBStore:
         Raises:
             StorageError: It cannot; the message says why.
         """
-        with self._connect():
-            pass
+        with self._connect() as connection:
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema_name}")
 
     def upsert(self, table: Table, frame: "pd.DataFrame") -> None:
         """Write rows, all or none, in place of those with the same primary key.
@@ -123,7 +132,7 @@ class DuckDBStore:
         """Make the schema and the table, or add the columns that a newer version declares."""
         columns = [f"{_quote(column.name)} {_TYPES[column.kind]}" for column in table.columns]
         name = self._name(table)
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(self._schema)}")
+        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema_name}")
         connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)})")
         existing = {row[0] for row in connection.execute(f"DESCRIBE {name}").fetchall()}
         for column, declaration in zip(table.columns, columns, strict=True):
@@ -142,7 +151,7 @@ class DuckDBStore:
         return f"INSERT INTO {self._name(table)} ({names}) SELECT {names} FROM incoming"  # noqa: S608  # names are ours
 
     def _name(self, table: Table) -> str:
-        return f"{_quote(self._schema)}.{_quote(table.name)}"
+        return f"{self._schema_name}.{_quote(table.name)}"
 
     @contextmanager
     def _connect(self) -> Iterator["duckdb.DuckDBPyConnection"]:
@@ -173,7 +182,7 @@ class DuckDBStore:
         while True:
             try:
                 return duckdb.connect(self._path, config=_FORMAT)
-            except duckdb.IOException as error:
+            except (duckdb.IOException, duckdb.ConnectionException) as error:
                 if not _is_held(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(_RETRY_PAUSE)
@@ -193,7 +202,7 @@ class DuckDBStore:
 
 
 def _is_held(error: Exception) -> bool:
-    return "Could not set lock" in str(error)
+    return "Could not set lock" in str(error) or "different configuration" in str(error)
 
 
 def _value(column: Column) -> str:

@@ -1,21 +1,33 @@
 """Tells a person's wish to stop a run from the end of a worker.
 
 Dagster interrupts a step in the same way for both. A person presses Ctrl-C (SIGINT) or terminates
-the run in the UI (the stored status says so); a worker that is drained gets a bare SIGTERM.
+the run in the UI (the stored status says so); a worker that is drained gets a bare SIGTERM. The
+multiprocess executor passes either on to its steps as SIGINT; so in a step's own process SIGINT is
+a person's wish only where a terminal can have sent it.
 """
 
 import logging
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 import dagster as dg
 
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError
 from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.timing import Deadline
+
+INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
+"""What a step is interrupted with."""
+
+CANCEL_DEADLINE = 15.0
+"""Seconds to try to cancel a run on the way out: less than what a worker is given to end."""
 
 _ASKED_TO_STOP = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
 
@@ -42,7 +54,7 @@ class Termination:
         before = signal.getsignal(signal.SIGINT)
 
         def note(number: int, frame: FrameType | None) -> None:
-            self._ctrl_c = True
+            self._ctrl_c = multiprocessing.parent_process() is None or _in_foreground()
             if callable(before):
                 before(number, frame)
 
@@ -52,10 +64,49 @@ class Termination:
         finally:
             signal.signal(signal.SIGINT, before)
 
+    def end(
+        self,
+        client: DbtCloudClient,
+        runs: Sequence[Run],
+        interrupt: BaseException,
+        *,
+        cancel: bool,
+        log: logging.Logger,
+    ) -> NoReturn:
+        """End an interrupted step: cancel its runs if that is a person's wish, and say what is.
+
+        What goes wrong with dbt Cloud never hides the interrupt.
+
+        Raises:
+            dg.Failure: A person wants it; so that Dagster does not retry the step.
+            BaseException: The interrupt, where nobody does.
+        """
+        with undisturbed():
+            wanted = self.is_wanted()
+            for run in runs:
+                if wanted and cancel:
+                    _cancel(client, run, log)
+                else:
+                    log.warning("The step ends; dbt Cloud run %s goes on: %s", run.run_id, run.href)
+        if wanted:
+            raise dg.Failure("The step was terminated.", allow_retries=False) from interrupt
+        raise interrupt
+
     def is_wanted(self) -> bool:
         """Whether a person wants the run to stop."""
         run = self._instance.get_run_by_id(self._dagster_run_id)
         return self._ctrl_c or (run is not None and run.status in _ASKED_TO_STOP)
+
+
+def _cancel(client: DbtCloudClient, run: Run, log: logging.Logger) -> None:
+    try:
+        deadline = Deadline.after(CANCEL_DEADLINE, client.clock)
+        client.cancel_run(run.run_id, deadline=deadline)
+        log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
+    except DbtCloudError as error:
+        log.error(  # noqa: TRY400  # the sentence says it all
+            "dbt Cloud run %s could not be cancelled: %s %s", run.run_id, error, run.href
+        )
 
 
 @contextmanager
@@ -74,26 +125,13 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _in_foreground() -> bool:
+    """Whether this process is one that a terminal's Ctrl-C reaches."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
 def _in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
-
-
-def cancel_if_wanted(
-    client: DbtCloudClient, runs: Sequence[Run], *, cancel: bool, log: logging.Logger
-) -> None:
-    """On the way out of an interrupted step: cancel its runs, or say that they go on.
-
-    Never raises what goes wrong with dbt Cloud: that would hide the interrupt.
-    """
-    with undisturbed():
-        for run in runs:
-            if not cancel:
-                log.warning("The step ends; dbt Cloud run %s goes on: %s", run.run_id, run.href)
-                continue
-            try:
-                client.cancel_run(run.run_id)
-                log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
-            except DbtCloudError as error:
-                log.error(  # noqa: TRY400  # the sentence says it all
-                    "dbt Cloud run %s could not be cancelled: %s %s", run.run_id, error, run.href
-                )

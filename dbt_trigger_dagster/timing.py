@@ -1,8 +1,11 @@
-"""Clocks and deadlines, so that whatever waits can be tested without waiting."""
+"""Clocks and deadlines, so that whatever waits can be tested without waiting, and ended."""
 
+import threading
 import time
 from dataclasses import dataclass
 from typing import Protocol
+
+from dbt_trigger_dagster.errors import DbtCloudStoppedError
 
 
 class Clock(Protocol):
@@ -12,19 +15,38 @@ class Clock(Protocol):
         """Seconds since some fixed moment; never goes back."""
 
     def sleep(self, seconds: float) -> None:
-        """Block for so many seconds."""
+        """Block for so many seconds.
+
+        Raises:
+            DbtCloudStoppedError: The clock is stopped.
+        """
+
+    def stop(self) -> None:
+        """End all sleeps, now and later; for another thread to call."""
 
 
 class SystemClock:
     """The clock of the operating system."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Block for so many seconds."""
-        time.sleep(seconds)
+        """Block for so many seconds.
+
+        Raises:
+            DbtCloudStoppedError: The clock is stopped.
+        """
+        if self._stopped.wait(seconds):
+            raise DbtCloudStoppedError("Nobody waits any more.")
+
+    def stop(self) -> None:
+        """End all sleeps, now and later; for another thread to call."""
+        self._stopped.set()
 
 
 @dataclass(frozen=True)

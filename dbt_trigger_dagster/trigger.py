@@ -113,7 +113,8 @@ class _Search:
     def settled(self) -> Run | None:
         """The run, given time to appear."""
         for pause in SETTLE_PAUSES:
-            self.client.clock.sleep(pause)
+            if pause:
+                self.client.clock.sleep(pause)
             found = self._once()
             if found is not None:
                 return found

@@ -28,3 +28,6 @@ class FakeClock:
         self.pauses.append(seconds)
         self.now += seconds
         self.on_sleep(self.now)
+
+    def stop(self) -> None:
+        """Nobody sleeps anyway."""

@@ -16,6 +16,7 @@ PARENTS = {
     "DbtCloudNotFoundError": errors.DbtCloudResponseError,
     "DbtCloudRateLimitError": errors.DbtCloudResponseError,
     "DbtCloudPayloadError": errors.DbtCloudError,
+    "DbtCloudStoppedError": errors.DbtCloudError,
     "DbtCloudJobNameError": errors.DbtCloudError,
     "DbtCloudRunError": errors.DbtCloudError,
     "DbtCloudRunFailedError": errors.DbtCloudRunError,

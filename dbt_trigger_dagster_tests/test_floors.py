@@ -13,19 +13,20 @@ import dbt_trigger_dagster
 
 PACKAGE = "dbt_trigger_dagster"
 FLOORS = {
-    0: {"errors", "timing", "version"},
-    1: {"models", "retries", "answers"},
-    2: {"transport", "tables"},
-    3: {"api", "stores"},
-    4: {"client"},
-    5: {"polling", "artifacts", "trigger"},
-    6: {"op_configs", "failures", "resources", "io_managers", "resumption", "termination"},
-    7: {"landing", "launching"},
-    8: {"assets"},
-    9: {"definitions"},
+    0: {"errors", "version"},
+    1: {"models", "timing"},
+    2: {"retries", "answers", "tables"},
+    3: {"transport", "stores"},
+    4: {"api"},
+    5: {"client"},
+    6: {"polling", "artifacts", "trigger"},
+    7: {"op_configs", "failures", "resources", "resumption", "termination"},
+    8: {"io_managers", "landing", "launching"},
+    9: {"assets"},
+    10: {"definitions"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
-FIRST_FLOOR_OF_DAGSTER = 6
+FIRST_FLOOR_OF_DAGSTER = 7
 KNOW_REQUESTS = {"answers", "transport"}
 ONLY_FOR_TYPES = {("errors", "models")}
 OPEN_TO_THE_SANDBOX = {"errors", "models"}

@@ -10,10 +10,11 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from dbt_trigger_dagster.landing import cancel_if_wanted, run_of_rows
+from dbt_trigger_dagster.landing import run_of_rows
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.sandbox import Fault, Script, ScriptStep
 from dbt_trigger_dagster.tables import TRIGGER, frame_of_runs
+from dbt_trigger_dagster.termination import Termination
 from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
     BROKEN,
@@ -30,6 +31,14 @@ from dbt_trigger_dagster_tests.graphs import (
 )
 
 ALL_ASSETS = ["trigger_response", "run_result", "artifacts"]
+
+
+def a_termination(project: Project, *, is_wanted: bool) -> Termination:
+    """Of a Dagster run that a person has terminated, or of one that just runs."""
+    run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
+    if is_wanted:
+        project.instance.report_run_canceling(run)
+    return Termination(project.instance, run.run_id)
 
 
 def finished(project: Project, run_id: int) -> str:
@@ -429,7 +438,7 @@ def test_a_run_that_cannot_be_cancelled_does_not_hide_the_timeout(tmp_path: Path
 
 def test_a_status_is_logged_when_it_changes_and_only_then(tmp_path: Path) -> None:
     """A wait of an hour must not fill the log."""
-    with a_project(tmp_path, Script(seconds=0.5)) as project:
+    with a_project(tmp_path, Script(seconds=2, artifacts=ARTIFACTS)) as project:
         result = project.materialize()
         (run_id,) = project.run_ids()
         told = [line for line in project.logs(result) if line.startswith(f"dbt Cloud run {run_id}")]
@@ -491,7 +500,12 @@ def test_a_cancel_that_fails_never_hides_the_interrupt(
         (run_id,) = project.run_ids("dbt_cloud_trigger")
         with project.account().build_client() as client:
             runs = [a_run(4711, href="https://x/4711"), a_run(run_id)]
-            cancel_if_wanted(client, runs, cancel=True, log=log)
+            interrupt = dg.DagsterExecutionInterruptedError()
+            with pytest.raises(dg.Failure) as caught:
+                a_termination(project, is_wanted=True).end(
+                    client, runs, interrupt, cancel=True, log=log
+                )
+            assert caught.value.allow_retries is False
         assert "4711 could not be cancelled" in caplog.text
         assert "https://x/4711" in caplog.text
         assert finished(project, run_id) == "Cancelled"
@@ -506,7 +520,12 @@ def test_runs_that_are_not_to_be_cancelled_are_left_alone(
         project.account().build_client() as client,
     ):
         runs = [a_run(1, href="https://x/1")]
-        cancel_if_wanted(client, runs, cancel=False, log=logging.getLogger("step"))
+        interrupt = dg.DagsterExecutionInterruptedError()
+        log = logging.getLogger("step")
+        with pytest.raises(dg.DagsterExecutionInterruptedError):
+            a_termination(project, is_wanted=False).end(
+                client, runs, interrupt, cancel=True, log=log
+            )
         assert "dbt Cloud run 1 goes on: https://x/1" in caplog.text
         assert project.sandbox.requests == []
 

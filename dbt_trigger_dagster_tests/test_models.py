@@ -128,6 +128,13 @@ def test_a_run_is_parsed_and_keeps_its_whole_payload() -> None:
     assert run.payload["brand_new"] == {"field": [1]}
 
 
+@pytest.mark.parametrize("status", [None, "odd", {}])
+def test_a_status_that_cannot_be_read_is_none_that_is_known(status) -> None:
+    """One odd run among many must not hide the others."""
+    run = Run.from_payload({"id": 1, "status": status, "trigger": "odd", "run_steps": 5})
+    assert (run.status, run.is_over, run.cause, run.steps) == (0, False, "", ())
+
+
 def test_a_run_needs_no_more_than_an_id_and_a_status() -> None:
     """Everything else can be null or absent."""
     run = Run.from_payload({"id": 1, "status": 3, "href": None, "run_steps": None})
@@ -135,7 +142,7 @@ def test_a_run_needs_no_more_than_an_id_and_a_status() -> None:
     assert (run.status_message, run.steps, run.artifacts_saved) == ("", (), False)
 
 
-@pytest.mark.parametrize("payload", [{}, {"id": 1}, {"status": 1}, {"id": None, "status": 1}, []])
+@pytest.mark.parametrize("payload", [{}, {"status": 1}, {"id": None, "status": 1}, []])
 def test_what_is_no_run_is_refused(payload) -> None:
     """The client turns these into an error about the answer."""
     with pytest.raises((KeyError, TypeError, ValueError)):

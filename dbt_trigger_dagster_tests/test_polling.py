@@ -182,19 +182,19 @@ def test_the_wait_ends_at_the_deadline_and_not_later(client, api, clock) -> None
     """After a last look at that moment; the error carries the run as last seen."""
     began = clock.now
     api.add_callback("GET", RUN_URL, callback=_finishes_at(clock, float("inf")))
-    with pytest.raises(DbtCloudWaitTimeoutError, match="after 25 s: Running") as caught:
+    with pytest.raises(DbtCloudWaitTimeoutError, match="after 24 s: Running") as caught:
         _wait(client, seconds=25)
-    assert clock.now - began == 25
+    assert clock.now - began == 24
     assert caught.value.run.status == 3
     assert caught.value.run.run_id == RUN_ID
 
 
 def test_a_run_that_ends_at_the_last_moment_is_seen_or_told_as_not_over(client, api, clock) -> None:
-    """The last pause is cut to the deadline, never stretched over it."""
+    """The last pause leaves a twentieth of the time, a second at most, for one more look."""
     api.add_callback("GET", RUN_URL, callback=_finishes_at(clock, float("inf")))
     with pytest.raises(DbtCloudWaitTimeoutError):
         _wait(client, seconds=5.5)
-    assert clock.pauses == [1, 1, 1, 1, 1, 0.5]
+    assert clock.pauses == pytest.approx([1, 1, 1, 1, 1, 0.225])
 
 
 def test_no_request_may_take_longer_than_what_remains(client, api, clock) -> None:
@@ -207,9 +207,8 @@ def test_no_request_may_take_longer_than_what_remains(client, api, clock) -> Non
         _wait(client, seconds=40)
     timeouts = [call.request.req_kwargs["timeout"] for call in api.calls]
     assert timeouts[0] == 30
-    # The last pause ends at the deadline itself: there is no time left for a request then.
-    assert timeouts[1:] == pytest.approx([min(30, limit) for limit in limits[:-1]])
-    assert min(timeouts) < 10
+    assert timeouts[1:] == pytest.approx([min(30, limit) for limit in limits])
+    assert min(timeouts) == pytest.approx(1)
 
 
 def test_a_hanging_request_uses_up_the_time(client, api, clock) -> None:
@@ -223,7 +222,7 @@ def test_a_hanging_request_uses_up_the_time(client, api, clock) -> None:
     api.add_callback("GET", RUN_URL, callback=hang)
     with pytest.raises(DbtCloudWaitTimeoutError) as caught:
         _wait(client, seconds=100)
-    assert clock.now - began == 100
+    assert 99 <= clock.now - began <= 100
     assert caught.value.__cause__ is not None
 
 
@@ -289,7 +288,7 @@ def test_a_rate_limit_does_not_keep_the_wait_beyond_its_deadline(client, api, cl
     api.get(RUN_URL, status=429)
     with pytest.raises(DbtCloudWaitTimeoutError):
         _wait(client, seconds=60)
-    assert clock.now - began == 60
+    assert clock.now - began == 59
 
 
 @pytest.mark.parametrize(

@@ -110,8 +110,8 @@ def test_the_token_is_in_no_repr() -> None:
         ({"token": f"{TOKEN}\n{TOKEN}"}, "token has blanks"),
         ({"request_timeout": 0}, "request_timeout 0.0 must be more than 0"),
         ({"request_timeout": "soon"}, "request_timeout 'soon' is no number of seconds"),
-        ({"request_max_retries": -1}, "cannot be negative"),
-        ({"request_retry_delay": -0.5}, "cannot be negative"),
+        ({"request_max_retries": -1}, "must be 0 or more"),
+        ({"request_retry_delay": -0.5}, "must be 0 or more"),
         ({"request_retry_delay": "a while"}, "request_retry_delay 'a while' is no number"),
     ],
 )

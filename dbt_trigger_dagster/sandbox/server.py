@@ -41,7 +41,11 @@ class Sandbox:
     Example:
         >>> job = SandboxJob(name="nightly", script=Script(outcome="error"))
         >>> with Sandbox(jobs=[job]) as sandbox:
-        ...     client = DbtCloudClient(sandbox.access_url, sandbox.account_id, sandbox.token)
+        ...     client = DbtCloudClient(
+        ...         account_id=sandbox.account_id,
+        ...         token=sandbox.token,
+        ...         access_url=sandbox.access_url,
+        ...     )
     """
 
     def __init__(
