@@ -1,4 +1,4 @@
-"""Answers of dbt Cloud, and what requests raises in their place, as values and errors of ours."""
+"""Answers of dbt Cloud, and what comes in their place, as values and errors of ours."""
 
 import email.utils
 import json
@@ -9,7 +9,13 @@ from datetime import timezone
 from typing import Any
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import (
+    ClosedPoolError,
+    ConnectTimeoutError,
+    HTTPError,
+    LocationValueError,
+)
 
 from dbt_trigger_dagster.errors import (
     DbtCloudAuthError,
@@ -21,8 +27,8 @@ from dbt_trigger_dagster.errors import (
 )
 from dbt_trigger_dagster.timing import Deadline
 
-CHUNK_SIZE = 256 * 1024
-"""Bytes read from a connection at a time."""
+CHUNK_SIZE = 1024 * 1024
+"""Most bytes of a body that are handed out at a time."""
 
 _EXCERPT = 200
 _NEVER_SENT = (
@@ -31,6 +37,9 @@ _NEVER_SENT = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.InvalidURL,
     requests.exceptions.MissingSchema,
+    ClosedPoolError,
+    ConnectTimeoutError,  # and its subclasses: refused, unknown host
+    LocationValueError,
 )
 _ERROR_TYPES: dict[int, type[DbtCloudResponseError]] = {
     401: DbtCloudAuthError,
@@ -48,17 +57,27 @@ _HINTS = {
 
 
 class Answer:
-    """A good answer whose body has not been read yet."""
+    """An answer whose body has not been read yet."""
 
-    def __init__(self, response: requests.Response, asked: str, deadline: Deadline | None) -> None:
+    def __init__(self, response: BaseHTTPResponse, asked: str, deadline: Deadline | None) -> None:
         self._response = response
         self._asked = asked
         self._deadline = deadline
 
     @property
+    def status_code(self) -> int:
+        """The answer's HTTP status."""
+        return self._response.status
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """The answer's headers; names are case-insensitive."""
         return self._response.headers
+
+    @property
+    def moved_to(self) -> str | None:
+        """Where a redirect leads; None for any other answer."""
+        return self._response.get_redirect_location() or None
 
     def chunks(self) -> Iterator[bytes]:
         """The body's bytes, at most `CHUNK_SIZE` at a time.
@@ -66,9 +85,14 @@ class Answer:
         Raises:
             DbtCloudRequestError: The body ends early, or the deadline comes before its end.
         """
+        is_encoded = "Content-Encoding" in self.headers  # urllib3 copies what it may have to decode
         with as_request_error(self._asked):
-            for chunk in self._response.iter_content(CHUNK_SIZE):
-                if self._deadline is not None and self._deadline.is_over:
+            if self._deadline is None:
+                yield from self._response.stream(CHUNK_SIZE, decode_content=is_encoded)
+                return
+            # As they arrive: bytes that trickle would fill a whole chunk long after the deadline.
+            while chunk := self._response.read1(CHUNK_SIZE, decode_content=is_encoded):
+                if self._deadline.is_over:
                     raise DbtCloudRequestError(
                         f"{self._asked}: the answer did not end in time.", may_have_been_sent=True
                     )
@@ -85,7 +109,7 @@ class Answer:
         body = _parse_json(content)
         if not isinstance(body, dict) or "data" not in body:
             raise DbtCloudPayloadError(
-                f"{self._asked} was answered {self._response.status_code} with a body that is not "
+                f"{self._asked} was answered {self.status_code} with a body that is not "
                 f"dbt Cloud's API: {_excerpt(content)} Check access_url."
             )
         return body
@@ -93,22 +117,21 @@ class Answer:
 
 @contextmanager
 def as_request_error(asked: str) -> Iterator[None]:
-    """Turn what requests raises into our error, which says whether dbt Cloud may have acted."""
+    """Turn what requests and urllib3 raise into our error: did nothing leave, or may it have?"""
     try:
         yield
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError) as error:
         raise DbtCloudRequestError(
             f"{asked} got no answer: {_innermost(error)}.",
             may_have_been_sent=not _was_never_sent(error),
         ) from error
 
 
-def _was_never_sent(error: requests.RequestException) -> bool:
-    """Whether the connection was never made; urllib3's reason hides inside requests' error."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(error, _NEVER_SENT) or isinstance(
-        reason, NewConnectionError | ConnectTimeoutError
-    )
+def _was_never_sent(error: Exception) -> bool:
+    """Whether the connection was never made; requests' error may hide urllib3's, and its reason."""
+    hidden = error.args[0] if error.args else None
+    reasons = (error, getattr(error, "reason", None), getattr(hidden, "reason", None))
+    return any(isinstance(reason, _NEVER_SENT) for reason in reasons)
 
 
 def _innermost(error: BaseException) -> str:
@@ -119,24 +142,23 @@ def _innermost(error: BaseException) -> str:
     return _one_line(f"{type(error).__name__}: {error}").rstrip(".")
 
 
-def as_response_error(
-    response: requests.Response, asked: str, answer: Answer
-) -> DbtCloudResponseError:
+def as_response_error(answer: Answer, asked: str) -> DbtCloudResponseError:
     """A refusal as our error, with what dbt Cloud said and a hint where one helps."""
-    status_code = response.status_code
+    status_code = answer.status_code
     error_type = _ERROR_TYPES.get(status_code, DbtCloudResponseError)
-    said = _what_was_said(response, answer)
+    said = _what_was_said(answer)
     hint = _HINTS.get(status_code, "")
     return error_type(
         f"{asked} was answered {status_code}: {said} {hint}".rstrip(),
         status_code=status_code,
-        retry_after=parse_retry_after(response.headers.get("Retry-After")),
+        retry_after=parse_retry_after(answer.headers.get("Retry-After")),
     )
 
 
-def _what_was_said(response: requests.Response, answer: Answer) -> str:
-    if response.is_redirect:
-        return f"moved to {response.headers.get('Location')}. Set access_url to that host."
+def _what_was_said(answer: Answer) -> str:
+    if answer.moved_to:
+        location = answer.moved_to.partition("?")[0]  # a query may sign the address
+        return f"moved to {location}. Set access_url to that host."
     try:
         content = b"".join(answer.chunks())
     except DbtCloudRequestError:

@@ -99,18 +99,15 @@ class AccountApi:
         """Stream the bytes at a path into a file; each attempt starts the file anew."""
 
         def attempt() -> Download:
-            target.seek(0)
-            target.truncate()
-            with self.transport.open(
-                "GET",
-                self._account_path + path,
-                query=query,
-                # "identity": then Content-Length is the file's own length, and it is checked.
-                headers={"Accept": "*/*", "Accept-Encoding": "identity"},
-                deadline=deadline,
-                follow_redirects=True,
+            with self.transport.open_file(
+                self._account_path + path, query=query, deadline=deadline
             ) as answer:
-                return _save(answer, target)
+                try:
+                    return _save(answer, target)
+                except DbtCloudError:
+                    target.seek(0)
+                    target.truncate()
+                    raise
 
         return self.retry_policy.call(attempt, deadline=deadline)
 
@@ -158,7 +155,7 @@ def _save(answer: Answer, target: BinaryIO) -> Download:
     digest = hashlib.sha256()
     size_bytes = 0
     for chunk in answer.chunks():
-        target.write(chunk)
+        _write(chunk, target)
         digest.update(chunk)
         size_bytes += len(chunk)
     return Download(
@@ -167,3 +164,10 @@ def _save(answer: Answer, target: BinaryIO) -> Download:
         content_type=answer.headers.get("Content-Type"),
         headers=dict(answer.headers),
     )
+
+
+def _write(chunk: bytes, target: BinaryIO) -> None:
+    """A file without a buffer may take less than it is given."""
+    written = target.write(chunk)
+    while written < len(chunk):
+        written += target.write(chunk[written:])

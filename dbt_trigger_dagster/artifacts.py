@@ -6,10 +6,10 @@ it belongs to. One artifact that cannot be had does not cost the others.
 
 import contextlib
 import dataclasses
+import itertools
 import re
 import shutil
 import tempfile
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -227,7 +227,9 @@ def download_artifacts(
             FileLock(Path(partial, _IN_USE)),
         ):
             outcomes = _in_parallel(
-                lambda artifact: _outcome(client, artifact, folder, Path(partial)),
+                lambda artifact, number: _outcome(
+                    client, artifact, folder, Path(partial, str(number))
+                ),
                 artifacts,
                 max_parallel,
             )
@@ -244,12 +246,12 @@ def _remove_what_the_dead_left(folder: Path) -> None:
 
 
 def _in_parallel(
-    function: Callable[[Artifact], T], artifacts: Sequence[Artifact], max_parallel: int
+    function: Callable[[Artifact, int], T], artifacts: Sequence[Artifact], max_parallel: int
 ) -> list[T]:
-    """Call for each; an interrupt leaves those that have not begun."""
+    """Call for each, and its number; an interrupt leaves those that have not begun."""
     executor = ThreadPoolExecutor(max_workers=min(max_parallel, len(artifacts)))
     try:
-        return list(executor.map(function, artifacts))
+        return list(executor.map(function, artifacts, itertools.count()))
     finally:
         executor.shutdown(cancel_futures=True)
 
@@ -257,10 +259,10 @@ def _in_parallel(
 _Outcome = StoredArtifact | DbtCloudError | StorageError | None
 
 
-def _outcome(client: DbtCloudClient, artifact: Artifact, folder: Path, partial: Path) -> _Outcome:
+def _outcome(client: DbtCloudClient, artifact: Artifact, folder: Path, temporary: Path) -> _Outcome:
     """The stored artifact, or why it is not stored, or None for one that its step did not leave."""
     try:
-        return _store(client, artifact, folder, partial)
+        return _store(client, artifact, folder, temporary)
     except DbtCloudNotFoundError as error:
         return error if artifact.step == OF_THE_RUN else None
     except (DbtCloudError, StorageError) as error:
@@ -270,13 +272,12 @@ def _outcome(client: DbtCloudClient, artifact: Artifact, folder: Path, partial: 
 
 
 def _store(
-    client: DbtCloudClient, artifact: Artifact, folder: Path, partial: Path
+    client: DbtCloudClient, artifact: Artifact, folder: Path, temporary: Path
 ) -> StoredArtifact:
     relative = safe_path(artifact.path)
     if artifact.step != OF_THE_RUN:
         relative = Path("steps", str(artifact.step)) / relative
-    temporary = partial / uuid.uuid4().hex
-    with temporary.open("wb") as target:
+    with temporary.open("wb", buffering=0) as target:  # chunks are larger than a buffer
 
         def download() -> Download:
             return client.download_artifact(
@@ -285,8 +286,11 @@ def _store(
 
         complete = _despite_lag(client, download) if artifact.step == OF_THE_RUN else download()
     file = folder / relative
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary.replace(file)
+    try:
+        temporary.replace(file)
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(file)
     return StoredArtifact(artifact, file, complete, datetime.now(timezone.utc))
 
 

@@ -43,6 +43,19 @@ class Reply:
     closes: bool = False
 
 
+@dataclass(frozen=True)
+class Drip:
+    """In place of a reply: a head, and then the body's bytes one by one.
+
+    Attributes:
+        raw: The bytes, head and all.
+        pause: Seconds before each byte of the body.
+    """
+
+    raw: bytes
+    pause: float
+
+
 class Reset:
     """In place of a reply: the connection is reset."""
 
@@ -73,19 +86,19 @@ def reply(
     return Reply("\r\n".join([*lines, "", ""]).encode() + body, closes=closes or missing > 0)
 
 
-Respond = Callable[[Received], Reply | Reset | Silence]
+Respond = Callable[[Received], Reply | Drip | Reset | Silence]
 
 
 @dataclass
 class Server:
-    """What `serving` serves: where, and what came."""
+    """What `serving` serves: where, and what came; `closed` counts connections that have ended."""
 
     port: int
     received: list[Received] = field(default_factory=list)
     connections: int = 0
+    closed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     stopping: threading.Event = field(default_factory=threading.Event)
     sockets: list[socket.socket] = field(default_factory=list)
-    hung_up: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
     @property
     def url(self) -> str:
@@ -139,6 +152,11 @@ def _accept(
 
 
 def _serve(connection: socket.socket, number: int, server: Server, respond: Respond) -> None:
+    _answer_all(connection, number, server, respond)
+    server.closed.release()
+
+
+def _answer_all(connection: socket.socket, number: int, server: Server, respond: Respond) -> None:
     with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError):
         while (received := _read_request(stream, number)) is not None:
             server.received.append(received)
@@ -149,10 +167,21 @@ def _serve(connection: socket.socket, number: int, server: Server, respond: Resp
             if isinstance(answer, Reset):
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 return
+            if isinstance(answer, Drip):
+                _drip(connection, answer, server.stopping)
+                return
             connection.sendall(answer.raw)
             if answer.closes:
-                break
-    server.hung_up.release()
+                return
+
+
+def _drip(connection: socket.socket, answer: Drip, stopping: threading.Event) -> None:
+    head, end, body = answer.raw.partition(b"\r\n\r\n")
+    connection.sendall(head + end)
+    for byte in body:
+        if stopping.wait(answer.pause):
+            return
+        connection.sendall(bytes([byte]))
 
 
 def _read_request(stream, number: int) -> Received | None:

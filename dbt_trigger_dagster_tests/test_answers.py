@@ -1,6 +1,7 @@
 """Answers of every kind, and the errors of requests, as values and errors of ours."""
 
 import email.utils
+import gzip
 import inspect
 import json
 import time
@@ -9,10 +10,12 @@ from collections.abc import Iterator
 import pytest
 import requests
 import responses
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    HTTPError,
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
@@ -64,6 +67,39 @@ MAY_HAVE_BEEN_SENT = {
     "UnrewindableBodyError": True,
 }
 
+URLLIB3_MAY_HAVE_BEEN_SENT = {
+    "HTTPError": True,
+    "PoolError": True,
+    "RequestError": True,
+    "SSLError": True,
+    "ProxyError": True,
+    "DecodeError": True,
+    "ProtocolError": True,
+    "MaxRetryError": True,
+    "HostChangedError": True,
+    "TimeoutStateError": True,
+    "TimeoutError": True,
+    "ReadTimeoutError": True,
+    "ConnectTimeoutError": False,
+    "NewConnectionError": False,
+    "NameResolutionError": False,
+    "EmptyPoolError": True,
+    "FullPoolError": True,
+    "ClosedPoolError": False,
+    "LocationValueError": False,
+    "LocationParseError": False,
+    "URLSchemeUnknown": False,
+    "ProxySchemeUnknown": False,
+    "ResponseError": True,
+    "ResponseNotChunked": True,
+    "BodyNotHttplibCompatible": True,
+    "IncompleteRead": True,
+    "InvalidChunkLength": True,
+    "InvalidHeader": True,
+    "HeaderParsingError": True,
+    "UnrewindableBodyError": True,
+}
+
 HTML = b"<html>\n <body>Bad\n gateway</body></html>"
 
 
@@ -82,18 +118,21 @@ def _made(error_type: type[requests.RequestException]) -> requests.RequestExcept
 
 
 def _answered(
-    status: int = 200, body: bytes | str = b"", headers: dict[str, str] | None = None
-) -> requests.Response:
+    status: int = 200,
+    body: bytes | str = b"",
+    headers: dict[str, str] | None = None,
+    deadline: Deadline | None = None,
+) -> Answer:
     with responses.RequestsMock() as mock:
         mock.get(ACCESS_URL, status=status, body=body, headers=headers)
-        return requests.get(ACCESS_URL, stream=True, timeout=1, allow_redirects=False)
+        response = requests.get(ACCESS_URL, stream=True, timeout=1, allow_redirects=False)
+    return Answer(response.raw, "GET jobs/", deadline)
 
 
 def _refusal(
     status: int, body: bytes | str = b"", headers: dict[str, str] | None = None
 ) -> DbtCloudResponseError:
-    response = _answered(status, body, headers)
-    return as_response_error(response, "GET jobs/", Answer(response, "GET jobs/", None))
+    return as_response_error(_answered(status, body, headers), "GET jobs/")
 
 
 def test_no_exception_of_requests_is_without_a_decision() -> None:
@@ -110,6 +149,54 @@ def test_every_exception_of_requests_becomes_a_request_error(name) -> None:
     assert caught.value.may_have_been_sent is MAY_HAVE_BEEN_SENT[name]
     assert caught.value.__cause__ is original
     assert str(caught.value).startswith("POST run/ got no answer: ")
+    assert "\n" not in str(caught.value)
+
+
+def _exceptions_of_urllib3() -> dict[str, type[HTTPError]]:
+    found = dict(inspect.getmembers(urllib3.exceptions, inspect.isclass))
+    return {
+        error_type.__name__: error_type
+        for error_type in found.values()
+        if issubclass(error_type, HTTPError)
+    }
+
+
+def _made_by_urllib3(error_type: type[HTTPError]) -> HTTPError:
+    """Each with what its constructor asks for, by the names that it gives it."""
+    known = {
+        "message": "something\nbroke",
+        "error": OSError("something\nbroke"),
+        "reason": None,
+        "defects": [],
+        "response": urllib3.HTTPResponse(),
+        "partial": 1,
+        "expected": 2,
+    }
+    signature = inspect.signature(error_type.__init__)
+    names = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    return error_type(
+        *([known.get(name) for name in names if name != "self"] or ["something\nbroke"])
+    )
+
+
+def test_no_exception_of_urllib3_is_without_a_decision() -> None:
+    """They arrive as they are from downloads, and from the bodies of all answers."""
+    assert set(_exceptions_of_urllib3()) == set(URLLIB3_MAY_HAVE_BEEN_SENT)
+
+
+@pytest.mark.parametrize("name", sorted(URLLIB3_MAY_HAVE_BEEN_SENT))
+def test_every_exception_of_urllib3_becomes_a_request_error(name) -> None:
+    """By the same rule as those of requests."""
+    original = _made_by_urllib3(_exceptions_of_urllib3()[name])
+    with pytest.raises(DbtCloudRequestError) as caught, as_request_error("GET file"):
+        raise original
+    assert caught.value.may_have_been_sent is URLLIB3_MAY_HAVE_BEEN_SENT[name]
+    assert caught.value.__cause__ is original
+    assert str(caught.value).startswith("GET file got no answer: ")
     assert "\n" not in str(caught.value)
 
 
@@ -131,9 +218,12 @@ def test_a_connection_error_is_judged_by_the_reason_inside_it(reason, may_have_b
     with pytest.raises(DbtCloudRequestError) as caught, as_request_error("POST run/"):
         raise requests.ConnectionError(hidden)
     assert caught.value.may_have_been_sent is may_have_been_sent
+    with pytest.raises(DbtCloudRequestError) as caught, as_request_error("POST run/"):
+        raise hidden
+    assert caught.value.may_have_been_sent is may_have_been_sent
 
 
-def test_what_is_not_of_requests_passes_through() -> None:
+def test_what_is_of_neither_passes_through() -> None:
     """Nothing else is taken for a network problem."""
     with pytest.raises(KeyError), as_request_error("GET jobs/"):
         raise KeyError
@@ -222,6 +312,13 @@ def test_a_redirect_says_where_to() -> None:
     assert "access_url" in str(error)
 
 
+def test_a_redirect_does_not_say_what_signs_it() -> None:
+    """Whoever has the signed address of a file has the file; errors end up in logs."""
+    error = _refusal(302, headers={"Location": "https://store.example.com/key?signature=sesame"})
+    assert "https://store.example.com/key." in str(error)
+    assert "sesame" not in str(error)
+
+
 def test_retry_after_travels_with_the_refusal() -> None:
     """In seconds, whichever form it came in."""
     assert _refusal(429, headers={"Retry-After": "17"}).retry_after == 17
@@ -276,13 +373,12 @@ def test_no_retry_after_crashes(value) -> None:
 def test_a_good_envelope_is_read_whole() -> None:
     """Status, data and extra."""
     body = envelope([1, 2], total=2)
-    answer = Answer(_answered(body=json.dumps(body)), "GET jobs/", None)
-    assert answer.envelope() == body
+    assert _answered(body=json.dumps(body)).envelope() == body
 
 
 def test_data_may_be_null() -> None:
     """It is up to the reader of the data whether that is good enough."""
-    assert Answer(_answered(body='{"data": null}'), "GET x", None).envelope() == {"data": None}
+    assert _answered(body='{"data": null}').envelope() == {"data": None}
 
 
 @pytest.mark.parametrize(
@@ -301,24 +397,34 @@ def test_data_may_be_null() -> None:
 def test_a_good_status_with_another_body_is_a_payload_error(body) -> None:
     """A host that is not dbt answers 200 as well; the message says so, in one line."""
     with pytest.raises(DbtCloudPayloadError, match=r"answered 200 .* Check access_url") as caught:
-        Answer(_answered(body=body), "GET jobs/", None).envelope()
+        _answered(body=body).envelope()
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 
 
-def test_a_body_arrives_in_chunks() -> None:
+@pytest.mark.parametrize("deadline", [None, Deadline.after(5, FakeClock())])
+def test_a_body_arrives_in_chunks(deadline) -> None:
     """No chunk is larger than the limit, and together they are the body."""
     body = bytes(range(256)) * (CHUNK_SIZE // 100)
-    chunks = list(Answer(_answered(body=body), "GET x", None).chunks())
+    chunks = list(_answered(body=body, deadline=deadline).chunks())
     assert b"".join(chunks) == body
     assert max(map(len, chunks)) <= CHUNK_SIZE
     assert len(chunks) > 1
 
 
+@pytest.mark.parametrize("deadline", [None, Deadline.after(5, FakeClock())])
+@pytest.mark.parametrize("body", [b"", b"x" * 3 * CHUNK_SIZE])
+def test_a_compressed_body_is_decoded(body, deadline) -> None:
+    """Servers compress lists; they may be longer than a chunk once they are not."""
+    headers = {"Content-Encoding": "gzip"}
+    answer = _answered(body=gzip.compress(body), headers=headers, deadline=deadline)
+    assert b"".join(answer.chunks()) == body
+
+
 def test_a_body_that_takes_longer_than_the_deadline_is_given_up() -> None:
     """Even while bytes keep coming."""
     clock = FakeClock()
-    answer = Answer(_answered(body=b"x" * 3 * CHUNK_SIZE), "GET x", Deadline.after(5, clock))
+    answer = _answered(body=b"x" * 3 * CHUNK_SIZE, deadline=Deadline.after(5, clock))
     chunks = answer.chunks()
     assert len(next(chunks)) == CHUNK_SIZE
     clock.now += 5
@@ -329,5 +435,5 @@ def test_a_body_that_takes_longer_than_the_deadline_is_given_up() -> None:
 
 def test_headers_are_found_whatever_their_case() -> None:
     """As HTTP has it."""
-    answer = Answer(_answered(headers={"X-Request-Id": "abc"}), "GET x", None)
+    answer = _answered(headers={"X-Request-Id": "abc"})
     assert answer.headers["x-request-id"] == "abc"

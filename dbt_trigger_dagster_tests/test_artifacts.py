@@ -14,6 +14,7 @@ import requests
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dbt_trigger_dagster.answers import CHUNK_SIZE
 from dbt_trigger_dagster.artifacts import (
     ARTIFACT_LAG,
     OF_THE_RUN,
@@ -83,6 +84,16 @@ EVIL_PATHS = [
 
 def _artifact(path: str, step: int = OF_THE_RUN) -> Artifact:
     return Artifact(RUN_ID, step, path)
+
+
+def _server_client(server: Server, clock: FakeClock | None = None) -> DbtCloudClient:
+    return DbtCloudClient(
+        account_id=ACCOUNT_ID, token=TOKEN, access_url=server.url, clock=clock or FakeClock()
+    )
+
+
+def _name_in(request: Received) -> str:
+    return unquote(request.target.partition("/artifacts/")[2])
 
 
 def _find(client: DbtCloudClient, run: Run = SUCCESS, **options: object) -> list[Artifact]:
@@ -217,14 +228,14 @@ def test_a_list_that_is_refused_is_an_error(client, api, status) -> None:
         _find(client)
 
 
-def test_a_file_has_the_bytes_their_length_and_their_hash(client, api, tmp_path) -> None:
+def test_a_file_has_the_bytes_their_length_and_their_hash(tmp_path) -> None:
     """Binary ones as well, larger than one chunk."""
-    body = bytes(range(256)) * 3000
-    api.get(f"{LIST_URL}metadata/otel.parquet", body=body, content_type="application/x-parquet")
+    body = bytes(range(256)) * (CHUNK_SIZE // 100)
+    served = reply(200, body, headers={"Content-Type": "application/x-parquet"})
+    wanted = [_artifact("metadata/otel.parquet")]
     began = datetime.now(timezone.utc)
-    report = download_artifacts(
-        client, [_artifact("metadata/otel.parquet")], tmp_path / "run", max_parallel=2
-    )
+    with serving(lambda _: served) as server, _server_client(server) as client:
+        report = download_artifacts(client, wanted, tmp_path / "run", max_parallel=2)
     (stored,) = report.stored
     assert report.errors == ()
     assert stored.file == tmp_path / "run" / "metadata" / "otel.parquet"
@@ -243,44 +254,49 @@ def test_nothing_to_store_makes_no_folder(client, tmp_path) -> None:
     assert _files(tmp_path) == {}
 
 
-def test_artifacts_of_steps_have_folders_of_their_own(client, api, tmp_path) -> None:
+def test_artifacts_of_steps_have_folders_of_their_own(tmp_path) -> None:
     """Each is asked for with its number."""
 
-    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
-        return 200, {}, urlsplit(request.url or "").query
+    def respond(request: Received) -> Reply:
+        return reply(200, urlsplit(request.target).query.encode())
 
-    api.add_callback("GET", f"{LIST_URL}manifest.json", callback=answer)
     wanted = [_artifact("manifest.json"), _artifact("manifest.json", 4)]
-    download_artifacts(client, wanted, tmp_path, max_parallel=2)
+    with serving(respond) as server, _server_client(server) as client:
+        download_artifacts(client, wanted, tmp_path, max_parallel=2)
     assert _files(tmp_path) == {"manifest.json": b"", "steps/4/manifest.json": b"step=4"}
 
 
-def test_a_step_that_left_no_such_artifact_is_no_error(client, api, tmp_path, clock) -> None:
+def test_a_step_that_left_no_such_artifact_is_no_error(tmp_path, clock) -> None:
     """Nor is it waited for: nobody said that it would be there."""
-    api.get(f"{LIST_URL}catalog.json", status=404)
-    report = download_artifacts(client, [_artifact("catalog.json", 4)], tmp_path, max_parallel=1)
+    wanted = [_artifact("catalog.json", 4)]
+    with serving(lambda _: reply(404)) as server, _server_client(server, clock) as client:
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
     assert (report.stored, report.errors) == ((), ())
+    assert len(server.received) == 1
     assert clock.pauses == []
     assert _files(tmp_path) == {}
 
 
-def test_an_artifact_that_is_late_is_waited_for(client, api, tmp_path, clock) -> None:
+def test_an_artifact_that_is_late_is_waited_for(tmp_path, clock) -> None:
     """It was listed, so it will come."""
-    for _ in range(3):
-        api.get(f"{LIST_URL}manifest.json", status=404)
-    api.get(f"{LIST_URL}manifest.json", body="{}")
-    report = download_artifacts(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
+    answers = iter([reply(404), reply(404), reply(404), reply(200, b"{}")])
+    wanted = [_artifact("manifest.json")]
+    with serving(lambda _: next(answers)) as server, _server_client(server, clock) as client:
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
     assert len(report.stored) == 1
     assert len(clock.pauses) == 3
+    assert _files(tmp_path) == {"manifest.json": b"{}"}
 
 
-def test_one_artifact_that_cannot_be_had_does_not_cost_the_others(client, api, tmp_path) -> None:
+def test_one_artifact_that_cannot_be_had_does_not_cost_the_others(tmp_path) -> None:
     """All others are stored, and each missing one is told with its reason."""
-    bodies = {"a.json": {"body": "a"}, "gone.json": {"status": 404}, "no.json": {"status": 403}}
-    for path, answer in bodies.items():
-        api.get(f"{LIST_URL}{path}", **answer)
+    served = {"a.json": reply(200, b"a"), "gone.json": reply(404), "no.json": reply(403)}
     wanted = [_artifact(path) for path in ("gone.json", "../evil", "no.json", "a.json")]
-    report = download_artifacts(client, wanted, tmp_path, max_parallel=4)
+    with (
+        serving(lambda request: served[_name_in(request)]) as server,
+        _server_client(server) as client,
+    ):
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=4)
     assert [stored.artifact.path for stored in report.stored] == ["a.json"]
     assert [(artifact.path, type(error)) for artifact, error in report.errors] == [
         ("gone.json", DbtCloudNotFoundError),
@@ -288,12 +304,6 @@ def test_one_artifact_that_cannot_be_had_does_not_cost_the_others(client, api, t
         ("no.json", DbtCloudAuthError),
     ]
     assert _files(tmp_path) == {"a.json": b"a"}
-
-
-def _server_client(server: Server) -> DbtCloudClient:
-    return DbtCloudClient(
-        account_id=ACCOUNT_ID, token=TOKEN, access_url=server.url, clock=FakeClock()
-    )
 
 
 def test_a_file_that_always_breaks_off_is_absent(tmp_path) -> None:
@@ -328,7 +338,7 @@ def test_odd_names_arrive_under_their_names(tmp_path) -> None:
     """On the wire they are quoted, on disk they are not."""
 
     def respond(request: Received) -> Reply:
-        return reply(200, unquote(request.target.partition("/artifacts/")[2]).encode())
+        return reply(200, _name_in(request).encode())
 
     with serving(respond) as server, _server_client(server) as client:
         wanted = [_artifact(name) for name in ODD_NAMES]
@@ -352,14 +362,13 @@ def test_downloads_run_in_parallel_and_no_more_than_allowed(tmp_path) -> None:
     assert server.connections == 3
 
 
-def test_what_stands_in_the_way_of_a_file_costs_that_file(client, api, tmp_path) -> None:
+def test_what_stands_in_the_way_of_a_file_costs_that_file(tmp_path) -> None:
     """A folder of its name, or a file where its folder should be."""
     (tmp_path / "manifest.json").mkdir()
     (tmp_path / "compiled").write_text("a file")
-    for path in ("manifest.json", "compiled/a.sql", "catalog.json"):
-        api.get(f"{LIST_URL}{path}", body="{}")
     wanted = [_artifact(path) for path in ("manifest.json", "compiled/a.sql", "catalog.json")]
-    report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
+    with serving(lambda _: reply(200, b"{}")) as server, _server_client(server) as client:
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
     assert [stored.artifact.path for stored in report.stored] == ["catalog.json"]
     assert [(artifact.path, type(error)) for artifact, error in report.errors] == [
         ("manifest.json", StorageError),
@@ -381,7 +390,7 @@ class _Interrupt(BaseException):
 
 
 def test_an_interrupt_leaves_no_partial_file_and_begins_no_further_download(
-    client, api, tmp_path, clock
+    tmp_path, clock
 ) -> None:
     """Whoever terminates the step wants it to end."""
 
@@ -389,11 +398,14 @@ def test_an_interrupt_leaves_no_partial_file_and_begins_no_further_download(
         raise _Interrupt
 
     clock.on_sleep = interrupt
-    api.get(f"{LIST_URL}late.json", status=404)
     wanted = [_artifact("late.json")] * 50
-    with pytest.raises(_Interrupt):
+    with (
+        serving(lambda _: reply(404)) as server,
+        _server_client(server, clock) as client,
+        pytest.raises(_Interrupt),
+    ):
         download_artifacts(client, wanted, tmp_path, max_parallel=1)
-    assert len(api.calls) < 50
+    assert len(server.received) < 50
     assert _files(tmp_path) == {}
 
 

@@ -13,7 +13,7 @@ from dbt_trigger_dagster.timing import Deadline, SystemClock
 from dbt_trigger_dagster.transport import TokenAuth, Transport, normalize_access_url
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope
 from dbt_trigger_dagster_tests.servers import (
-    Received,
+    Drip,
     Reply,
     Reset,
     Respond,
@@ -40,6 +40,15 @@ def _transport(
 def _ask(transport: Transport, path: str = "/x", **options: object) -> bytes:
     with transport.open("GET", path, **options) as answer:  # type: ignore[arg-type]
         return b"".join(answer.chunks())
+
+
+def _fetch(transport: Transport, path: str = "/x", **options: object) -> bytes:
+    with transport.open_file(path, **options) as answer:  # type: ignore[arg-type]
+        return b"".join(answer.chunks())
+
+
+both_ways = pytest.mark.parametrize("ask", [_ask, _fetch])
+"""What is promised of a request, whichever way it goes."""
 
 
 def _netrc(folder: Path, monkeypatch) -> None:
@@ -193,6 +202,18 @@ def test_the_token_and_our_name_are_in_every_request() -> None:
     assert request.body == b'{"cause": "\\u00e9"}'
 
 
+def test_a_file_is_asked_for_with_the_token_and_our_name() -> None:
+    """As sent, not as text, and without compression, so that the length is the file's."""
+    with serving(lambda _: reply(200, b"bytes")) as server:
+        assert _fetch(_transport(server.url), "/a%20b", query={"step": "4 5"}) == b"bytes"
+    (request,) = server.received
+    assert (request.method, request.target) == ("GET", "/a%20b?step=4+5")
+    assert request.headers["authorization"] == f"Token {TOKEN}"
+    assert request.headers["user-agent"] == "dbt_trigger_dagster/test"
+    assert request.headers["accept"] == "*/*"
+    assert request.headers["accept-encoding"] == "identity"
+
+
 def _every_trouble() -> dict[str, Respond | None]:
     return {
         "refused connection": None,
@@ -205,8 +226,9 @@ def _every_trouble() -> dict[str, Respond | None]:
     }
 
 
+@both_ways
 @pytest.mark.parametrize("trouble", _every_trouble())
-def test_the_token_is_in_no_error_traceback_log_or_repr(trouble, caplog) -> None:
+def test_the_token_is_in_no_error_traceback_log_or_repr(ask, trouble, caplog) -> None:
     """Whatever goes wrong, at the most talkative log level."""
     caplog.set_level(logging.DEBUG)
     respond = _every_trouble()[trouble]
@@ -214,78 +236,57 @@ def test_the_token_is_in_no_error_traceback_log_or_repr(trouble, caplog) -> None
         url = server.url if respond else f"http://127.0.0.1:{free_port()}"
         transport = _transport(url)
         with pytest.raises(DbtCloudError) as caught:
-            _ask(transport)
+            ask(transport)
     shown = [
         "".join(traceback.format_exception(caught.value)),
         caplog.text,
         repr(transport),
+        repr(vars(transport)),
         repr(transport._session.auth),
         repr(vars(caught.value)),
     ]
     assert [text for text in shown if TOKEN in text] == []
 
 
-def test_netrc_is_not_used(tmp_path, monkeypatch) -> None:
+@both_ways
+def test_netrc_is_not_used(ask, tmp_path, monkeypatch) -> None:
     """Requests prefers what stands there to a header of ours, for the same host."""
     _netrc(tmp_path, monkeypatch)
     with serving(lambda _: GOOD) as server:
-        _ask(_transport(server.url))
+        ask(_transport(server.url))
     assert server.received[0].headers["authorization"] == f"Token {TOKEN}"
 
 
-def test_a_redirect_within_the_host_carries_the_token_and_nothing_of_netrc(
-    tmp_path, monkeypatch
-) -> None:
-    """Requests would look into ~/.netrc once more for each redirect."""
-    _netrc(tmp_path, monkeypatch)
-
-    def respond(request: Received) -> Reply:
-        return reply(302, headers={"Location": "/there"}) if request.target == "/x" else GOOD
-
-    with serving(respond) as server:
-        _ask(_transport(server.url), follow_redirects=True)
-    assert [request.target for request in server.received] == ["/x", "/there"]
-    assert {request.headers["authorization"] for request in server.received} == {f"Token {TOKEN}"}
-
-
+@both_ways
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_to_another_host_carries_no_credentials(status, tmp_path, monkeypatch) -> None:
-    """Artifacts may lie in an object store; it gets neither the token nor a password."""
-    _netrc(tmp_path, monkeypatch)
-    with serving(lambda _: GOOD) as store:
-        away = reply(status, headers={"Location": f"{store.url}/bucket"})
-        with serving(lambda _: away) as server:
-            assert _ask(_transport(server.url), follow_redirects=True) == b'{"data": 1}'
-    assert "authorization" in server.received[0].headers
-    assert "authorization" not in store.received[0].headers
-    assert TOKEN not in str(store.received)
-
-
-def test_a_redirect_is_a_refusal_unless_it_is_to_be_followed() -> None:
-    """A POST that is redirected would become a GET."""
+def test_a_redirect_is_a_refusal(ask, status) -> None:
+    """The token goes to no other host, and a POST that is redirected would become a GET."""
     with serving(lambda _: GOOD) as other:
-        away = reply(301, headers={"Location": other.url})
+        away = reply(status, headers={"Location": other.url})
         with serving(lambda _: away) as server, pytest.raises(DbtCloudResponseError) as caught:
-            _ask(_transport(server.url))
-    assert caught.value.status_code == 301
+            ask(_transport(server.url))
+    assert caught.value.status_code == status
     assert other.url in str(caught.value)
     assert (len(server.received), other.received) == (1, [])
 
 
-def test_a_refused_connection_was_never_sent() -> None:
+@both_ways
+def test_a_refused_connection_was_never_sent(ask) -> None:
     """Nobody listens, so nobody acted."""
     with pytest.raises(DbtCloudRequestError, match="refused") as caught:
-        _ask(_transport(f"http://127.0.0.1:{free_port()}"))
+        ask(_transport(f"http://127.0.0.1:{free_port()}"))
     assert not caught.value.may_have_been_sent
 
 
-def test_an_unknown_host_was_never_sent() -> None:
+@both_ways
+def test_an_unknown_host_was_never_sent(ask) -> None:
     """Reserved names resolve nowhere."""
     with pytest.raises(DbtCloudRequestError) as caught:
-        _ask(_transport("nowhere.invalid"))
+        ask(_transport("nowhere.invalid"))
     assert not caught.value.may_have_been_sent
 
 
+@both_ways
 @pytest.mark.parametrize(
     "answer",
     [
@@ -299,58 +300,80 @@ def test_an_unknown_host_was_never_sent() -> None:
     ],
     ids=["reset", "closed", "half a status", "no http", "half a body", "half a chunk", "no gzip"],
 )
-def test_a_broken_answer_may_have_been_acted_on(answer) -> None:
+def test_a_broken_answer_may_have_been_acted_on(ask, answer) -> None:
     """The request was out; what became of it is unknown. And it was sent once."""
     with serving(lambda _: answer) as server, pytest.raises(DbtCloudRequestError) as caught:
-        _ask(_transport(server.url))
+        ask(_transport(server.url))
     assert caught.value.may_have_been_sent
     assert len(server.received) == 1
     assert "\n" not in str(caught.value)
 
 
-def test_a_refusal_whose_body_breaks_off_is_still_that_refusal() -> None:
+@both_ways
+def test_a_refusal_whose_body_breaks_off_is_still_that_refusal(ask) -> None:
     """The status has arrived; it decides."""
     broken = reply(503, b"half of", missing=10)
     with serving(lambda _: broken) as server, pytest.raises(DbtCloudResponseError) as caught:
-        _ask(_transport(server.url))
+        ask(_transport(server.url))
     assert caught.value.status_code == 503
     assert "could not be read" in str(caught.value)
 
 
-def test_a_request_that_is_not_answered_in_time_may_have_been_acted_on() -> None:
+@both_ways
+def test_a_request_that_is_not_answered_in_time_may_have_been_acted_on(ask) -> None:
     """The request timeout is an end, too."""
     with serving(lambda _: Silence()) as server, pytest.raises(DbtCloudRequestError) as caught:
-        _ask(_transport(server.url, request_timeout=0.05))
+        ask(_transport(server.url, request_timeout=0.05))
     assert caught.value.may_have_been_sent
     assert "timed out" in str(caught.value).lower()
 
 
-def test_a_body_that_stops_coming_is_given_up_after_the_timeout() -> None:
+@both_ways
+def test_a_body_that_stops_coming_is_given_up_after_the_timeout(ask) -> None:
     """The head arrived, half of the body as well, and then nothing."""
     stalls = Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
     with serving(lambda _: stalls) as server, pytest.raises(DbtCloudRequestError) as caught:
-        _ask(_transport(server.url, request_timeout=0.05))
+        ask(_transport(server.url, request_timeout=0.05))
     assert caught.value.may_have_been_sent
 
 
-def test_a_hanging_request_ends_with_the_deadline() -> None:
+@both_ways
+def test_a_hanging_request_ends_with_the_deadline(ask) -> None:
     """A request timeout of a minute does not make a wait of a moment longer."""
     clock = SystemClock()
     began = clock.monotonic()
     with serving(lambda _: Silence()) as server, pytest.raises(DbtCloudRequestError):
-        _ask(_transport(server.url, request_timeout=60), deadline=Deadline.after(0.05, clock))
+        ask(_transport(server.url, request_timeout=60), deadline=Deadline.after(0.05, clock))
     assert clock.monotonic() - began < 5
 
 
-def test_a_request_whose_time_is_over_is_not_sent(clock) -> None:
+@both_ways
+@pytest.mark.parametrize("end", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_a_body_that_trickles_ends_with_the_deadline(end, ask) -> None:
+    """Each byte comes in good time, and all of them would take for ever."""
+    body = b"x" * 100_000 if "Length" in end else b"1\r\nx\r\n" * 20_000
+    drip = Drip(f"HTTP/1.1 200 OK\r\n{end}\r\n\r\n".encode() + body, pause=0.01)
+    clock = SystemClock()
+    began = clock.monotonic()
+    with (
+        serving(lambda _: drip) as server,
+        pytest.raises(DbtCloudRequestError, match="did not end in time"),
+    ):
+        ask(_transport(server.url, request_timeout=60), deadline=Deadline.after(0.3, clock))
+    assert clock.monotonic() - began < 2
+
+
+@both_ways
+def test_a_request_whose_time_is_over_is_not_sent(ask, clock) -> None:
     """And says that it was not."""
     with serving(lambda _: GOOD) as server, pytest.raises(DbtCloudRequestError) as caught:
-        _ask(_transport(server.url), deadline=Deadline.after(0, clock))
+        ask(_transport(server.url), deadline=Deadline.after(0, clock))
     assert not caught.value.may_have_been_sent
     assert server.received == []
 
 
-def test_the_last_moment_before_a_deadline_is_no_timeout_of_zero() -> None:
+@both_ways
+def test_the_last_moment_before_a_deadline_is_no_timeout_of_zero(ask) -> None:
     """The time may run out while it is looked at; a timeout of zero is a ValueError of urllib3."""
 
     class Racing:
@@ -367,10 +390,42 @@ def test_the_last_moment_before_a_deadline_is_no_timeout_of_zero() -> None:
 
     for seconds in (1, 2, 3, 4):
         with pytest.raises(DbtCloudRequestError):
-            _ask(
+            ask(
                 _transport(f"http://127.0.0.1:{free_port()}"),
                 deadline=Deadline.after(seconds, Racing()),
             )
+
+
+def test_requests_and_files_share_their_connections() -> None:
+    """What was opened to list the artifacts downloads the first of them."""
+    with serving(lambda _: GOOD) as server:
+        transport = _transport(server.url)
+        for ask in (_ask, _fetch, _fetch, _ask):
+            ask(transport)
+    assert server.connections == 1
+
+
+@both_ways
+def test_a_refusal_costs_no_connection(ask) -> None:
+    """Its body is read, so that the connection can be used again."""
+    answers = iter([reply(404, b"{}"), GOOD])
+    with serving(lambda _: next(answers)) as server:
+        transport = _transport(server.url)
+        with pytest.raises(DbtCloudResponseError):
+            ask(transport)
+        ask(transport)
+    assert server.connections == 1
+
+
+@both_ways
+def test_a_closed_transport_opens_what_it_needs(ask) -> None:
+    """Closing ends the connections; who asks again gets a new one."""
+    with serving(lambda _: GOOD) as server:
+        transport = _transport(server.url)
+        ask(transport)
+        transport.close()
+        ask(transport)
+    assert server.connections == 2
 
 
 def test_one_connection_serves_many_requests() -> None:
@@ -387,31 +442,59 @@ def test_one_connection_serves_many_requests() -> None:
     assert server.connections == 1
 
 
-def test_a_connection_that_the_server_has_closed_meanwhile_is_replaced() -> None:
+@both_ways
+def test_a_connection_that_the_server_has_closed_meanwhile_is_replaced(ask) -> None:
     """Idle connections end after a while; that is no error."""
     closed = reply(200, b'{"data": 1}', closes=True)
     with serving(lambda _: closed) as server:
         transport = _transport(server.url)
-        assert _ask(transport) == _ask(transport) == b'{"data": 1}'
+        assert ask(transport) == b'{"data": 1}'
+        assert server.closed.acquire(timeout=5)
+        assert ask(transport) == b'{"data": 1}'
     assert [request.connection for request in server.received] == [1, 2]
 
 
-def test_after_a_broken_answer_the_next_request_gets_a_good_connection() -> None:
+@both_ways
+def test_after_a_broken_answer_the_next_request_gets_a_good_connection(ask) -> None:
     """What was left of the first answer is not taken for the second."""
     answers = iter([reply(200, b'{"data": ', missing=5), GOOD])
     with serving(lambda _: next(answers)) as server:
         transport = _transport(server.url)
         with pytest.raises(DbtCloudRequestError):
-            _ask(transport)
-        assert _ask(transport) == b'{"data": 1}'
+            ask(transport)
+        assert ask(transport) == b'{"data": 1}'
 
 
-def test_a_proxy_of_the_environment_is_used(monkeypatch) -> None:
+@both_ways
+def test_a_proxy_of_the_environment_is_used(ask, monkeypatch) -> None:
     """Companies have them; ignoring ~/.netrc must not switch them off."""
     with serving(lambda _: GOOD) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        assert _ask(_transport("http://127.0.0.1:1")) == b'{"data": 1}'
+        assert ask(_transport("http://127.0.0.1:1")) == b'{"data": 1}'
     assert proxy.received[0].target == "http://127.0.0.1:1/x"
+
+
+@both_ways
+def test_a_host_that_the_environment_excepts_from_its_proxy_is_asked_itself(
+    ask, monkeypatch
+) -> None:
+    """NO_PROXY is for hosts within the company."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(lambda _: GOOD) as server:
+        assert ask(_transport(server.url)) == b'{"data": 1}'
+    assert server.received[0].target == "/x"
+
+
+@both_ways
+def test_a_proxy_learns_no_token_of_an_encrypted_host(ask, monkeypatch) -> None:
+    """It is asked for a tunnel, which it refuses here; what is inside is not for it."""
+    with serving(lambda _: reply(403)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(DbtCloudRequestError):
+            ask(_transport("https://nowhere.invalid"))
+    assert {request.method for request in proxy.received} == {"CONNECT"}
+    assert TOKEN not in str(proxy.received)
 
 
 def test_a_good_answer_of_the_documented_form_is_read(api) -> None:
