@@ -7,20 +7,20 @@ it belongs to. One artifact that cannot be had does not cost the others.
 import contextlib
 import dataclasses
 import itertools
-import re
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from filelock import FileLock, Timeout
-from fsspec.utils import glob_translate
 
 from dbt_trigger_dagster.api import Download
+from dbt_trigger_dagster.artifact_paths import PARTIAL, STEPS, matches, safe_path
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudNotFoundError, StorageError
 from dbt_trigger_dagster.models import Run
@@ -31,16 +31,19 @@ T = TypeVar("T")
 ARTIFACT_LAG = 30.0
 """Seconds in which artifacts may still arrive in dbt Cloud after a run is over."""
 
+ARTIFACT_LAG_OF_FAILED = 5.0
+"""The same for a run that dbt Cloud says it keeps no artifacts of."""
+
+LONG_AGO = timedelta(minutes=10)
+"""The age of a run from which on nothing arrives any more."""
+
 OF_THE_RUN = 0
 """The step number of what dbt Cloud lists for the run as a whole."""
 
 WELL_KNOWN = ("manifest.json", "run_results.json", "catalog.json", "sources.json")
 """What a dbt command may leave; dbt Cloud lists no artifacts of single steps."""
 
-_PARTIAL = ".partial-"
 _IN_USE = ".in-use"
-_LONGEST_NAME = 255
-_FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f\ud800-\udfff]")
 _LAG_RETRIES = 20
 _LAG_DELAY = 0.5
 
@@ -81,49 +84,6 @@ class DownloadReport:
     errors: tuple[tuple[Artifact, DbtCloudError | StorageError], ...]
 
 
-def safe_path(path: str) -> Path:
-    """An artifact's path as a relative path that cannot leave the folder it is joined to.
-
-    Raises:
-        StorageError: It is absolute, has ``..`` or empty parts, a backslash, a control
-            character or half of a surrogate pair, or a part that no file system takes as a name.
-    """
-    parts = path.split("/")
-    if _FORBIDDEN.search(path) or any(
-        part in {"", ".", ".."} or len(part.encode("utf-8", "replace")) > _LONGEST_NAME
-        for part in parts
-    ):
-        raise StorageError(f"The artifact path {path!r} is not safe to store.")
-    return Path(*parts)
-
-
-def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    """Whether a path is wanted: some pattern includes it and none excludes it.
-
-    ``*`` stays within one part of the path, ``**`` spans parts.
-    """
-    return _any_matches(include, path) and not _any_matches(exclude, path)
-
-
-def check_patterns(patterns: Sequence[str]) -> None:
-    """Make sure that patterns can be matched, before a run is waited for.
-
-    Raises:
-        ValueError: One cannot.
-    """
-    for pattern in patterns:
-        try:
-            glob_translate(pattern)
-        except ValueError as error:
-            raise ValueError(
-                f"The artifact pattern {pattern!r} cannot be used: {error}."
-            ) from error
-
-
-def _any_matches(patterns: Sequence[str], path: str) -> bool:
-    return any(re.match(glob_translate(pattern), path) for pattern in patterns)
-
-
 def check_writable(folder: Path) -> None:
     """Make sure that files can be made in a folder, before anything is done that needs it.
 
@@ -148,6 +108,7 @@ def find_artifacts(
     steps: Literal["last", "all"],
     include: Sequence[str],
     exclude: Sequence[str],
+    lag: Deadline | None = None,
 ) -> list[Artifact]:
     """The artifacts of a run that are wanted.
 
@@ -158,8 +119,9 @@ def find_artifacts(
             dbt command may have left (those that it did not leave are 404 on download).
         include: Patterns of wanted paths.
         exclude: Patterns of unwanted paths.
+        lag: Until when to look again where dbt Cloud lists nothing, as `lag_of` says.
     """
-    found = [Artifact(run.run_id, OF_THE_RUN, path) for path in _listed(client, run)]
+    found = [Artifact(run.run_id, OF_THE_RUN, path) for path in _listed(client, run, lag)]
     if steps == "all":
         numbers = [step.index for step in run.steps if step.runs_dbt]
         found += [Artifact(run.run_id, step, path) for step in numbers for path in WELL_KNOWN]
@@ -170,41 +132,63 @@ class _NotListedYetError(DbtCloudError):
     pass
 
 
-def _listed(client: DbtCloudClient, run: Run) -> list[str]:
+def _listed(client: DbtCloudClient, run: Run, lag: Deadline | None) -> list[str]:
     """What dbt Cloud lists; nothing where it has nothing, even after a while."""
-    expected = run.artifacts_saved or run.is_success
 
     def attempt() -> list[str]:
         try:
             paths = client.list_artifacts(run.run_id)
         except DbtCloudNotFoundError:
             paths = []
-        if expected and not paths:
+        if not paths:
             raise _NotListedYetError(f"dbt Cloud lists no artifacts of run {run.run_id} yet.")
         return paths
 
     try:
-        return list(dict.fromkeys(_despite_lag(client, attempt)))
+        return list(dict.fromkeys(_despite(lag, client, attempt)))
     except _NotListedYetError:
         return []
 
 
-def _despite_lag(client: DbtCloudClient, attempt: Callable[[], T]) -> T:
+def lag_of(client: DbtCloudClient, run: Run) -> Deadline:
+    """Until when artifacts of a run that is over may still arrive.
+
+    dbt Cloud stores them after the end, and whether ``artifacts_saved`` is set at once is not
+    known; so a run that failed in dbt gets some time too, and one that ended long ago gets none.
+    """
+    age = datetime.now(timezone.utc) - (run.finished_at or datetime.now(timezone.utc))
+    seconds = 0.0
+    if age < LONG_AGO and (run.artifacts_saved or run.is_success):
+        seconds = ARTIFACT_LAG
+    elif age < LONG_AGO and any(step.runs_dbt for step in run.steps):
+        seconds = ARTIFACT_LAG_OF_FAILED
+    return Deadline.after(seconds, client.clock)
+
+
+def _despite(lag: Deadline | None, client: DbtCloudClient, attempt: Callable[[], T]) -> T:
     """Repeat what finds nothing because dbt Cloud has not stored it yet."""
+    if lag is None:
+        return attempt()
     policy = dataclasses.replace(
         client.retry_policy,
         max_retries=_LAG_RETRIES,
         delay=max(_LAG_DELAY, client.retry_policy.delay),
+        level=logging.DEBUG,
     )
     return policy.call(
         attempt,
         retryable=lambda error: isinstance(error, DbtCloudNotFoundError | _NotListedYetError),
-        deadline=Deadline.after(ARTIFACT_LAG, client.clock),
+        deadline=lag,
     )
 
 
 def download_artifacts(
-    client: DbtCloudClient, artifacts: Sequence[Artifact], folder: Path, *, max_parallel: int
+    client: DbtCloudClient,
+    artifacts: Sequence[Artifact],
+    folder: Path,
+    *,
+    max_parallel: int,
+    lag: Deadline | None = None,
 ) -> DownloadReport:
     """Store artifacts as files below a folder: ``<path>``, those of steps in ``steps/<number>/``.
 
@@ -213,6 +197,7 @@ def download_artifacts(
         artifacts: Which; all of one run.
         folder: The run's own folder; made when missing.
         max_parallel: How many at the same time, each on a connection of its own.
+        lag: Until when to ask again for one that is not there, as `lag_of` says.
 
     Raises:
         StorageError: The folder cannot be made.
@@ -223,12 +208,12 @@ def download_artifacts(
         folder.mkdir(parents=True, exist_ok=True)
         _remove_what_the_dead_left(folder)
         with (
-            tempfile.TemporaryDirectory(prefix=_PARTIAL, dir=folder) as partial,
+            tempfile.TemporaryDirectory(prefix=PARTIAL, dir=folder) as partial,
             FileLock(Path(partial, _IN_USE)),
         ):
             outcomes = _in_parallel(
                 lambda artifact, number: _outcome(
-                    client, artifact, folder, Path(partial, str(number))
+                    client, artifact, folder, Path(partial, str(number)), lag
                 ),
                 artifacts,
                 max_parallel,
@@ -240,7 +225,7 @@ def download_artifacts(
 
 def _remove_what_the_dead_left(folder: Path) -> None:
     """Remove the partial files of a process that was killed; those in use are locked."""
-    for partial in folder.glob(f"{_PARTIAL}*"):
+    for partial in folder.glob(f"{PARTIAL}*"):
         with contextlib.suppress(Timeout), FileLock(partial / _IN_USE, timeout=0):
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -259,10 +244,12 @@ def _in_parallel(
 _Outcome = StoredArtifact | DbtCloudError | StorageError | None
 
 
-def _outcome(client: DbtCloudClient, artifact: Artifact, folder: Path, temporary: Path) -> _Outcome:
+def _outcome(
+    client: DbtCloudClient, artifact: Artifact, folder: Path, temporary: Path, lag: Deadline | None
+) -> _Outcome:
     """The stored artifact, or why it is not stored, or None for one that its step did not leave."""
     try:
-        return _store(client, artifact, folder, temporary)
+        return _store(client, artifact, folder, temporary, lag)
     except DbtCloudNotFoundError as error:
         return error if artifact.step == OF_THE_RUN else None
     except (DbtCloudError, StorageError) as error:
@@ -272,11 +259,11 @@ def _outcome(client: DbtCloudClient, artifact: Artifact, folder: Path, temporary
 
 
 def _store(
-    client: DbtCloudClient, artifact: Artifact, folder: Path, temporary: Path
+    client: DbtCloudClient, artifact: Artifact, folder: Path, temporary: Path, lag: Deadline | None
 ) -> StoredArtifact:
     relative = safe_path(artifact.path)
     if artifact.step != OF_THE_RUN:
-        relative = Path("steps", str(artifact.step)) / relative
+        relative = Path(STEPS, str(artifact.step)) / relative
     with temporary.open("wb", buffering=0) as target:  # chunks are larger than a buffer
 
         def download() -> Download:
@@ -284,7 +271,7 @@ def _store(
                 artifact.run_id, artifact.path, target, step=artifact.step or None
             )
 
-        complete = _despite_lag(client, download) if artifact.step == OF_THE_RUN else download()
+        complete = _despite(lag, client, download) if artifact.step == OF_THE_RUN else download()
     file = folder / relative
     try:
         temporary.replace(file)

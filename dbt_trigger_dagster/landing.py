@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dbt_trigger_dagster.artifacts import StoredArtifact, download_artifacts, find_artifacts
+from dbt_trigger_dagster.artifacts import StoredArtifact, download_artifacts, find_artifacts, lag_of
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import (
     DbtCloudError,
@@ -205,18 +205,21 @@ class Landing:
     def _store_artifacts(self, run: Run) -> Sequence[StoredArtifact]:
         """What could be stored of one run's artifacts."""
         try:
+            lag = lag_of(self.client, run)
             wanted = find_artifacts(
                 self.client,
                 run,
                 steps=self.config.artifact_steps,
                 include=self.config.include_artifacts,
                 exclude=self.config.exclude_artifacts,
+                lag=lag,
             )
             report = download_artifacts(
                 self.client,
                 wanted,
                 self.store.folder_of(run),
                 max_parallel=self.config.max_parallel_downloads,
+                lag=lag,
             )
         except (DbtCloudError, StorageError) as error:
             self._artifact_errors.append(error)

@@ -179,6 +179,11 @@ class Run:
         return parse_timestamp(self.payload.get("created_at"))
 
     @property
+    def finished_at(self) -> datetime | None:
+        """When the run ended; None while it goes on."""
+        return parse_timestamp(self.payload.get("finished_at"))
+
+    @property
     def artifacts_saved(self) -> bool:
         """Whether dbt Cloud says that it keeps artifacts of the run."""
         return bool(self.payload.get("artifacts_saved"))

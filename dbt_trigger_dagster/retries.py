@@ -79,6 +79,7 @@ class RetryPolicy:
         clock: What to sleep on.
         jitter: A number from 0 to 1 that backoff is multiplied with ("full jitter").
         log: Where each retry is told.
+        level: How loudly.
     """
 
     max_retries: int = 5
@@ -86,6 +87,7 @@ class RetryPolicy:
     clock: Clock = field(default_factory=SystemClock)
     jitter: Callable[[], float] = random.random
     log: logging.Logger = field(default_factory=lambda: logging.getLogger(__name__))
+    level: int = logging.WARNING
 
     def call(
         self,
@@ -112,7 +114,7 @@ class RetryPolicy:
                     or (deadline is not None and deadline.remaining() <= pause)
                 ):
                     raise
-                self.log.warning("%s Trying again in %.1f s.", error, pause)
+                self.log.log(self.level, "%s Trying again in %.1f s.", error, pause)
                 self.clock.sleep(pause)
                 retry += 1
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -11,20 +10,18 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import requests
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from dbt_trigger_dagster.answers import CHUNK_SIZE
 from dbt_trigger_dagster.artifacts import (
     ARTIFACT_LAG,
+    ARTIFACT_LAG_OF_FAILED,
     OF_THE_RUN,
     WELL_KNOWN,
     Artifact,
     check_writable,
     download_artifacts,
     find_artifacts,
-    matches,
-    safe_path,
+    lag_of,
 )
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import (
@@ -36,6 +33,7 @@ from dbt_trigger_dagster.errors import (
 )
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
+from dbt_trigger_dagster.timing import Deadline
 from dbt_trigger_dagster_tests.clocks import FakeClock
 from dbt_trigger_dagster_tests.payloads import (
     ACCOUNT_ID,
@@ -47,6 +45,7 @@ from dbt_trigger_dagster_tests.payloads import (
     step_payload,
 )
 from dbt_trigger_dagster_tests.servers import Received, Reply, Server, reply, serving
+from dbt_trigger_dagster_tests.test_artifact_paths import ODD_NAMES
 
 LIST_URL = f"{RUN_URL}artifacts/"
 SUCCESS = Run.from_payload(run_payload(10))
@@ -56,29 +55,6 @@ STEPS = [
     step_payload(3, "dbt deps"),
     step_payload(4, "dbt seed"),
     step_payload(5, "dbt build"),
-]
-
-ODD_NAMES = ["a b.json", "größe/日本.json", "100%/x#1?.json", "50%20.json", "a+b&c=d", "-rf", ".x"]
-
-EVIL_PATHS = [
-    "",
-    "/",
-    "/etc/passwd",
-    "..",
-    "../x",
-    "a/../../x",
-    "a/..",
-    "./x",
-    "a//b",
-    "a/",
-    "a\\..\\..\\x",
-    "C:\\x",
-    "a\x00b",
-    "a\nb",
-    "a\x7fb",
-    "x" * 256,
-    "a/" + "é" * 128,
-    "half \ud83d",
 ]
 
 
@@ -97,7 +73,8 @@ def _name_in(request: Received) -> str:
 
 
 def _find(client: DbtCloudClient, run: Run = SUCCESS, **options: object) -> list[Artifact]:
-    defaults = {"steps": "last", "include": ["**"], "exclude": []}
+    lag = Deadline.after(ARTIFACT_LAG, client.clock) if run.artifacts_saved else None
+    defaults = {"steps": "last", "include": ["**"], "exclude": [], "lag": lag}
     return find_artifacts(client, run, **(defaults | options))  # type: ignore[arg-type]
 
 
@@ -110,62 +87,26 @@ def _files(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("path", EVIL_PATHS, ids=ascii)
-def test_a_path_that_could_leave_its_folder_is_refused(path) -> None:
-    """So is one that no file system takes."""
-    with pytest.raises(StorageError, match="not safe to store"):
-        safe_path(path)
-
-
-@pytest.mark.parametrize("path", ["manifest.json", "a/b/c.sql", "...", "..a", "a..", *ODD_NAMES])
-def test_an_odd_but_harmless_path_is_kept_as_it_is(path) -> None:
-    """Models are called what they are called."""
-    assert safe_path(path).as_posix() == path
-
-
-@given(
-    st.text() | st.lists(st.sampled_from(["..", ".", "", "a", "\\", "~", "x" * 200])).map("/".join)
-)
-@example("\ud800")
-def test_no_path_leaves_its_folder(path) -> None:
-    """A safe path is below the folder, and it is the same path; all others are errors."""
-    try:
-        relative = safe_path(path)
-    except StorageError:
-        return
-    folder = Path("/base/folder")
-    target = Path(os.path.normpath(folder / relative))
-    assert target.is_relative_to(folder)
-    assert target != folder
-    assert relative.as_posix() == path
-    os.fsencode(target)
+JUST_NOW = datetime.now(timezone.utc).isoformat()
 
 
 @pytest.mark.parametrize(
-    ("pattern", "wanted", "unwanted"),
+    ("run", "seconds"),
     [
-        ("**", ["a", "a/b", ".hidden", "a/.hidden/b", "a b", *ODD_NAMES], []),
-        ("*", ["a", ".hidden"], ["a/b"]),
-        ("*.json", ["manifest.json"], ["a/manifest.json", "manifest.jsonl"]),
-        ("**/*.json", ["manifest.json", "a/b/c.json"], ["a/b.sql"]),
-        ("run/**", ["run/a", "run/a/b"], ["runs/a", "compiled/run/a"]),
-        ("run_results.json", ["run_results.json"], ["xrun_results.json", "run_resultsxjson"]),
-        ("[mc]*.json", ["manifest.json", "catalog.json"], ["sources.json"]),
-        ("?.json", ["a.json"], ["ab.json"]),
-        ("A", ["A"], ["a"]),
+        (run_payload(10, finished_at=JUST_NOW), ARTIFACT_LAG),
+        (run_payload(20, finished_at=JUST_NOW, artifacts_saved=True), ARTIFACT_LAG),
+        (
+            run_payload(20, finished_at=JUST_NOW, artifacts_saved=False, run_steps=STEPS),
+            ARTIFACT_LAG_OF_FAILED,
+        ),
+        (run_payload(20, finished_at=JUST_NOW, artifacts_saved=False, run_steps=[]), 0),
+        (run_payload(10, finished_at="2026-01-01 00:00:00.5+00:00"), 0),
+        (run_payload(10, finished_at=None), ARTIFACT_LAG),
     ],
 )
-def test_patterns_match_as_globs_do(pattern, wanted, unwanted) -> None:
-    """One star stays within a folder, two stars do not; case counts."""
-    assert [path for path in wanted if not matches(path, [pattern], [])] == []
-    assert [path for path in unwanted if matches(path, [pattern], [])] == []
-
-
-def test_what_is_excluded_is_not_wanted_whatever_includes_it() -> None:
-    """And what nothing includes is not wanted either."""
-    assert matches("a.json", ["*.sql", "*.json"], ["b.*"])
-    assert not matches("a.json", ["**"], ["x", "*.json"])
-    assert not matches("a.json", [], [])
+def test_artifacts_are_waited_for_while_they_may_arrive(client, run, seconds) -> None:
+    """Not those of a run that ended long ago, nor of one that never reached dbt."""
+    assert lag_of(client, Run.from_payload(run)).remaining() == seconds
 
 
 def test_a_run_has_the_artifacts_that_dbt_cloud_lists(client, api) -> None:
@@ -282,7 +223,8 @@ def test_an_artifact_that_is_late_is_waited_for(tmp_path, clock) -> None:
     answers = iter([reply(404), reply(404), reply(404), reply(200, b"{}")])
     wanted = [_artifact("manifest.json")]
     with serving(lambda _: next(answers)) as server, _server_client(server, clock) as client:
-        report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
+        lag = Deadline.after(ARTIFACT_LAG, clock)
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=1, lag=lag)
     assert len(report.stored) == 1
     assert len(clock.pauses) == 3
     assert _files(tmp_path) == {"manifest.json": b"{}"}
@@ -399,12 +341,13 @@ def test_an_interrupt_leaves_no_partial_file_and_begins_no_further_download(
 
     clock.on_sleep = interrupt
     wanted = [_artifact("late.json")] * 50
+    lag = Deadline.after(ARTIFACT_LAG, clock)
     with (
         serving(lambda _: reply(404)) as server,
         _server_client(server, clock) as client,
         pytest.raises(_Interrupt),
     ):
-        download_artifacts(client, wanted, tmp_path, max_parallel=1)
+        download_artifacts(client, wanted, tmp_path, max_parallel=1, lag=lag)
     assert len(server.received) < 50
     assert _files(tmp_path) == {}
 
