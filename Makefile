@@ -38,4 +38,4 @@ bench: $(STAMP)  ## Benchmarks, as ratios
 	$(BIN)/python -m benchmarks
 
 clean:  ## Remove what the other verbs made
-	rm -rf .venv data build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -121,9 +121,10 @@ def as_request_error(asked: str) -> Iterator[None]:
     try:
         yield
     except (requests.RequestException, HTTPError) as error:
+        never_sent = _was_never_sent(error)
+        hint = " No connection was made: check access_url and the network." if never_sent else ""
         raise DbtCloudRequestError(
-            f"{asked} got no answer: {_innermost(error)}.",
-            may_have_been_sent=not _was_never_sent(error),
+            f"{asked} got no answer: {_innermost(error)}.{hint}", may_have_been_sent=not never_sent
         ) from error
 
 

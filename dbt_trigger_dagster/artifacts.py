@@ -97,7 +97,7 @@ def check_writable(folder: Path) -> None:
     except OSError as error:
         raise StorageError(
             f"The artifacts' folder {folder} cannot be written ({error.strerror}): name another "
-            "one, or give this user the right to write there."
+            "one (root, or DBT_TRIGGER_ARTIFACTS), or give this user the right to write there."
         ) from error
 
 

@@ -12,30 +12,29 @@ from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
 
 WHERE_TO_FIND = {
+    "DBT_CLOUD_ACCESS_URL": "your account's own host: Account settings, Account information, "
+    "Access URL",
     "DBT_CLOUD_ACCOUNT_ID": "the number in the address of your dbt Cloud account's pages, after "
     "/accounts/ or /deploy/",
     "DBT_CLOUD_TOKEN": "a service token with the permission Job Runner or Job Admin: Account "
     "settings, Service tokens",
-    "DBT_CLOUD_ACCESS_URL": "your account's own host: Account settings, Account information, "
-    "Access URL",
+    "DBT_CLOUD_JOB_ID": "the number of the job, after /jobs/ in the address of its page",
 }
-"""The variables that an account needs, and where their values are found."""
+"""The variables that a run needs, and where their values are found."""
 
 
 def _account_settings() -> dict[str, str]:
-    """The variables of `WHERE_TO_FIND`.
+    """The variables of `WHERE_TO_FIND` that are set.
 
     Raises:
-        ValueError: Some are not set; the message names each and says where to find its value.
+        ValueError: One that the account needs is not set; the message names all that are not, and
+            says where to find each. The job may also be named in a run's config.
     """
     missing = [name for name in WHERE_TO_FIND if not os.environ.get(name)]
-    if missing:
-        raise ValueError(
-            "Set the environment "
-            + "; ".join(f"variable {name}: {WHERE_TO_FIND[name]}" for name in missing)
-            + "."
-        )
-    return {name: os.environ[name] for name in WHERE_TO_FIND}
+    if set(missing) - {"DBT_CLOUD_JOB_ID"}:
+        lines = [f"{name}: {WHERE_TO_FIND[name]}" for name in missing]
+        raise ValueError("\n".join(["These environment variables are not set.", *lines]))
+    return {name: os.environ[name] for name in WHERE_TO_FIND if name not in missing}
 
 
 @dg.resource(description="The dbt Cloud account that environment variables name")

@@ -194,13 +194,15 @@ class Landing:
         return dg.Output(
             ARTIFACT.frame(map(_record, stored)),
             ARTIFACTS,
-            metadata={"size_bytes": size_bytes, **self._path(runs)},
+            metadata={"size_bytes": size_bytes, **self._metadata(runs)},
         )
 
-    def _path(self, runs: Sequence[Run]) -> dict[str, dg.MetadataValue]:
-        """Where the files of a single run are."""
-        folders = [str(self.store.folder_of(run)) for run in runs]
-        return {"path": dg.MetadataValue.path(folders[0])} if len(folders) == 1 else {}
+    def _metadata(self, runs: Sequence[Run]) -> dict[str, dg.MetadataValue]:
+        """Of a single run: what it is, and where its files are."""
+        if len(runs) > 1:
+            return {}
+        folder = str(self.store.folder_of(runs[0]))
+        return {**run_metadata(runs[0]), "path": dg.MetadataValue.path(folder)}
 
     def _store_artifacts(self, run: Run) -> Sequence[StoredArtifact]:
         """What could be stored of one run's artifacts."""
@@ -252,8 +254,8 @@ def run_of_rows(rows: "pd.DataFrame") -> Run:
     """
     if rows.empty:
         raise ValueError(
-            "There is no dbt Cloud run to wait for: materialize trigger_response first, or name "
-            "runs in run_ids."
+            "There is no dbt Cloud run to wait for: this Dagster instance (DAGSTER_HOME) knows of "
+            "none. Materialize trigger_response first, or name runs in run_ids."
         )
     newest = rows.sort_values("loaded_at").iloc[-1]
     return Run.from_payload(json.loads(newest["raw"]))

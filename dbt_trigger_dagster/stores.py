@@ -194,7 +194,10 @@ class DuckDBStore:
                 "it there, or open it read-only only while no run is writing."
             )
         if "not a valid DuckDB database" in str(error):
-            return f"{self._path} is not a DuckDB database: name another file in database."
+            return (
+                f"{self._path} is not a DuckDB database: name another file (database, or "
+                "DBT_TRIGGER_DATABASE)."
+            )
         if isinstance(error, OSError):
             return f"The database {self._path} cannot be written: {error.strerror}."
         first_line = str(error).partition("\n")[0]

@@ -331,7 +331,8 @@ def test_a_wait_without_a_trigger_says_what_to_do(tmp_path: Path) -> None:
     with a_project(tmp_path) as project:
         result = project.materialize(selection=["run_result"])
         said = str(failure_of(result, "dbt_cloud_run").description)
-        assert said.startswith("There is no dbt Cloud run to wait for: materialize trigger_resp")
+        assert said.startswith("There is no dbt Cloud run to wait for: this Dagster instance")
+        assert "trigger_response first" in said
         assert "run_ids" in said
         assert project.sandbox.requests == []
 

@@ -265,7 +265,9 @@ def test_a_database_that_is_none(account: Account) -> None:
     already = len(project.sandbox.requests)
     tables = DbtCloudTableIOManager(database=str(notes))
     said = why_the_run_fails(project, resources={"dbt_cloud_tables": tables})
-    assert said == f"{notes} is not a DuckDB database: name another file in database."
+    assert said == (
+        f"{notes} is not a DuckDB database: name another file (database, or DBT_TRIGGER_DATABASE)."
+    )
     assert notes.read_text() == "these are notes " * 1000
     assert len(project.sandbox.requests) == already
     assert project.contents() == account.before

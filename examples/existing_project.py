@@ -38,7 +38,9 @@ def raw_orders() -> None:
 
 
 @dg.asset(ins={"artifacts": dg.AssetIn(key=["shop", "artifacts"])})
-def model_report(artifacts: pd.DataFrame, mailer: Mailer) -> dg.MaterializeResult[None]:
+def model_report(
+    context: dg.AssetExecutionContext, artifacts: pd.DataFrame, mailer: Mailer
+) -> dg.MaterializeResult[None]:
     """Was there before: reports on the dbt models, now from the run's own artifacts.
 
     ``artifacts`` has a row for each file of the run that has just ended well; after a run that
@@ -48,6 +50,7 @@ def model_report(artifacts: pd.DataFrame, mailer: Mailer) -> dg.MaterializeResul
     nodes = json.loads(Path(manifest).read_text(encoding="utf-8"))["nodes"]
     models = [node["name"] for node in nodes.values() if node["resource_type"] == "model"]
     mail = mailer.send(f"{len(models)} models: {', '.join(sorted(models))}")
+    context.log.info(mail)
     return dg.MaterializeResult(metadata={"mail": mail})
 
 

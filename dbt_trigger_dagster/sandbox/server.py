@@ -152,7 +152,7 @@ class Sandbox:
     def _new_dbt_runner(self, stack: contextlib.ExitStack) -> Runner:
         if installed_dbt_version() is None:
             raise SandboxError(
-                "dbt is not installed: run pip install 'dbt_trigger_dagster[sandbox]'."
+                "dbt is not installed; the extra 'sandbox' brings it: pip install '.[sandbox]'."
             )
         folder = self._data_folder
         if folder is None:
