@@ -1,6 +1,7 @@
 """Asking the API of one account: paths, envelopes, pages, and repetitions where they do no harm."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
@@ -15,6 +16,9 @@ T = TypeVar("T")
 
 PAGE_SIZE = 100
 """Most objects that the API lists in one answer."""
+
+_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+_PAGES = (".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class AccountApi:
                 deadline=deadline,
                 follow_redirects=True,
             ) as answer:
-                return _save(answer, target)
+                return _save(answer, target, path)
 
         return self.retry_policy.call(attempt, deadline=deadline)
 
@@ -153,10 +157,12 @@ def _read(payload: Any, read: Callable[[Any], T], asked: str) -> T:
         ) from error
 
 
-def _save(answer: Answer, target: BinaryIO) -> Download:
+def _save(answer: Answer, target: BinaryIO, path: str) -> Download:
     digest = hashlib.sha256()
     size_bytes = 0
     for chunk in answer.chunks():
+        if not size_bytes:
+            _check_is_no_page(chunk, path)
         target.write(chunk)
         digest.update(chunk)
         size_bytes += len(chunk)
@@ -166,3 +172,15 @@ def _save(answer: Answer, target: BinaryIO) -> Download:
         content_type=answer.headers.get("Content-Type"),
         headers=dict(answer.headers),
     )
+
+
+def _check_is_no_page(beginning: bytes, path: str) -> None:
+    """Refuse the page of a login or a proxy in the place of a file.
+
+    Told by its beginning: which content types dbt Cloud declares is not documented.
+    """
+    if not path.endswith(_PAGES) and _PAGE.match(beginning):
+        raise DbtCloudPayloadError(
+            f"GET {path} was answered with a web page instead of the file. Check access_url, and "
+            "what stands between here and dbt Cloud."
+        )

@@ -274,6 +274,18 @@ def test_a_download_of_what_is_not_there_is_not_repeated(account, api) -> None:
     assert len(api.calls) == 1
 
 
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><p>Sign in", b"\n  <html lang='en'>"])
+def test_a_page_in_the_place_of_a_file_is_no_download(account, api, page: bytes) -> None:
+    """A login or a proxy says 200 too; an artifact that is a page itself is a file."""
+    for path in ("manifest.json", "index.html"):
+        api.get(f"{ACCOUNT_URL}{path}", body=page)
+    target = io.BytesIO()
+    with pytest.raises(DbtCloudPayloadError, match=r"manifest\.json .* a web page"):
+        account.download("manifest.json", target)
+    assert target.getvalue() == b""
+    assert account.download("index.html", target).size_bytes == len(page)
+
+
 def test_a_download_follows_a_redirect_to_an_object_store_without_the_token(clock) -> None:
     """Dbt Cloud may hand out a signed address."""
     with serving(lambda _: reply(200, b"the file")) as store:
