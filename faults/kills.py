@@ -9,7 +9,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -52,8 +52,17 @@ _WATCH_PAUSE = 0.001
 _LONGEST_ATTEMPT = 120.0
 _MOST_ATTEMPTS = 8
 _MOST_CASES = 5
-_BEGUN, _POSTED, _POLLED, _DETAILED, _LISTED, _DOWNLOADED = range(6)
-_LATEST = {_POSTED: 0.4, _POLLED: 0.6, _DETAILED: 0.12, _LISTED: 0.15, _DOWNLOADED: 0.25}
+_LATEST = {"trigger": 0.4, "poll": 0.6, "details": 0.12, "list": 0.15, "downloads": 0.25}
+
+MILESTONES: Mapping[str, Callable[[Sequence[RecordedRequest]], bool]] = {
+    "start": lambda _: True,
+    "trigger": lambda requests: TRIGGER.asked(requests) > 0,
+    "poll": lambda requests: GET_RUN.asked(requests) > 0,
+    "details": lambda requests: any("run_steps" in request.query for request in requests),
+    "list": lambda requests: LIST_ARTIFACTS.asked(requests) > 0,
+    "downloads": lambda requests: DOWNLOAD.asked(requests) >= len(ARTIFACTS),
+}
+"""What can be seen of a process from outside: the requests that it has sent."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +70,11 @@ class Moment:
     """When the process is killed.
 
     Attributes:
-        milestone: What has been seen of it.
+        milestone: Which of `MILESTONES` it has reached.
         delay: Seconds after that.
     """
 
-    milestone: int
+    milestone: str
     delay: float
 
 
@@ -75,26 +84,16 @@ class Case:
 
     Attributes:
         seed: Where its random numbers begin.
-        usual: Seconds that the process takes when it is left alone; None leaves it alone.
+        moments: When it is killed, then when the process that resumes it, and so on.
     """
 
     seed: str
-    usual: float | None
-
-    @property
-    def moments(self) -> list[Moment]:
-        """When it is killed, and when the process that resumes it."""
-        if self.usual is None:
-            return []
-        chance = random.Random(self.seed)  # noqa: S311  # to be repeated, not to be secret
-        latest = {_BEGUN: self.usual, **_LATEST}
-        milestones = chance.choices(list(latest), k=2 if chance.random() < _KILLED_TWICE else 1)
-        return [Moment(each, chance.uniform(0, latest[each])) for each in milestones]
+    moments: tuple[Moment, ...] = ()
 
     @property
     def faults(self) -> list[Fault]:
         """What stretches a phase, so that more kills fall into it."""
-        chance = random.Random(f"{self.seed} faults")  # noqa: S311  # as above
+        chance = random.Random(f"{self.seed} faults")  # noqa: S311  # to be repeated, not to be secret
         slow = Fault("hang", seconds=_STRETCHED, count=None)
         stretched = [
             TRIGGER.fault(replace(slow, when="before")),
@@ -106,7 +105,7 @@ class Case:
     @property
     def script(self) -> Script:
         """What the dbt run does."""
-        chance = random.Random(f"{self.seed} script")  # noqa: S311  # as above
+        chance = random.Random(f"{self.seed} script")  # noqa: S311  # to be repeated, not to be secret
         return Script(seconds=chance.uniform(0, _LONGEST_RUN), artifacts=ARTIFACTS)
 
 
@@ -195,7 +194,8 @@ class _Victim:
         return process.exitcode == -signal.SIGKILL
 
     def _wait_for(self, moment: Moment, before: int, process: BaseProcess) -> None:
-        while process.is_alive() and not _reached(moment.milestone, self.sandbox.requests[before:]):
+        is_reached = MILESTONES[moment.milestone]
+        while process.is_alive() and not is_reached(self.sandbox.requests[before:]):
             time.sleep(_WATCH_PAUSE)
         process.join(moment.delay)
 
@@ -224,17 +224,6 @@ class _Victim:
         with dg.DagsterInstance.from_config(str(self.home)) as instance:
             wishes = [run.run_id for run in instance.get_runs() if run.parent_run_id is None]
         return take_stock(self.place, dbt_runs(self.sandbox), wishes, ARTIFACTS)
-
-
-def _reached(milestone: int, requests: Sequence[RecordedRequest]) -> bool:
-    return {
-        _BEGUN: True,
-        _POSTED: TRIGGER.asked(requests) > 0,
-        _POLLED: GET_RUN.asked(requests) > 0,
-        _DETAILED: any("run_steps" in request.query for request in requests),
-        _LISTED: LIST_ARTIFACTS.asked(requests) > 0,
-        _DOWNLOADED: DOWNLOAD.asked(requests) == len(ARTIFACTS),
-    }[milestone]
 
 
 def _phase_of(events: Sequence[dg.DagsterEvent], *, posted: bool) -> int:
@@ -278,13 +267,23 @@ def run_case(case: Case) -> Outcome:
         return _Victim(case, place, home, sandbox).run()
 
 
+def random_moments(seed: str, usual: float) -> tuple[Moment, ...]:
+    """When to kill a process that usually takes so many seconds, and mostly no other one."""
+    chance = random.Random(seed)  # noqa: S311  # to be repeated, not to be secret
+    latest = {"start": usual, **_LATEST}
+    wanted = 2 if chance.random() < _KILLED_TWICE else 1
+    milestones = chance.choices(list(latest), k=wanted)
+    return tuple(Moment(each, chance.uniform(0, latest[each])) for each in milestones)
+
+
 def measure(kills: int, *, seed: int) -> Report:
     """Cases until so many processes have been killed."""
-    usual = [run_case(Case("left alone", None)).seconds for _ in range(2)][-1]
+    usual = [run_case(Case("left alone")).seconds for _ in range(2)][-1]
     outcomes: list[Outcome] = []
     while (missing := kills - _kills(outcomes)) > 0 and len(outcomes) < _MOST_CASES * kills:
         first = len(outcomes)
-        cases = [Case(f"{seed}/{first + number}", usual) for number in range(missing)]
+        seeds = [f"{seed}/{first + number}" for number in range(missing)]
+        cases = [Case(each, random_moments(each, usual)) for each in seeds]
         outcomes += in_parallel("kills", run_case, cases, for_each_core=2)
     return _report(outcomes, seed)
 

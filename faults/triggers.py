@@ -16,7 +16,7 @@ from faults.ledger import Findings, Place, dbt_runs, take_stock
 from faults.pool import in_parallel
 from faults.report import Report
 
-_OF_ONE_CASE = 20
+_OF_ONE_CASE = 10
 _MOST_RESUMES = 10
 _HOW_MANY = (0, 1, 1, 1, 2, 2, 3)
 _AIMED_AT = (TRIGGER, TRIGGER, TRIGGER, SEARCH, GET_RUN, LIST_ARTIFACTS, DOWNLOAD)
@@ -96,12 +96,12 @@ def _trigger(
     faults: Sequence[Fault], sandbox: Sandbox, instance: dg.DagsterInstance
 ) -> list[dg.JobExecutionResult]:
     """The Dagster run, and those that resume it; the faults last until they are used up."""
-    sandbox.clear_faults()
     for fault in faults:
         sandbox.inject(fault)
     chain = [execute(instance)]
     while not chain[-1].success and len(chain) <= _MOST_RESUMES:
         chain.append(execute(instance, resumes=chain[-1].run_id))
+    sandbox.clear_faults()
     return chain
 
 
@@ -111,7 +111,7 @@ def measure(triggers: int, *, seed: int) -> Report:
         Case(f"{seed}/{first}", min(_OF_ONE_CASE, triggers - first))
         for first in range(0, triggers, _OF_ONE_CASE)
     ]
-    outcomes = in_parallel("triggers", run_case, cases, for_each_core=6)
+    outcomes = in_parallel("triggers", run_case, cases, for_each_core=8)
     total = sum((outcome.findings for outcome in outcomes), Findings())
     given_up = sum(outcome.given_up for outcome in outcomes)
     counts = {
