@@ -9,8 +9,8 @@ from pathlib import Path
 from faults import comparison, kills, table, triggers
 from faults.report import Report
 
-_TRIGGERS, _FAST_TRIGGERS = 1000, 24
-_KILLS, _FAST_KILLS = 100, 12
+_TRIGGERS, _FAST_TRIGGERS = 1000, 8
+_KILLS, _FAST_KILLS = 100, 6
 
 
 def main() -> None:

@@ -1,7 +1,6 @@
 """kill -9 at random moments of a real process; the dead run is resumed until it succeeds."""
 
 import functools
-import multiprocessing
 import os
 import random
 import shutil
@@ -21,7 +20,7 @@ from dbt_trigger_dagster.sandbox import Fault, RecordedRequest, Sandbox, Sandbox
 from faults.graph import environment, execute
 from faults.kinds import ARTIFACTS, DOWNLOAD, GET_RUN, LIST_ARTIFACTS, TRIGGER
 from faults.ledger import Findings, Place, dbt_runs, take_stock
-from faults.pool import in_parallel
+from faults.pool import fork_server, in_parallel
 from faults.report import Report
 
 PHASES = (
@@ -140,14 +139,6 @@ def _work(settings: Mapping[str, str], resumes: str | None) -> None:
 
 
 @functools.cache
-def _server() -> multiprocessing.context.ForkServerContext:
-    """Starts processes that have imported everything, in a few milliseconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "duckdb", "pandas", "dagster._cli"])
-    return context
-
-
-@functools.cache
 def _empty_home() -> tempfile.TemporaryDirectory[str]:
     """A Dagster home with its databases made; copied, because making them takes long."""
     folder = tempfile.TemporaryDirectory(prefix="faults-home-")
@@ -183,7 +174,7 @@ class _Victim:
     def _killed(self, moment: Moment | None) -> bool:
         """Run the process; whether it was killed before its end."""
         settings = {**self.place.settings(self.sandbox), "DAGSTER_HOME": str(self.home)}
-        process = _server().Process(target=_work, args=(settings, self._failed_run()))
+        process = fork_server().Process(target=_work, args=(settings, self._failed_run()))
         before = len(self.sandbox.requests)
         process.start()
         if moment is not None:
@@ -284,7 +275,7 @@ def measure(kills: int, *, seed: int) -> Report:
         first = len(outcomes)
         seeds = [f"{seed}/{first + number}" for number in range(missing)]
         cases = [Case(each, random_moments(each, usual)) for each in seeds]
-        outcomes += in_parallel("kills", run_case, cases, for_each_core=2)
+        outcomes += in_parallel("kills", run_case, cases, for_each_core=3)
     return _report(outcomes, seed)
 
 

@@ -16,7 +16,7 @@ from faults.ledger import Findings, Place, dbt_runs, take_stock
 from faults.pool import in_parallel
 from faults.report import Report
 
-_OF_ONE_CASE = 10
+_MOST_OF_ONE_CASE, _FEWEST_CASES = 10, 8
 _MOST_RESUMES = 10
 _HOW_MANY = (0, 1, 1, 1, 2, 2, 3)
 _AIMED_AT = (TRIGGER, TRIGGER, TRIGGER, SEARCH, GET_RUN, LIST_ARTIFACTS, DOWNLOAD)
@@ -107,9 +107,9 @@ def _trigger(
 
 def measure(triggers: int, *, seed: int) -> Report:
     """So many triggers, many cases at once."""
+    size = max(1, min(_MOST_OF_ONE_CASE, triggers // _FEWEST_CASES))
     cases = [
-        Case(f"{seed}/{first}", min(_OF_ONE_CASE, triggers - first))
-        for first in range(0, triggers, _OF_ONE_CASE)
+        Case(f"{seed}/{first}", min(size, triggers - first)) for first in range(0, triggers, size)
     ]
     outcomes = in_parallel("triggers", run_case, cases, for_each_core=8)
     total = sum((outcome.findings for outcome in outcomes), Findings())
