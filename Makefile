@@ -6,7 +6,7 @@ SANDBOX := $(BIN)/python -m dbt_trigger_dagster.sandbox
 LOCATION := dbt_trigger_dagster.definitions
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo dev test check bench clean
+.PHONY: help demo dev test check bench faults clean
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -36,6 +36,9 @@ check: $(STAMP)  ## Linter, formatter and type checker
 
 bench: $(STAMP)  ## Benchmarks, as ratios
 	$(BIN)/python -m benchmarks
+
+faults: $(STAMP)  ## Everything that can break, broken on purpose; the peers too
+	$(BIN)/python -m faults
 
 clean:  ## Remove what the other verbs made
 	rm -rf .venv data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

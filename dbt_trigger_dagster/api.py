@@ -1,6 +1,7 @@
 """Asking the API of one account: paths, envelopes, pages, and repetitions where they do no harm."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
@@ -15,6 +16,9 @@ T = TypeVar("T")
 
 PAGE_SIZE = 100
 """Most objects that the API lists in one answer."""
+
+_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
+_PAGES = (".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ class AccountApi:
                 self._account_path + path, query=query, deadline=deadline
             ) as answer:
                 try:
-                    return _save(answer, target)
+                    return _save(answer, target, path)
                 except DbtCloudError:
                     target.seek(0)
                     target.truncate()
@@ -151,10 +155,12 @@ def _read(payload: Any, read: Callable[[Any], T], asked: str) -> T:
         ) from error
 
 
-def _save(answer: Answer, target: BinaryIO) -> Download:
+def _save(answer: Answer, target: BinaryIO, path: str) -> Download:
     digest = hashlib.sha256()
     size_bytes = 0
     for chunk in answer.chunks():
+        if not size_bytes:
+            _check_is_no_page(chunk, path)
         _write(chunk, target)
         digest.update(chunk)
         size_bytes += len(chunk)
@@ -171,3 +177,15 @@ def _write(chunk: bytes, target: BinaryIO) -> None:
     written = target.write(chunk)
     while written < len(chunk):
         written += target.write(chunk[written:])
+
+
+def _check_is_no_page(beginning: bytes, path: str) -> None:
+    """Refuse the page of a login or a proxy in the place of a file.
+
+    Told by its beginning: which content types dbt Cloud declares is not documented.
+    """
+    if not path.endswith(_PAGES) and _PAGE.match(beginning):
+        raise DbtCloudPayloadError(
+            f"GET {path} was answered with a web page instead of the file. Check access_url, and "
+            "what stands between here and dbt Cloud."
+        )

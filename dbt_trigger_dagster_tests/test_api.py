@@ -290,6 +290,18 @@ def test_a_download_of_what_is_not_there_is_not_repeated(clock) -> None:
     assert len(server.received) == 1
 
 
+@pytest.mark.parametrize("page", [b"<!DOCTYPE html><p>Sign in", b"\n  <html lang='en'>"])
+def test_a_page_in_the_place_of_a_file_is_no_download(clock, page: bytes) -> None:
+    """A login or a proxy says 200 too; an artifact that is a page itself is a file."""
+    target = io.BytesIO()
+    with serving(lambda _: reply(200, page)) as server:
+        account = _account(clock, server.url)
+        with pytest.raises(DbtCloudPayloadError, match=r"manifest\.json .* a web page"):
+            account.download("manifest.json", target)
+        assert target.getvalue() == b""
+        assert account.download("index.html", target).size_bytes == len(page)
+
+
 def test_a_download_that_is_redirected_is_refused(clock) -> None:
     """Dbt Cloud documents no redirects of artifacts; the token and its host stay together."""
     with serving(lambda _: reply(200, b"the file")) as store:

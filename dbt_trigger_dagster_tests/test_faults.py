@@ -1,0 +1,119 @@
+"""A fast part of ``make faults``, and whether what it finds wrong is found at all."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
+from faults import kills, table, triggers
+from faults.graph import environment, execute
+from faults.kinds import (
+    ARTIFACTS,
+    CANCEL,
+    DOWNLOAD,
+    GET_RUN,
+    LIST_ARTIFACTS,
+    SEARCH,
+    TRIGGER,
+    Endpoint,
+)
+from faults.ledger import Place, dbt_runs, take_stock
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fault", "position"),
+    [
+        (TRIGGER, "reset before", "first"),
+        (TRIGGER, "reset after", "first"),
+        (TRIGGER, "502 HTML after", "second"),
+        (TRIGGER, "truncated", "last"),
+        (SEARCH, "401", "first"),
+        (GET_RUN, "200 HTML", "second"),
+        (CANCEL, "hang after", "last"),
+        (LIST_ARTIFACTS, "401", "first"),
+        (DOWNLOAD, "200 HTML", "second"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Endpoint) else None,
+)
+def test_a_fault_costs_nothing(endpoint: Endpoint, fault: str, position: str) -> None:
+    """One dbt run, its rows and its files; at the latest when the Dagster run is resumed."""
+    assert table.run_case(table.Case(endpoint, fault, position)).problems == ""
+
+
+def test_a_refused_trigger_starts_nothing() -> None:
+    """Until the Dagster run is resumed, when nobody refuses any more."""
+    outcome = table.run_case(table.Case(TRIGGER, "401", "first"))
+    assert (outcome.started_first, outcome.said_when_resumed, outcome.problems) == (0, "", "")
+    assert outcome.dagster_run == "failed: 401; resumed: success"
+
+
+def test_random_faults_cost_nothing() -> None:
+    """However many Dagster runs it takes; this seed has lost answers and no long searches."""
+    outcome = triggers.run_case(triggers.Case("145", 4))
+    assert outcome.armed > 0
+    assert (outcome.given_up, outcome.findings.problems) == (0, "")
+    assert outcome.findings.started == 4
+
+
+@pytest.mark.parametrize("milestone", ["trigger", "downloads"])
+def test_a_kill_costs_nothing(milestone: str) -> None:
+    """A real process and a real SIGKILL; the run that resumes it does the rest."""
+    outcome = kills.run_case(kills.Case("a fast part", (kills.Moment(milestone, 0.01),)))
+    assert len(outcome.phases) == 1
+    assert outcome.attempts == 2
+    assert outcome.is_good, outcome
+
+
+def _add_a_stray(place: Place) -> None:
+    (place.artifacts / "left-over").touch()
+
+
+def _tear_a_file(place: Place) -> None:
+    _a_file(place).write_bytes(b"half")
+
+
+def _lose_a_file(place: Place) -> None:
+    _a_file(place).unlink()
+
+
+def _lose_all_rows(place: Place) -> None:
+    place.database.unlink()
+
+
+def _lose_everything(place: Place) -> None:
+    shutil.rmtree(place.folder)
+
+
+def _a_file(place: Place) -> Path:
+    return next(path for path in place.artifacts.rglob("manifest.json"))
+
+
+DAMAGES: dict[Callable[[Place], None], str] = {
+    _add_a_stray: "1 stray files",
+    _tear_a_file: "1 torn files",
+    _lose_a_file: "1 lost files",
+    _lose_all_rows: "10 lost rows",
+    _lose_everything: "10 lost rows, 6 lost files",
+}
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    """A table without a finding would say nothing if nothing could be found."""
+    job = SandboxJob(name="nightly", script=Script(artifacts=ARTIFACTS))
+    place = Place(tmp_path / "undamaged")
+    place.folder.mkdir()
+    with Sandbox(jobs=[job]) as sandbox, dg.DagsterInstance.ephemeral() as instance:
+        with environment(place.settings(sandbox)):
+            wishes = [execute(instance).run_id for _ in range(2)]
+        runs = dbt_runs(sandbox)
+    assert take_stock(place, runs, wishes, ARTIFACTS).problems == ""
+    assert take_stock(place, runs, wishes[:1], ARTIFACTS).problems == "1 duplicates"
+    assert take_stock(place, runs, [*wishes, "another"], ARTIFACTS).problems == "1 missing"
+    for damage, problems in DAMAGES.items():
+        damaged = Place(tmp_path / damage.__name__)
+        shutil.copytree(place.folder, damaged.folder)
+        damage(damaged)
+        assert take_stock(damaged, runs, wishes, ARTIFACTS).problems == problems

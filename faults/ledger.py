@@ -1,0 +1,244 @@
+"""Holds what dbt Cloud has against what was kept: duplicates, lost rows, torn and stray files.
+
+Reads the tables, the files and the API without any of the package's code.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import requests
+
+from dbt_trigger_dagster.sandbox import Sandbox
+
+_FINISHED = {10, 20, 30}
+_CANCELLED = 30
+_LOCK = ".lock"
+_WRONG = (
+    "duplicates",
+    "missing",
+    "lost_rows",
+    "extra_rows",
+    "lost_files",
+    "torn_files",
+    "stray_files",
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with a database and artifacts."""
+
+    folder: Path
+
+    @property
+    def database(self) -> Path:
+        """The DuckDB file."""
+        return self.folder / "cloud.duckdb"
+
+    @property
+    def artifacts(self) -> Path:
+        """The artifacts' root."""
+        return self.folder / "artifacts"
+
+    def settings(self, sandbox: Sandbox) -> dict[str, str]:
+        """The variables with which the graph finds the account and this place."""
+        return {
+            **sandbox.environment(),
+            "DBT_TRIGGER_DATABASE": str(self.database),
+            "DBT_TRIGGER_ARTIFACTS": str(self.artifacts),
+        }
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """A table's rows; none where there is no table."""
+        if not self.database.exists():
+            return []
+        with duckdb.connect(self.database) as connection:
+            try:
+                found = connection.execute(f'FROM "{table}"')
+            except duckdb.CatalogException:
+                return []
+            names = [column[0] for column in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Attributes:
+        wanted: How many dbt runs were wanted.
+        started: How many dbt Cloud has.
+        duplicates: Runs beyond the first for one wish, and runs that nobody wished for.
+        missing: Wishes without a run.
+        trigger_rows: Rows of ``dbt_cloud_trigger``.
+        run_rows: Rows of ``dbt_cloud_run``.
+        files: Files below the artifacts' root.
+        lost_rows: Rows that should be there and are not, or not as they should be.
+        extra_rows: Rows that should not be there.
+        lost_files: Artifacts without a file.
+        torn_files: Files that are not, byte for byte, what dbt Cloud has.
+        stray_files: Anything else in the folder.
+    """
+
+    wanted: int = 0
+    started: int = 0
+    duplicates: int = 0
+    missing: int = 0
+    trigger_rows: int = 0
+    run_rows: int = 0
+    files: int = 0
+    lost_rows: int = 0
+    extra_rows: int = 0
+    lost_files: int = 0
+    torn_files: int = 0
+    stray_files: int = 0
+
+    def __add__(self, other: "Findings") -> "Findings":
+        names = [field.name for field in fields(self)]
+        return Findings(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+    @property
+    def wrong(self) -> dict[str, int]:
+        """What should be 0, by name."""
+        return {name.replace("_", " "): getattr(self, name) for name in _WRONG}
+
+    @property
+    def problems(self) -> str:
+        """What is wrong, in words; empty where nothing is."""
+        return ", ".join(f"{count} {name}" for name, count in self.wrong.items() if count)
+
+    @property
+    def sentence(self) -> str:
+        """What was started and what is wrong, in words."""
+        counts = ", ".join(f"{name}: {count}" for name, count in self.wrong.items())
+        return f"dbt runs wanted: {self.wanted}, started: {self.started}; {counts}."
+
+
+def dbt_runs(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """All runs of the account, oldest first."""
+    found: list[dict[str, Any]] = []
+    while True:
+        answer = requests.get(
+            f"{sandbox.access_url}/api/v2/accounts/{sandbox.account_id}/runs/",
+            params={"include_related": "trigger", "order_by": "id", "offset": str(len(found))},
+            headers={"Authorization": f"Token {sandbox.token}"},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        page = answer.json()["data"]
+        if not page:
+            return found
+        found += page
+
+
+def take_stock(
+    place: Place,
+    runs: Collection[Mapping[str, Any]],
+    wishes: Collection[str],
+    artifacts: Mapping[str, bytes],
+) -> Findings:
+    """Compare.
+
+    Args:
+        place: Where rows and files are kept.
+        runs: What dbt Cloud says of its runs, with their triggers.
+        wishes: The Dagster runs that each want one dbt run.
+        artifacts: What each run leaves, by path; a cancelled one leaves nothing.
+    """
+    wished = Counter(_wish_of(run, wishes) for run in runs)
+    unasked = wished.pop("", 0)
+    expected = {
+        (run["id"], path): content
+        for run in runs
+        if run["status"] != _CANCELLED
+        for path, content in artifacts.items()
+    }
+    return (
+        Findings(
+            wanted=len(wishes),
+            started=len(runs),
+            duplicates=unasked + sum(count - 1 for count in wished.values()),
+            missing=len(wishes) - len(wished),
+        )
+        + _of_rows(place, runs, expected)
+        + _of_files(place, runs, expected)
+    )
+
+
+def _wish_of(run: Mapping[str, Any], wishes: Collection[str]) -> str:
+    cause = run["trigger"]["cause"]
+    return next((wish for wish in wishes if cause.endswith(f"[dagster {wish}]")), "")
+
+
+def _of_rows(
+    place: Place,
+    runs: Collection[Mapping[str, Any]],
+    expected: Mapping[tuple[int, str], bytes],
+) -> Findings:
+    triggers = [row["id"] for row in place.rows("dbt_cloud_trigger")]
+    results = [
+        (row["id"], row["status"])
+        for row in place.rows("dbt_cloud_run")
+        if row["status"] in _FINISHED
+    ]
+    records = [
+        (row["run_id"], row["path"], row["size_bytes"], row["sha256"])
+        for row in place.rows("dbt_cloud_artifact")
+    ]
+    due = {
+        "trigger": (triggers, [run["id"] for run in runs]),
+        "run": (results, [(run["id"], run["status"]) for run in runs]),
+        "artifact": (
+            records,
+            [
+                (run_id, path, len(content), hashlib.sha256(content).hexdigest())
+                for (run_id, path), content in expected.items()
+            ],
+        ),
+    }
+    return Findings(
+        trigger_rows=len(triggers),
+        run_rows=len(results),
+        lost_rows=sum(_beyond(wanted, found) for found, wanted in due.values()),
+        extra_rows=sum(_beyond(found, wanted) for found, wanted in due.values()),
+    )
+
+
+def _beyond(these: Collection[Any], those: Collection[Any]) -> int:
+    """How many of these are not among those."""
+    return (Counter(these) - Counter(those)).total()
+
+
+def _of_files(
+    place: Place,
+    runs: Collection[Mapping[str, Any]],
+    expected: Mapping[tuple[int, str], bytes],
+) -> Findings:
+    folders = {
+        run["id"]: place.artifacts
+        / str(run["account_id"])
+        / str(run["job_definition_id"])
+        / str(run["id"])
+        for run in runs
+    }
+    wanted = {folders[run_id] / path: content for (run_id, path), content in expected.items()}
+    found = {path for path in place.artifacts.rglob("*") if path.is_file()}
+    return Findings(
+        files=len(found),
+        lost_files=len(wanted.keys() - found),
+        torn_files=sum(path.read_bytes() != wanted[path] for path in wanted.keys() & found),
+        stray_files=len(set(_strays(place, wanted))),
+    )
+
+
+def _strays(place: Place, wanted: Mapping[Path, bytes]) -> Iterator[Path]:
+    """Files and folders that belong to nothing; an artifact's folders belong to it."""
+    database = place.database
+    known = {database, database.with_name(database.name + _LOCK), place.artifacts, *wanted}
+    known.update(parent for path in wanted for parent in path.parents)
+    yield from (path for path in place.folder.rglob("*") if path not in known)
