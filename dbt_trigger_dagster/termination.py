@@ -83,13 +83,13 @@ class Termination:
         """
         with undisturbed():
             wanted = self.is_wanted()
-            for run in runs:
-                if wanted and cancel:
-                    _cancel(client, run, log)
-                else:
-                    log.warning("The step ends; dbt Cloud run %s goes on: %s", run.run_id, run.href)
+            told = [_end_of(run, client if wanted and cancel else None) for run in runs]
+            for sentence in told:
+                log.warning(sentence)
         if wanted:
-            raise dg.Failure("The step was terminated.", allow_retries=False) from interrupt
+            # Told here too: a terminal's Ctrl-C also ends the process that shows a step's log.
+            description = "\n".join(["The step was terminated.", *told])
+            raise dg.Failure(description, allow_retries=False) from interrupt
         raise interrupt
 
     def is_wanted(self) -> bool:
@@ -98,15 +98,15 @@ class Termination:
         return self._ctrl_c or (run is not None and run.status in _ASKED_TO_STOP)
 
 
-def _cancel(client: DbtCloudClient, run: Run, log: logging.Logger) -> None:
+def _end_of(run: Run, client: DbtCloudClient | None) -> str:
+    """Cancel a run, where a client is given for that, and say what becomes of it."""
+    if client is None:
+        return f"The step ends; dbt Cloud run {run.run_id} goes on: {run.href}"
     try:
-        deadline = Deadline.after(CANCEL_DEADLINE, client.clock)
-        client.cancel_run(run.run_id, deadline=deadline)
-        log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
+        client.cancel_run(run.run_id, deadline=Deadline.after(CANCEL_DEADLINE, client.clock))
     except DbtCloudError as error:
-        log.error(  # noqa: TRY400  # the sentence says it all
-            "dbt Cloud run %s could not be cancelled: %s %s", run.run_id, error, run.href
-        )
+        return f"dbt Cloud run {run.run_id} could not be cancelled: {error} {run.href}"
+    return f"dbt Cloud run {run.run_id} is cancelled: {run.href}"
 
 
 @contextmanager
