@@ -61,7 +61,9 @@ def test_random_faults_cost_nothing() -> None:
 @pytest.mark.parametrize("milestone", ["trigger", "downloads"])
 def test_a_kill_costs_nothing(milestone: str) -> None:
     """A real process and a real SIGKILL; the run that resumes it does the rest."""
-    outcome = kills.run_case(kills.Case("a fast part", (kills.Moment(milestone, 0.01),)))
+    moments = (kills.Moment(milestone, 0.01),)
+    with kills.empty_home() as home:
+        outcome = kills.run_case(kills.Case("a fast part", home, moments))
     assert len(outcome.phases) == 1
     assert outcome.attempts == 2
     assert outcome.is_good, outcome

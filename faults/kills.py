@@ -1,6 +1,5 @@
 """kill -9 at random moments of a real process; the dead run is resumed until it succeeds."""
 
-import functools
 import os
 import random
 import shutil
@@ -8,7 +7,8 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -83,10 +83,12 @@ class Case:
 
     Attributes:
         seed: Where its random numbers begin.
+        empty_home: The Dagster home that it starts from.
         moments: When it is killed, then when the process that resumes it, and so on.
     """
 
     seed: str
+    empty_home: Path
     moments: tuple[Moment, ...] = ()
 
     @property
@@ -138,14 +140,14 @@ def _work(settings: Mapping[str, str], resumes: str | None) -> None:
         execute(instance, resumes=resumes)
 
 
-@functools.cache
-def _empty_home() -> tempfile.TemporaryDirectory[str]:
-    """A Dagster home with its databases made; copied, because making them takes long."""
-    folder = tempfile.TemporaryDirectory(prefix="faults-home-")
-    Path(folder.name, "dagster.yaml").write_text(_DAGSTER_YAML)
-    with dg.DagsterInstance.from_config(folder.name) as instance:
-        instance.get_runs()
-    return folder
+@contextmanager
+def empty_home() -> Iterator[Path]:
+    """A Dagster home with its databases made, to be copied, because making them takes long."""
+    with tempfile.TemporaryDirectory(prefix="faults-home-") as folder:
+        Path(folder, "dagster.yaml").write_text(_DAGSTER_YAML)
+        with dg.DagsterInstance.from_config(folder) as instance:
+            instance.get_runs()
+        yield Path(folder)
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,7 @@ def run_case(case: Case) -> Outcome:
         Sandbox(jobs=[job]) as sandbox,
     ):
         home, place = Path(folder, "home"), Place(Path(folder, "data"))
-        shutil.copytree(_empty_home().name, home)
+        shutil.copytree(case.empty_home, home)
         for fault in case.faults:
             sandbox.inject(fault)
         return _Victim(case, place, home, sandbox).run()
@@ -269,13 +271,14 @@ def random_moments(seed: str, usual: float) -> tuple[Moment, ...]:
 
 def measure(kills: int, *, seed: int) -> Report:
     """Cases until so many processes have been killed."""
-    usual = [run_case(Case("left alone")).seconds for _ in range(2)][-1]
     outcomes: list[Outcome] = []
-    while (missing := kills - _kills(outcomes)) > 0 and len(outcomes) < _MOST_CASES * kills:
-        first = len(outcomes)
-        seeds = [f"{seed}/{first + number}" for number in range(missing)]
-        cases = [Case(each, random_moments(each, usual)) for each in seeds]
-        outcomes += in_parallel("kills", run_case, cases, for_each_core=3)
+    with empty_home() as home:
+        usual = [run_case(Case("left alone", home)).seconds for _ in range(2)][-1]
+        while (missing := kills - _kills(outcomes)) > 0 and len(outcomes) < _MOST_CASES * kills:
+            first = len(outcomes)
+            seeds = [f"{seed}/{first + number}" for number in range(missing)]
+            cases = [Case(each, home, random_moments(each, usual)) for each in seeds]
+            outcomes += in_parallel("kills", run_case, cases, for_each_core=3)
     return _report(outcomes, seed)
 
 
