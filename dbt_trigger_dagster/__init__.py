@@ -21,16 +21,9 @@ from dbt_trigger_dagster.errors import (
     StorageError,
 )
 from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
-from dbt_trigger_dagster.models import (
-    Job,
-    JobFilter,
-    Run,
-    RunFilter,
-    RunStatus,
-    RunStep,
-    TriggerRequest,
-)
+from dbt_trigger_dagster.models import Job, Run, RunStatus, RunStep
 from dbt_trigger_dagster.op_configs import DbtCloudRunConfig, TriggerResponseConfig
+from dbt_trigger_dagster.parameters import JobFilter, RunFilter, TriggerRequest
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.version import __version__
 

@@ -23,7 +23,8 @@ from dbt_trigger_dagster.errors import (
     DbtCloudError,
     DbtCloudJobNameError,
 )
-from dbt_trigger_dagster.models import Job, JobFilter, Run, RunFilter, RunStep, TriggerRequest
+from dbt_trigger_dagster.models import Job, Run, RunStep
+from dbt_trigger_dagster.parameters import JobFilter, RunFilter, TriggerRequest
 from dbt_trigger_dagster.retries import RetryPolicy, is_certainly_without_effect, is_transient
 from dbt_trigger_dagster.timing import Clock, Deadline, SystemClock
 from dbt_trigger_dagster.transport import Transport

@@ -10,8 +10,8 @@ import dagster as dg
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError
 from dbt_trigger_dagster.failures import as_trigger_failure
-from dbt_trigger_dagster.models import TriggerRequest
 from dbt_trigger_dagster.op_configs import TriggerResponseConfig
+from dbt_trigger_dagster.parameters import TriggerRequest
 from dbt_trigger_dagster.termination import INTERRUPTS, Termination, undisturbed
 from dbt_trigger_dagster.trigger import Intention, Triggered, trigger_once
 

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field, ValidationError, model_validator
 
 from dbt_trigger_dagster.artifact_paths import check_patterns
-from dbt_trigger_dagster.models import TriggerRequest
+from dbt_trigger_dagster.parameters import TriggerRequest
 from dbt_trigger_dagster.transport import POOL_SIZE
 
 

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError
-from dbt_trigger_dagster.models import MAX_CAUSE_LENGTH, Run, RunFilter, TriggerRequest
+from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.parameters import MAX_CAUSE_LENGTH, RunFilter, TriggerRequest
 from dbt_trigger_dagster.retries import is_outcome_unknown
 
 SETTLE_PAUSES = (0.0, 1.0, 2.0, 3.0, 4.0)

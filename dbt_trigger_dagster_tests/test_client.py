@@ -20,7 +20,8 @@ from dbt_trigger_dagster.errors import (
     DbtCloudRateLimitError,
     DbtCloudRequestError,
 )
-from dbt_trigger_dagster.models import JobFilter, Run, RunFilter, RunStatus, TriggerRequest
+from dbt_trigger_dagster.models import Run, RunStatus
+from dbt_trigger_dagster.parameters import JobFilter, RunFilter, TriggerRequest
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster_tests.clocks import FakeClock
 from dbt_trigger_dagster_tests.payloads import (
@@ -38,7 +39,7 @@ from dbt_trigger_dagster_tests.payloads import (
     step_payload,
 )
 from dbt_trigger_dagster_tests.servers import Received, Reply, Reset, Silence, reply, serving
-from dbt_trigger_dagster_tests.test_models import (
+from dbt_trigger_dagster_tests.test_parameters import (
     JOB_FILTER_QUERY,
     RUN_FILTER_QUERY,
     TRIGGER_BODY,

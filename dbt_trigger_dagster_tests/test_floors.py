@@ -14,7 +14,7 @@ import dbt_trigger_dagster
 PACKAGE = "dbt_trigger_dagster"
 FLOORS = {
     0: {"errors", "version"},
-    1: {"artifact_paths", "models", "timing"},
+    1: {"artifact_paths", "models", "parameters", "timing"},
     2: {"retries", "answers", "tables"},
     3: {"transport", "stores"},
     4: {"api"},

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudRequestError, DbtCloudResponseError
-from dbt_trigger_dagster.models import MAX_CAUSE_LENGTH, Run, RunFilter, TriggerRequest
+from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.parameters import MAX_CAUSE_LENGTH, RunFilter, TriggerRequest
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.trigger import (
     SETTLE_PAUSES,
