@@ -96,13 +96,12 @@ class Launch:
                 self.client.clock.stop()
                 with undisturbed():
                     failed = answer.exception()
-                if failed is None:
-                    self.termination.end(
-                        self.client,
-                        [answer.result().run],
-                        interrupt,
-                        cancel=self.cancel_on_termination,
-                        log=self.log,
-                    )
-                self.log.warning("The step ends: %s", failed)
-                raise
+                if failed is not None:
+                    self.log.warning("The step ends: %s", failed)
+                self.termination.end(
+                    self.client,
+                    [] if failed is not None else [answer.result().run],
+                    interrupt,
+                    cancel=self.cancel_on_termination,
+                    log=self.log,
+                )

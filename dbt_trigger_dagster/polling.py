@@ -101,7 +101,6 @@ class _Wait:
     started: float = field(init=False)
     polls: int = field(init=False, default=0)
     outage: DbtCloudError | None = field(init=False, default=None)
-
     last_poll: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
