@@ -55,7 +55,7 @@ def test_a_refused_trigger_starts_nothing() -> None:
 
 
 def test_random_faults_cost_nothing() -> None:
-    """However many Dagster runs it takes; this seed has lost answers, a dbt run that fails, and no long searches."""
+    """However many Dagster runs it takes; this seed loses answers, and has a dbt run that fails."""
     outcome = triggers.run_case(triggers.Case("221", 4))
     assert outcome.armed > 0
     assert (outcome.given_up, outcome.findings.problems) == (0, "")
