@@ -4,9 +4,9 @@
 because a failed run must leave both before it fails the step.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -30,6 +30,7 @@ from dbt_trigger_dagster.op_configs import (
     DbtCloudRunConfig,
     TriggerResponseConfig,
     as_run_config,
+    with_defaults,
 )
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.resumption import intention_of, is_executed_again
@@ -45,6 +46,8 @@ DBT_CLOUD_RUN = "dbt_cloud_run"
 _TABLES_RESOURCE = "dbt_cloud_tables"
 _KINDS = {"dbt"}
 
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
 
 def build_dbt_cloud_job_assets(
     *,
@@ -54,6 +57,10 @@ def build_dbt_cloud_job_assets(
     group_name: str | None = None,
     pool: str | None = None,
     deps: Iterable[Any] | None = None,
+    trigger_defaults: TriggerResponseConfig | None = None,
+    run_defaults: DbtCloudRunConfig | None = None,
+    tags: Mapping[str, str] | None = None,
+    owners: Sequence[str] | None = None,
 ) -> list[dg.AssetsDefinition]:
     """The assets that run one dbt Cloud job: trigger_response, run_result and artifacts.
 
@@ -69,18 +76,41 @@ def build_dbt_cloud_job_assets(
         group_name: The assets' group.
         pool: The concurrency pool of both ops.
         deps: Assets that come before the trigger.
+        trigger_defaults: What the config of the op ``trigger_response`` starts from; the launchpad
+            shows it, and a run's config changes it.
+        run_defaults: The same for the op ``dbt_cloud_run``.
+        tags: The assets' tags.
+        owners: The assets' owners: e-mail addresses, or teams as ``team:data``.
 
     Raises:
-        ValueError: Both ``job_id`` and ``job_name`` are given.
+        ValueError: Both ``job_id`` and ``job_name`` are given, or defaults name a job or runs.
         TypeError: ``job_id`` is text.
     """
     if job_id is not None and job_name is not None:
         raise ValueError("job_id and job_name are both given: give one of them.")
     if isinstance(job_id, str) and not isinstance(job_id, dg.EnvVar):
         raise TypeError(f"job_id {job_id!r} is text: give the job's number, or job_name.")
-    prefix = [key_prefix] if isinstance(key_prefix, str) else list(key_prefix or [])
-    graph = _JobGraph(JobReference(job_id, job_name), prefix, group_name, pool)
+    _check_defaults(trigger_defaults, run_defaults)
+    graph = _JobGraph(
+        job=JobReference(job_id, job_name),
+        prefix=[key_prefix] if isinstance(key_prefix, str) else list(key_prefix or []),
+        trigger_config=with_defaults(TriggerResponseConfig, trigger_defaults),
+        run_config=with_defaults(DbtCloudRunConfig, run_defaults),
+        pool=pool,
+        group_name=group_name,
+        tags=tags,
+        owners=owners,
+    )
     return [graph.trigger_response(deps), graph.dbt_cloud_run()]
+
+
+def _check_defaults(trigger: TriggerResponseConfig | None, run: DbtCloudRunConfig | None) -> None:
+    if trigger is not None and (trigger.job_id is not None or trigger.job_name is not None):
+        raise ValueError(
+            "trigger_defaults names a job: give job_id or job_name to build_dbt_cloud_job_assets."
+        )
+    if run is not None and run.run_ids:
+        raise ValueError("run_defaults has run_ids: give them in the config of a run.")
 
 
 @dataclass(frozen=True)
@@ -89,8 +119,12 @@ class _JobGraph:
 
     job: JobReference
     prefix: list[str]
-    group_name: str | None
+    trigger_config: type[TriggerResponseConfig]
+    run_config: type[DbtCloudRunConfig]
     pool: str | None
+    group_name: str | None
+    tags: Mapping[str, str] | None
+    owners: Sequence[str] | None
 
     def trigger_response(self, deps: Iterable[Any] | None) -> dg.AssetsDefinition:
         """The asset that triggers the job."""
@@ -104,8 +138,11 @@ class _JobGraph:
             group_name=self.group_name,
             pool=self.pool,
             kinds=_KINDS,
+            tags=self.tags,
+            owners=self.owners,
             deps=deps,
         )
+        @_configured_by(self.trigger_config)
         def trigger_response(
             context: dg.AssetExecutionContext,
             config: TriggerResponseConfig,
@@ -114,7 +151,9 @@ class _JobGraph:
         ) -> dg.Output[Any]:
             try:
                 request = config.as_request()
-                waiting = as_run_config(_config_of(context, self._op_name(DBT_CLOUD_RUN)))
+                waiting = as_run_config(
+                    _config_of(context, self._op_name(DBT_CLOUD_RUN)), self.run_config
+                )
                 if waiting.store_artifacts:
                     dbt_cloud_artifacts.check()
                 with dbt_cloud.build_client(context.log) as client:
@@ -156,6 +195,7 @@ class _JobGraph:
             group_name=self.group_name,
             pool=self.pool,
         )
+        @_configured_by(self.run_config)
         def dbt_cloud_run(
             context: dg.AssetExecutionContext,
             config: DbtCloudRunConfig,
@@ -197,8 +237,20 @@ class _JobGraph:
             metadata=_table_metadata(table),
             io_manager_key=_TABLES_RESOURCE,
             kinds=_KINDS,
+            tags=self.tags,
+            owners=self.owners,
             is_required=False,
         )
+
+
+def _configured_by(config_class: type[dg.Config]) -> Callable[[_Function], _Function]:
+    """Tell Dagster a step's own config class, which a checker knows by its base."""
+
+    def decorate(function: _Function) -> _Function:
+        function.__annotations__["config"] = config_class
+        return function
+
+    return decorate
 
 
 def _table_metadata(table: Table) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import dagster as dg
 from dbt_trigger_dagster.assets import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
+from dbt_trigger_dagster.schedules import build_dbt_cloud_schedule
 
 WHERE_TO_FIND = {
     "DBT_CLOUD_ACCESS_URL": "your account's own host: Account settings, Account information, "
@@ -74,26 +75,12 @@ job_assets = build_dbt_cloud_job_assets(
     job_id=dg.EnvVar.int("DBT_CLOUD_JOB_ID"), group_name="dbt_cloud"
 )
 
-dbt_cloud_job = dg.define_asset_job(
-    "dbt_cloud_job",
-    selection=dg.AssetSelection.assets(*job_assets),
-    description="Triggers the dbt Cloud job, waits for it and keeps what it leaves",
-    # The steps come one after another and wait for the network: a process for each would only
-    # cost seconds.
-    executor_def=dg.in_process_executor,
-)
-
-dbt_cloud_daily = dg.ScheduleDefinition(
-    name="dbt_cloud_daily",
-    job=dbt_cloud_job,
-    cron_schedule="0 6 * * *",
-    description="Runs dbt_cloud_job every day at 06:00 UTC, once it is switched on",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
+dbt_cloud_daily = build_dbt_cloud_schedule(
+    job_assets, cron_schedule="0 6 * * *", name="dbt_cloud_daily"
 )
 
 defs = dg.Definitions(
     assets=job_assets,
-    jobs=[dbt_cloud_job],
     schedules=[dbt_cloud_daily],
     resources={
         "dbt_cloud": dbt_cloud,

@@ -5,10 +5,11 @@ Field names and defaults are a contract with users.
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from copy import copy
+from typing import Any, Literal, TypeVar
 
 import dagster as dg
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
 from dbt_trigger_dagster.artifact_paths import check_patterns
 from dbt_trigger_dagster.parameters import TriggerRequest
@@ -154,16 +155,42 @@ class DbtCloudRunConfig(dg.Config):
         return self
 
 
-def as_run_config(values: Mapping[str, Any]) -> DbtCloudRunConfig:
+Settings = TypeVar("Settings", bound=dg.Config)
+
+
+def with_defaults(config_class: type[Settings], defaults: Settings | None) -> type[Settings]:
+    """A config class that starts from these settings; all else is as in the class itself.
+
+    So the launchpad shows them, and a run's config changes them one by one.
+    """
+    if defaults is None:
+        return config_class
+    fields: dict[str, Any] = {}
+    for name, field in config_class.model_fields.items():
+        changed = copy(field)
+        changed.default = getattr(defaults, name)
+        fields[name] = (field.annotation, changed)
+    return create_model(
+        config_class.__name__, __base__=config_class, __doc__=config_class.__doc__, **fields
+    )
+
+
+def as_run_config(
+    values: Mapping[str, Any], config_class: type[DbtCloudRunConfig] = DbtCloudRunConfig
+) -> DbtCloudRunConfig:
     """The config of the step that will wait, read where the job is about to be triggered.
 
     So a wait policy that cannot be kept stops the Dagster run before a dbt run has started.
+
+    Args:
+        values: What the run's config sets.
+        config_class: Of that step; it has the defaults.
 
     Raises:
         ValueError: A value is out of its range.
     """
     try:
-        return DbtCloudRunConfig(**values)
+        return config_class(**values)
     except ValidationError as error:
         raise ValueError(as_sentence(error)) from error
 

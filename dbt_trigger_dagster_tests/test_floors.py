@@ -24,7 +24,8 @@ FLOORS = {
     8: {"io_managers", "following", "launching"},
     9: {"landing"},
     10: {"assets"},
-    11: {"definitions"},
+    11: {"schedules"},
+    12: {"definitions"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FIRST_FLOOR_OF_DAGSTER = 7
