@@ -3,6 +3,7 @@
 from dbt_trigger_dagster.api import Download
 from dbt_trigger_dagster.assets import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.client import DbtCloudClient
+from dbt_trigger_dagster.component import DbtCloudJobsComponent
 from dbt_trigger_dagster.errors import (
     DbtCloudAuthError,
     DbtCloudError,
@@ -34,6 +35,7 @@ __all__ = [
     "DbtCloudClient",
     "DbtCloudError",
     "DbtCloudJobNameError",
+    "DbtCloudJobsComponent",
     "DbtCloudNotFoundError",
     "DbtCloudPayloadError",
     "DbtCloudRateLimitError",

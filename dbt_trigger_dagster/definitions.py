@@ -1,91 +1,66 @@
-"""The code location: one dbt Cloud job, set up by environment variables.
+"""The code location: one dbt Cloud job, or those of a file, set up by environment variables.
 
-Nothing is read when this is imported; the variables count when a run starts.
+Without ``DBT_TRIGGER_JOBS`` nothing is read when this is imported; the variables count when a run
+starts. With it, the file that it names is read.
 """
 
 import os
+from pathlib import Path
 
 import dagster as dg
 
 from dbt_trigger_dagster.assets import build_dbt_cloud_job_assets
-from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
-from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
+from dbt_trigger_dagster.component import DbtCloudJobsComponent
 from dbt_trigger_dagster.schedules import build_dbt_cloud_schedule
+from dbt_trigger_dagster.sections import read_section
+from dbt_trigger_dagster.workspace import (
+    Storage,
+    Workspace,
+    account_resources,
+    storage_resources,
+)
 
-WHERE_TO_FIND = {
-    "DBT_CLOUD_ACCESS_URL": "your account's own host: Account settings, Account information, "
-    "Access URL",
-    "DBT_CLOUD_ACCOUNT_ID": "the number in the address of your dbt Cloud account's pages, after "
-    "/accounts/ or /deploy/",
-    "DBT_CLOUD_TOKEN": "a service token with the permission Job Runner or Job Admin: Account "
-    "settings, Service tokens",
-    "DBT_CLOUD_JOB_ID": "the number of the job, after /jobs/ in the address of its page",
-}
-"""The variables that a run needs, and where their values are found."""
-
-
-def _account_settings() -> dict[str, str]:
-    """The variables of `WHERE_TO_FIND` that are set.
-
-    Raises:
-        ValueError: One that the account needs is not set; the message names all that are not, and
-            says where to find each. The job may also be named in a run's config.
-    """
-    missing = [name for name in WHERE_TO_FIND if not os.environ.get(name)]
-    if set(missing) - {"DBT_CLOUD_JOB_ID"}:
-        lines = [f"{name}: {WHERE_TO_FIND[name]}" for name in missing]
-        raise ValueError("\n".join(["These environment variables are not set.", *lines]))
-    return {name: os.environ[name] for name in WHERE_TO_FIND if name not in missing}
+JOB_ID = "DBT_CLOUD_JOB_ID"
+WORKSPACE = Workspace(
+    account_id_env="DBT_CLOUD_ACCOUNT_ID",
+    token_env="DBT_CLOUD_TOKEN",  # noqa: S106  # the name of a variable
+    access_url_env="DBT_CLOUD_ACCESS_URL",
+)
+STORAGE = Storage(
+    database="data/dbt_cloud.duckdb",
+    database_env="DBT_TRIGGER_DATABASE",
+    artifacts="data/artifacts",
+    artifacts_env="DBT_TRIGGER_ARTIFACTS",
+)
 
 
-@dg.resource(description="The dbt Cloud account that environment variables name")
-def dbt_cloud(_context: dg.InitResourceContext) -> DbtCloudResource:
-    """The account."""
-    settings = _account_settings()
-    account_id = settings["DBT_CLOUD_ACCOUNT_ID"]
-    if not account_id.isdecimal():
-        raise ValueError(
-            f"DBT_CLOUD_ACCOUNT_ID {account_id!r} is not a number: it is "
-            f"{WHERE_TO_FIND['DBT_CLOUD_ACCOUNT_ID']}."
-        )
-    return DbtCloudResource(
-        account_id=int(account_id),
-        token=settings["DBT_CLOUD_TOKEN"],
-        access_url=settings["DBT_CLOUD_ACCESS_URL"],
+def _one_job() -> dg.Definitions:
+    """The job that `DBT_CLOUD_JOB_ID` names."""
+    assets = build_dbt_cloud_job_assets(job_id=dg.EnvVar.int(JOB_ID), group_name="dbt_cloud")
+    daily = build_dbt_cloud_schedule(assets, cron_schedule="0 6 * * *", name="dbt_cloud_daily")
+    return dg.Definitions(
+        assets=assets,
+        schedules=[daily],
+        resources={**account_resources(WORKSPACE, JOB_ID), **storage_resources(STORAGE)},
     )
 
 
-@dg.io_manager(description="The DuckDB file that DBT_TRIGGER_DATABASE names")
-def dbt_cloud_tables(context: dg.InitResourceContext) -> DbtCloudTableIOManager:
-    """The tables."""
-    database = os.environ.get("DBT_TRIGGER_DATABASE")
-    tables = DbtCloudTableIOManager(database=database) if database else DbtCloudTableIOManager()
-    tables.setup_for_execution(context)
-    return tables
+def _jobs_of(file: Path) -> dg.Definitions:
+    """The jobs of a file; what it does not say of account and storage, the environment does."""
+    jobs = read_section(DbtCloudJobsComponent, file)
+    settings = {
+        "workspace": jobs.workspace or WORKSPACE,
+        "storage": jobs.storage or STORAGE,
+    }
+    return jobs.model_copy(update=settings).build_definitions()
 
 
-@dg.resource(description="The folder that DBT_TRIGGER_ARTIFACTS names")
-def dbt_cloud_artifacts(_context: dg.InitResourceContext) -> DbtCloudArtifactStore:
-    """The artifacts' store."""
-    root = os.environ.get("DBT_TRIGGER_ARTIFACTS")
-    return DbtCloudArtifactStore(root=root) if root else DbtCloudArtifactStore()
+def _definitions() -> dg.Definitions:
+    file = os.environ.get("DBT_TRIGGER_JOBS")
+    found = _jobs_of(Path(file)) if file else _one_job()
+    # The steps of a job come one after another and wait for the network: a process for each would
+    # only cost seconds.
+    return dg.Definitions.merge(found, dg.Definitions(executor=dg.in_process_executor))
 
 
-job_assets = build_dbt_cloud_job_assets(
-    job_id=dg.EnvVar.int("DBT_CLOUD_JOB_ID"), group_name="dbt_cloud"
-)
-
-dbt_cloud_daily = build_dbt_cloud_schedule(
-    job_assets, cron_schedule="0 6 * * *", name="dbt_cloud_daily"
-)
-
-defs = dg.Definitions(
-    assets=job_assets,
-    schedules=[dbt_cloud_daily],
-    resources={
-        "dbt_cloud": dbt_cloud,
-        "dbt_cloud_tables": dbt_cloud_tables,
-        "dbt_cloud_artifacts": dbt_cloud_artifacts,
-    },
-    executor=dg.in_process_executor,
-)
+defs = _definitions()

@@ -20,12 +20,14 @@ FLOORS = {
     4: {"api"},
     5: {"client"},
     6: {"polling", "artifacts", "trigger"},
-    7: {"op_configs", "failures", "resources", "resumption", "termination"},
+    7: {"op_configs", "failures", "resources", "resumption", "sections", "termination"},
     8: {"io_managers", "following", "launching"},
-    9: {"landing"},
+    9: {"landing", "workspace"},
     10: {"assets"},
     11: {"schedules"},
-    12: {"definitions"},
+    12: {"job_settings"},
+    13: {"component"},
+    14: {"definitions"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FIRST_FLOOR_OF_DAGSTER = 7
