@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import dagster as dg
 from pydantic import Field, ValidationError, create_model, model_validator
@@ -20,6 +20,7 @@ from dbt_trigger_dagster.sections import ProblemError, Section
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _JOB = ("job_id", "job_name", "job_id_env")
+_NAMED = [{"required": [name]} for name in _JOB]
 _ONE_OF_THEM = "give one of job_id, job_name and job_id_env"
 
 
@@ -46,6 +47,12 @@ class JobSettings(_Defaults):
     Beside the fields that say which job it is and what its assets are called, there is every field
     of the config of the ops `trigger_response` and `dbt_cloud_run`.
     """
+
+    yaml_schema: ClassVar = {
+        "if": {"anyOf": _NAMED},
+        "then": {"oneOf": _NAMED},
+        "else": {"required": ["job_id"]},
+    }
 
     job_id: int | None = Field(default=None, description="The job's number")
     job_name: str | None = Field(
@@ -105,13 +112,17 @@ class JobSettings(_Defaults):
         try:
             _ = self.assets
         except ValidationError as error:
-            raise ProblemError(as_sentence(error)) from error
+            sentence = as_sentence(error)
+            name = sentence.partition(" ")[0]  # the ops' config says what is out of its range
+            keys = [name] if name in self.model_fields_set else []
+            raise ProblemError(sentence, *keys) from error
         except dg.DagsterError as error:
             raise ProblemError(str(error)) from error
         try:
             _ = self.schedule
         except dg.DagsterError as error:
-            raise ProblemError(str(error), "cron") from error
+            name = "timezone" if "timezone" in str(error) else "cron"
+            raise ProblemError(str(error), name) from error
 
     @cached_property
     def assets(self) -> list[dg.AssetsDefinition]:

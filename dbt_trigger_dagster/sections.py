@@ -4,19 +4,28 @@ They are Dagster's ``Resolvable``: the same classes read a component's ``defs.ya
 that ``DBT_TRIGGER_JOBS`` names, and ``dg`` makes the editors' JSON schema of them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import dagster as dg
 import yaml
 from dagster.components.resolved.errors import ResolutionException
 from dagster_shared.yaml_utils import parse_yamls_with_source_position
 from dagster_shared.yaml_utils.source_position import SourcePositionTree, ValueAndSourcePositionTree
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, create_model
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
 Keys = Sequence[str | int]
@@ -38,20 +47,21 @@ class ProblemError(ValueError):
 
 def _as_template(text: str) -> str:
     if "{{" not in text:
-        raise PydanticCustomError("template", "or a template in double braces")
+        raise ValueError("or a template in double braces")
     return text
 
 
-Template = Annotated[
-    str, AfterValidator(_as_template), Field(json_schema_extra={"pattern": r"\{\{"})
-]
-"""Text that stands for a value of another type."""
+_Template = Annotated[str, AfterValidator(_as_template)]
+_IS_TEMPLATE = {"type": "string", "pattern": r"\{\{"}
 
 _MODELS: dict[type["Section"], type[BaseModel]] = {}
 
 
 class Section(dg.Resolvable, dg.Model):
     """A section of a YAML file; its validators raise `ProblemError`."""
+
+    yaml_schema: ClassVar[Mapping[str, Any]] = {}
+    """What its JSON schema says beyond its fields."""
 
     @classmethod
     def model(cls) -> type[BaseModel]:
@@ -62,12 +72,14 @@ class Section(dg.Resolvable, dg.Model):
         """
         if cls not in _MODELS:
             loose = super().model()
-            fields: dict[str, Any] = {
-                name: (_strict(cls.model_fields[name].annotation, field.annotation), field)
-                for name, field in loose.model_fields.items()
+            fields = {
+                name: _yaml_field(cls, name, field) for name, field in loose.model_fields.items()
             }
             name = loose.__name__
-            _MODELS[cls] = create_model(name, __base__=loose, __doc__=cls.__doc__, **fields)
+            model = create_model(name, __base__=loose, __doc__=cls.__doc__, **fields)
+            extra: Any = loose.model_config["json_schema_extra"]
+            model.model_config["json_schema_extra"] = {**extra, **cls.yaml_schema}
+            _MODELS[cls] = model
         return _MODELS[cls]
 
     @classmethod
@@ -81,7 +93,8 @@ class Section(dg.Resolvable, dg.Model):
             section: Self = super().resolve_from_model(context, model)
         except ValidationError as error:
             lines = _lines_of(error, context.source_position_tree, context.path)
-            raise ResolutionException("\n".join(lines)) from error
+            # Not from that error: it would show the values, one of which may be a secret.
+            raise ResolutionException("\n".join(lines)) from None
         return section
 
 
@@ -99,9 +112,9 @@ def read_section(section: type[SectionType], file: Path) -> SectionType:
         return section.resolve_from_model(context, model)
     except ValidationError as error:
         lines = _lines_of(error, parsed.source_position_tree, [])
-        raise ValueError("\n".join(lines)) from error
+        raise ValueError("\n".join(lines)) from None
     except ResolutionException as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(str(error)) from None
 
 
 def _parse(file: Path) -> ValueAndSourcePositionTree:
@@ -121,15 +134,41 @@ def _parse(file: Path) -> ValueAndSourcePositionTree:
 # Types
 
 
+def _yaml_field(section: type[Section], name: str, loose: FieldInfo) -> Any:
+    """A field as it stands in YAML, with the description that Dagster drops."""
+    meant = section.model_fields[name]
+    field = copy(loose)
+    field.description = meant.description
+    return _strict(meant.annotation, loose.annotation), field
+
+
 def _strict(meant: Any, loose: Any) -> Any:
-    """A field's type in YAML, given the type that is meant and Dagster's: that one, or text."""
+    """A field's type in YAML.
+
+    Args:
+        meant: The field's type in Python.
+        loose: The type that Dagster has made of it: that, or any text.
+    """
+    members = [each for each in _members(loose) if each is not str]
+    if _has_sections(meant):
+        # Without null or templates: in a union, nobody could tell where in a section an error is.
+        return Union[tuple(each for each in members if each is not type(None))]  # noqa: UP007  # as many as there are
     if {str, Any} & set(_members(meant)):
-        return loose
-    # A whole section is no template: in a union, pydantic would lose track of where it stands.
-    text: tuple[Any, ...] = () if _has_sections(meant) else (Template,)
-    return Union[
-        (*(each for each in _members(loose) if each is not str), *text)
-    ]  # of as many as there are
+        return Annotated[loose, WithJsonSchema(_one_schema(meant))]
+    # "if" and "else", for a checker then tells what is wrong with the "else".
+    schema = {"if": _IS_TEMPLATE, "else": _one_schema(meant)}
+    return Annotated[Union[(*members, _Template)], WithJsonSchema(schema)]  # as above
+
+
+def _one_schema(annotation: Any) -> dict[str, Any]:
+    """A type's JSON schema, not as one of several, for a checker would only say that none fits."""
+    schema = TypeAdapter(annotation).json_schema()
+    several = schema.pop("anyOf", [])
+    for each in several:
+        schema.update(each)
+    if several:
+        schema["type"] = [each["type"] for each in several]
+    return schema
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:

@@ -9,7 +9,11 @@ import dagster as dg
 import pytest
 import responses
 
-from dbt_trigger_dagster import build_dbt_cloud_job_assets
+from dbt_trigger_dagster import (
+    DbtCloudRunConfig,
+    TriggerResponseConfig,
+    build_dbt_cloud_job_assets,
+)
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.io_managers import TABLE_KEY, column_schema
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
@@ -27,9 +31,11 @@ from dbt_trigger_dagster_tests.graphs import (
     materialized,
     multiprocess_job,
     triggers,
+    until,
 )
 from dbt_trigger_dagster_tests.test_op_configs import OVERRIDES
 
+SLOW_JOB = SandboxJob(name="b", script=SLOW)
 RESOURCES = {"dbt_cloud", "dbt_cloud_tables", "dbt_cloud_artifacts"}
 
 
@@ -119,10 +125,91 @@ def test_every_asset_names_its_table_and_its_columns_before_it_has_ever_run() ->
         assert "dbt" in specs[name].kinds
 
 
+def test_tags_and_owners_reach_every_asset() -> None:
+    """So that they can be found, and somebody be asked."""
+    assets = build_dbt_cloud_job_assets(job_id=1, tags={"tier": "1"}, owners=["team:data"])
+    specs = [spec for each in assets for spec in each.specs]
+    assert len(specs) == 3
+    for spec in specs:
+        assert spec.tags["tier"] == "1"
+        assert list(spec.owners) == ["team:data"]
+
+
 def test_a_job_by_number_and_by_name_is_refused() -> None:
     """One of them would be ignored."""
     with pytest.raises(ValueError, match="give one of them"):
         build_dbt_cloud_job_assets(job_id=1, job_name="nightly")
+
+
+@pytest.mark.parametrize(
+    ("defaults", "sentence"),
+    [
+        ({"trigger_defaults": TriggerResponseConfig(job_id=2)}, "give job_id or job_name to"),
+        ({"trigger_defaults": TriggerResponseConfig(job_name="b")}, "give job_id or job_name to"),
+        ({"run_defaults": DbtCloudRunConfig(run_ids=[3])}, "in the config of a run"),
+    ],
+)
+def test_defaults_that_name_a_job_or_runs_are_refused(
+    defaults: dict[str, Any], sentence: str
+) -> None:
+    """They would win over the graph's own job, or keep every run from being followed."""
+    with pytest.raises(ValueError, match=sentence):
+        build_dbt_cloud_job_assets(job_id=1, **defaults)
+
+
+# Defaults
+
+
+def config_fields(assets: list[dg.AssetsDefinition], position: int) -> dict[str, Any]:
+    """The fields of an op's config that have a default that is set, as the launchpad shows them."""
+    fields = assets[position].op.config_schema.config_type.fields  # type: ignore[union-attr]
+    return {name: field.default_value for name, field in fields.items() if field.default_provided}
+
+
+def test_the_launchpad_shows_a_graphs_own_defaults() -> None:
+    """Every field has its default, be it a text, a list, a choice or null; another graph's not."""
+    mine = build_dbt_cloud_job_assets(
+        job_id=1,
+        trigger_defaults=TriggerResponseConfig(cause="Nightly", steps_override=["dbt run"]),
+        run_defaults=DbtCloudRunConfig(max_wait_time=None, on_timeout="leave", poll_interval=3),
+    )
+    others = build_dbt_cloud_job_assets(job_id=2)
+    changed = {"cause": "Nightly", "steps_override": ["dbt run"]}
+    assert config_fields(mine, 0) == {**config_fields(others, 0), **changed}
+    policy = {"max_wait_time": None, "on_timeout": "leave", "poll_interval": 3}
+    assert config_fields(mine, 1) == {**config_fields(others, 1), **policy}
+    assert config_fields(others, 0)["cause"] == "Triggered from Dagster"
+
+
+def test_defaults_arrive_and_the_runs_config_changes_them(project: Project) -> None:
+    """One by one: what a run does not set stays as the graph has it."""
+    graph = project.assets(
+        trigger_defaults=TriggerResponseConfig(cause="Nightly", git_branch="main"),
+        run_defaults=DbtCloudRunConfig(store_artifacts=False, poll_interval=0.05),
+    )
+    assert project.materialize(assets=graph).success
+    assert project.materialize(assets=graph, trigger={"cause": "By hand"}).success
+    first, second = (run["trigger"] for run in project.dbt_runs()[-2:])
+    assert first["cause"].startswith("Nightly [dagster")
+    assert second["cause"].startswith("By hand [dagster")
+    assert (first["git_branch"], second["git_branch"]) == ("main", "main")
+    assert len(project.run_ids()) == 2
+    assert project.files() == {}
+
+
+def test_the_trigger_reads_the_waits_defaults(project: Project) -> None:
+    """Artifacts that nobody wants need no folder; those that are wanted are checked for first."""
+    project.artifacts.parent.mkdir(parents=True)
+    project.artifacts.write_text("in the way")
+    wanted, unwanted = (
+        project.assets(run_defaults=DbtCloudRunConfig(store_artifacts=wanted))
+        for wanted in (True, False)
+    )
+    assert not project.materialize(assets=wanted, selection=["trigger_response"]).success
+    assert triggers(project.sandbox) == 0
+    assert project.materialize(assets=unwanted, selection=["trigger_response"]).success
+    config = {"dbt_cloud_run": {"config": {"store_artifacts": False, "poll_interval": 0.05}}}
+    assert dg.materialize(wanted, resources=project.resources(), run_config={"ops": config}).success
 
 
 def test_defining_a_graph_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,6 +335,28 @@ def test_a_variable_that_is_no_number_is_named(
         "TEST_JOB_ID is not the number of a job: it needs digits only."
     )
     assert project.sandbox.requests == []
+
+
+# Side by side
+
+
+def test_dbt_cloud_itself_runs_one_run_of_a_job_at_a_time(tmp_path: Path) -> None:
+    """Two jobs run side by side; of one job's two runs the second is queued, with no pool."""
+    with a_project(tmp_path, jobs=[SandboxJob(name="a", script=SLOW), SLOW_JOB]) as project:
+        for name in ("a", "b", "a"):
+            graph = build_dbt_cloud_job_assets(job_name=name, key_prefix=name)
+            assert dg.materialize(
+                [graph[0]], resources=project.resources(), instance=project.instance
+            ).success
+        first, second, third = until(
+            lambda: [
+                run["status_humanized"]
+                for run in project.dbt_runs()
+                if [each["status_humanized"] for each in project.dbt_runs()].count("Running") == 2
+            ],
+            "two dbt runs are under way",
+        )
+        assert (first, second, third) == ("Running", "Running", "Queued")
 
 
 # What is sent
