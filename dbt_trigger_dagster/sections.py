@@ -124,6 +124,9 @@ def _parse(file: Path) -> ValueAndSourcePositionTree:
         raise ValueError(f"{file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} is not UTF-8 text.") from error
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"{file}{line}: this is not YAML: {error.problem}.") from error
     except yaml.YAMLError as error:
         raise ValueError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
     if len(documents) != 1:
