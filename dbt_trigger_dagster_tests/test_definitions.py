@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from dbt_trigger_dagster import definitions
-from dbt_trigger_dagster.definitions import WHERE_TO_FIND, defs
+from dbt_trigger_dagster.definitions import defs
+from dbt_trigger_dagster.workspace import WHERE_TO_FIND
 from dbt_trigger_dagster_tests.graphs import GOOD, a_project, triggers
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +24,12 @@ VARIABLES = (
     "DBT_TRIGGER_DATABASE",
     "DBT_TRIGGER_ARTIFACTS",
 )
+PLACE = {
+    "DBT_CLOUD_ACCESS_URL": WHERE_TO_FIND["access_url"],
+    "DBT_CLOUD_ACCOUNT_ID": WHERE_TO_FIND["account_id"],
+    "DBT_CLOUD_TOKEN": WHERE_TO_FIND["token"],
+    "DBT_CLOUD_JOB_ID": WHERE_TO_FIND["job_id"],
+}
 ACCOUNT = {
     "DBT_CLOUD_ACCOUNT_ID": "101",
     "DBT_CLOUD_TOKEN": "t0ken",
@@ -141,17 +148,17 @@ def test_a_variable_that_is_missing_is_named_with_the_place_to_find_it(
     if value is not None:
         account.setenv(name, value)
     said = why_it_fails()
-    assert f"are not set.\n{name}: {WHERE_TO_FIND[name]}" in said
+    assert f"are not set.\n{name}: {PLACE[name]}" in said
     assert not [other for other in ACCOUNT if other != name and other in said]
 
 
 def test_all_missing_variables_are_named_at_once(account: pytest.MonkeyPatch) -> None:
     """Nobody wants to find them one by one; the job's is among them."""
-    for name in WHERE_TO_FIND:
+    for name in PLACE:
         account.delenv(name, raising=False)
     said = why_it_fails()
-    for name in WHERE_TO_FIND:
-        assert f"\n{name}: {WHERE_TO_FIND[name]}" in said
+    for name, place in PLACE.items():
+        assert f"\n{name}: {place}" in said
 
 
 @pytest.mark.parametrize("value", ["acme", "-5", "1.5"])
@@ -171,7 +178,7 @@ def test_a_missing_job_is_named_with_the_place_to_find_it(account: pytest.Monkey
 
 
 def test_no_other_variable_is_read() -> None:
-    """The documented six are all there is."""
+    """The documented six are all there is, and the one that names a file of jobs."""
     tree = ast.parse(inspect.getsource(definitions))
     named = {
         node.value.strip()
@@ -181,7 +188,97 @@ def test_no_other_variable_is_read() -> None:
         and node.value.startswith(("DBT_CLOUD_", "DBT_TRIGGER_"))
         and node.value.isupper()
     }
-    assert named == set(VARIABLES)
+    assert named == {*VARIABLES, "DBT_TRIGGER_JOBS"}
+
+
+# DBT_TRIGGER_JOBS
+
+NAMES = ("artifacts", "run_result", "trigger_response")
+JOBS = """
+jobs:
+  - job_name: nightly
+    key: a
+    poll_interval: 0.05
+    cron: 0 6 * * *
+  - job_name: nightly
+    key: b
+    poll_interval: 0.05
+"""
+
+
+def run_python(code: str, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Run code in a process of its own; the code location is read when it is imported."""
+    return subprocess.run(  # noqa: S603  # the code is ours
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_file_of_jobs_takes_the_place_of_the_one_job(tmp_path: Path) -> None:
+    """Assets, a schedule, and runs with the account and the place that the environment names."""
+    (tmp_path / "jobs.yaml").write_text(JOBS)
+    with a_project(tmp_path, GOOD) as project:
+        variables = project.environment()
+        del variables["DBT_CLOUD_JOB_ID"]
+        code = (
+            "from dbt_trigger_dagster.definitions import defs\n"
+            "repository = defs.get_repository_def()\n"
+            "print(*sorted(key.to_user_string() for key in repository.assets_defs_by_key))\n"
+            "print(*[each.name for each in repository.schedule_defs])\n"
+            "job = defs.resolve_implicit_global_asset_job_def()\n"
+            "print(job.executor_def.name, job.execute_in_process().success)\n"
+        )
+        done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="jobs.yaml", **variables)
+        assert done.stdout.splitlines() == [
+            " ".join(f"{key}/{name}" for key in "ab" for name in NAMES),
+            "a__dbt_cloud_schedule",
+            "in_process True",
+        ], done.stderr
+        assert len(project.run_ids()) == 2
+
+
+def test_what_the_file_says_of_account_and_storage_comes_first(tmp_path: Path) -> None:
+    """Where it says something of them; variables of other names, another database."""
+    settings = "workspace: {token_env: MINE}\nstorage: {database: mine.duckdb, artifacts: mine}"
+    (tmp_path / "jobs.yaml").write_text(settings + JOBS)
+    with a_project(tmp_path, GOOD) as project:
+        variables = project.environment()
+        variables["MINE"] = variables.pop("DBT_CLOUD_TOKEN")
+        code = (
+            "from dbt_trigger_dagster.definitions import defs\n"
+            "assert defs.resolve_job_def('a__dbt_cloud_job').execute_in_process().success\n"
+        )
+        done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="jobs.yaml", **variables)
+        assert done.returncode == 0, done.stderr
+        assert project.run_ids() == []
+    assert (tmp_path / "mine.duckdb").is_file()
+    assert len(list((tmp_path / "mine").rglob("*.json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "jobs.yaml cannot be read: No such file or directory."),
+        (
+            "jobs:\n- job_name: a\n  kee: b\n",
+            "jobs.yaml:3: jobs.0.kee: is unknown; did you mean key?",
+        ),
+    ],
+)
+def test_a_file_that_is_missing_or_wrong_is_told_with_its_line(
+    tmp_path: Path, content: str | None, said: str
+) -> None:
+    """When the code location is loaded."""
+    if content is not None:
+        (tmp_path / "jobs.yaml").write_text(content)
+    code = "import dbt_trigger_dagster.definitions"
+    done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="jobs.yaml")
+    assert done.returncode != 0
+    assert done.stderr.splitlines()[-1] == f"ValueError: {said}"
 
 
 def test_the_workspace_names_the_code_location() -> None:
