@@ -89,13 +89,34 @@ class Section(dg.Resolvable, dg.Model):
         Raises:
             ResolutionException: A value cannot be used; the message says where it stands.
         """
+        names = {name: field.alias or name for name, field in cls.model_fields.items()}
+        values = {
+            names[name]: _resolved(context.at_path(names[name]), getattr(model, name))
+            for name in model.model_fields_set
+        }
         try:
-            section: Self = super().resolve_from_model(context, model)
+            return cls(**values)
         except ValidationError as error:
             lines = _lines_of(error, context.source_position_tree, context.path)
             # Not from that error: it would show the values, one of which may be a secret.
             raise ResolutionException("\n".join(lines)) from None
-        return section
+
+
+def _resolved(context: dg.ResolutionContext, value: Any) -> Any:
+    """A value with its templates filled in; other text stays as it is.
+
+    Dagster would take every text for a template, and give the number 1.1 for the text "1.10".
+    """
+    if isinstance(value, str):
+        return context.resolve_value(value) if "{{" in value else value
+    if isinstance(value, list | tuple):
+        return [_resolved(context.at_path(at), each) for at, each in enumerate(value)]
+    if isinstance(value, dict):
+        return {key: _resolved(context.at_path(key), each) for key, each in value.items()}
+    for section, model in _MODELS.items():
+        if type(value) is model:
+            return section.resolve_from_model(context, value)
+    return value
 
 
 def read_section(section: type[SectionType], file: Path) -> SectionType:

@@ -1,0 +1,106 @@
+"""The examples: they load anywhere, and do what their docstrings say."""
+
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dbt_trigger_dagster import DbtCloudJobsComponent
+from dbt_trigger_dagster.sandbox import SandboxJob
+from dbt_trigger_dagster.sandbox.jobs import SHOP_JOBS
+from dbt_trigger_dagster.sections import read_section
+from dbt_trigger_dagster_tests.graphs import BROKEN, GOOD, Project, a_project, materialized
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PROJECTS = ("existing_project.py", "alerts_and_reports.py")
+SHOP = [
+    SandboxJob(name=job.name, script=BROKEN if "broken" in job.name else GOOD) for job in SHOP_JOBS
+]
+
+
+def example(name: str) -> dict[str, Any]:
+    """What an example defines."""
+    return runpy.run_path(str(EXAMPLES / name))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    """A place in which the shop's jobs can be run, with scripts instead of dbt."""
+    monkeypatch.chdir(tmp_path)
+    with a_project(tmp_path, jobs=SHOP) as made:
+        for name, value in made.environment().items():
+            monkeypatch.setenv(name, value)
+        yield made
+
+
+def often(*names: str) -> dict[str, Any]:
+    """Run config by which the jobs of these prefixes are polled often."""
+    return {
+        "ops": {f"{name}__dbt_cloud_run": {"config": {"poll_interval": 0.05}} for name in names}
+    }
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_project_loads_with_an_empty_environment(name: str) -> None:
+    """As every code location must."""
+    definitions: dg.Definitions = example(name)["defs"]
+    dg.Definitions.validate_loadable(definitions)
+
+
+def test_every_example_with_definitions_is_tested() -> None:
+    """A new one is taken into the list."""
+    found = {file.name for file in EXAMPLES.glob("*.py") if "dg.Definitions(" in file.read_text()}
+    assert found == set(PROJECTS)
+
+
+def test_a_message_tells_of_a_failed_run_and_where_its_page_is(project: Project) -> None:
+    """The sensor reads it from the failed step."""
+    scope = example("alerts_and_reports.py")
+    job = scope["defs"].resolve_job_def("broken__dbt_cloud_job")
+    result = job.execute_in_process(
+        run_config=often("broken"), instance=project.instance, raise_on_error=False
+    )
+    context = dg.build_run_status_sensor_context(
+        sensor_name="tell_of_failures",
+        dagster_instance=project.instance,
+        dagster_run=result.dagster_run,
+        dagster_event=next(event for event in result.all_events if event.is_job_failure),
+    ).for_run_failure()
+    scope["tell_of_failures"](context)
+    (dbt_run,) = project.dbt_runs()
+    said = Path("data/alerts.txt").read_text()
+    assert said == f"broken__dbt_cloud_run Error {dbt_run['href']}\n"
+
+
+def test_a_report_comes_after_a_run_that_ended_well(project: Project) -> None:
+    """It reads the run's row."""
+    definitions = example("alerts_and_reports.py")["defs"]
+    schedule = definitions.resolve_schedule_def("nightly_and_report")
+    result = definitions.resolve_job_def(schedule.job_name).execute_in_process(
+        run_config=often("nightly"), instance=project.instance
+    )
+    assert materialized(result) == [
+        "nightly/trigger_response",
+        "nightly/run_result",
+        "nightly/artifacts",
+        "duration_report",
+    ]
+
+
+def test_the_jobs_of_the_file_are_the_sandboxs_and_run(project: Project) -> None:
+    """Each of them, with what the file says of it."""
+    jobs = read_section(DbtCloudJobsComponent, EXAMPLES / "many_jobs.yaml")
+    assert {job.job_name for job in jobs.jobs} <= {job.name for job in SHOP_JOBS}
+    definitions = dg.Definitions.merge(
+        jobs.build_definitions(), dg.Definitions(resources=project.resources())
+    )
+    result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        run_config=often("shop__nightly", "slow__full"), instance=project.instance
+    )
+    assert result.success
+    causes = [run["trigger"]["cause"].partition(" [")[0] for run in project.dbt_runs()]
+    assert sorted(causes) == ["Nightly build", *2 * ["Triggered from Dagster"]]
+    assert len(project.run_ids()) == 2  # one job's runs are not waited for

@@ -1,0 +1,84 @@
+"""What comes after dbt Cloud runs: a message for those that fail, a report on those that do not.
+
+Try it without an account; the sandbox plays dbt Cloud. Two of its jobs run every minute, and one
+of them fails. Wait for a minute or two, look at ``data/alerts.txt``, and press Ctrl-C::
+
+    python -m dbt_trigger_dagster.sandbox -- dagster dev -f examples/alerts_and_reports.py
+
+In a project of your own, `send` writes to your chat, and the schedules are yours.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from dbt_trigger_dagster import (
+    DbtCloudArtifactStore,
+    DbtCloudResource,
+    DbtCloudTableIOManager,
+    build_dbt_cloud_job_assets,
+    build_dbt_cloud_schedule,
+)
+
+ALERTS = Path("data/alerts.txt")
+
+
+def send(text: str) -> None:
+    """Where the messages go."""
+    ALERTS.parent.mkdir(exist_ok=True)
+    with ALERTS.open("a", encoding="utf-8") as file:
+        file.write(f"{text}\n")
+
+
+@dg.run_failure_sensor(minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
+def tell_of_failures(context: dg.RunFailureSensorContext) -> None:
+    """Sends a line for each step that failed, with the dbt Cloud run's page where there is one."""
+    for event in context.get_step_failure_events():
+        failure = event.step_failure_data.user_failure_data
+        metadata = failure.metadata if failure is not None else {}
+        page = metadata.get("dbt_cloud_run_url")
+        status = metadata.get("dbt_cloud_status")
+        told = [event.step_key, status and status.value, page and page.value]
+        send(" ".join(str(each) for each in told if each))
+
+
+@dg.asset(ins={"run": dg.AssetIn(key=["nightly", "run_result"])})
+def duration_report(run: pd.DataFrame) -> dg.MaterializeResult[Any]:
+    """How long the run took; materialized only after runs that ended well."""
+    [seconds] = run["run_duration_seconds"]
+    return dg.MaterializeResult(metadata={"seconds": int(seconds)})
+
+
+nightly = build_dbt_cloud_job_assets(job_name="Shop nightly build", key_prefix="nightly")
+broken = build_dbt_cloud_job_assets(job_name="Shop broken build", key_prefix="broken")
+
+nightly_and_report = dg.ScheduleDefinition(
+    name="nightly_and_report",
+    target=dg.AssetSelection.assets(*nightly, duration_report),
+    cron_schedule="* * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+
+defs = dg.Definitions(
+    assets=[*nightly, *broken, duration_report],
+    schedules=[
+        nightly_and_report,
+        build_dbt_cloud_schedule(
+            broken,
+            cron_schedule="* * * * *",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+        ),
+    ],
+    sensors=[tell_of_failures],
+    resources={
+        "dbt_cloud": DbtCloudResource(
+            account_id=dg.EnvVar.int("DBT_CLOUD_ACCOUNT_ID"),
+            token=dg.EnvVar("DBT_CLOUD_TOKEN"),
+            access_url=dg.EnvVar("DBT_CLOUD_ACCESS_URL"),
+        ),
+        "dbt_cloud_tables": DbtCloudTableIOManager(database="data/dbt_cloud.duckdb"),
+        "dbt_cloud_artifacts": DbtCloudArtifactStore(root="data/artifacts"),
+    },
+)
