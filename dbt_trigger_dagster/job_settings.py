@@ -69,11 +69,11 @@ class JobSettings(_Defaults):
     group: str | None = Field(default=None, description="The assets' group")
     pool: str | None = Field(default=None, description="The concurrency pool of both ops")
     deps: Sequence[str] = Field(
-        default=(), description="Keys of the assets that come before the trigger"
+        default=[], description="Keys of the assets that come before the trigger"
     )
     tags: Mapping[str, str] = Field(default={}, description="The assets' tags")
     owners: Sequence[str] = Field(
-        default=(), description="The assets' owners: e-mail addresses, or teams as team:data"
+        default=[], description="The assets' owners: e-mail addresses, or teams as team:data"
     )
     cron: str | None = Field(
         default=None, description="When a schedule runs the job: five fields, as 0 6 * * *"
