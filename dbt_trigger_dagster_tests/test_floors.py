@@ -19,11 +19,13 @@ FLOORS = {
     3: {"transport", "stores"},
     4: {"api"},
     5: {"client"},
-    6: {"polling", "artifacts", "trigger"},
-    7: {"op_configs", "failures", "resources", "resumption", "termination"},
+    6: {"polling", "artifacts", "ownership", "reconciliation", "trigger"},
+    7: {"job_metadata", "op_configs", "failures", "resources", "resumption", "termination"},
     8: {"io_managers", "landing", "launching"},
-    9: {"assets"},
-    10: {"definitions"},
+    9: {"assets", "landing_runs"},
+    10: {"monitoring"},
+    11: {"sensors"},
+    12: {"definitions"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FIRST_FLOOR_OF_DAGSTER = 7
