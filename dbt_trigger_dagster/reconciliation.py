@@ -36,8 +36,12 @@ _VERSION = 1
 class ListPage(Protocol):
     """Asks for one page of finished runs, those that finished first at its beginning."""
 
+    @property
+    def size(self) -> int:
+        """How many runs a full page has."""
+
     def __call__(self, since: datetime, until: datetime, *, offset: int) -> Sequence[Run]:
-        """At most `PAGE_SIZE` runs that finished from ``since`` to ``until``, both included.
+        """The first runs that finished from ``since`` to ``until``, both included.
 
         Raises:
             DbtCloudError: They cannot be had.
@@ -57,13 +61,12 @@ class Position:
     at: datetime
     offset: int = 0
 
-    def after(self, page: Sequence[Run]) -> "Position":
+    def after(self, page: Sequence[Run], *, size: int) -> "Position":
         """Where a page leads to. What finished last is listed again: more may finish just then."""
         last = max((run.finished_at for run in page if run.finished_at), default=self.at)
         if last > self.at:
             return Position(last)
-        is_full = len(page) >= PAGE_SIZE
-        return replace(self, offset=self.offset + len(page)) if is_full else self
+        return replace(self, offset=self.offset + size) if len(page) >= size else self
 
 
 @dataclass(frozen=True)
@@ -186,8 +189,8 @@ def sweep(position: Position, until: datetime, list_page: ListPage, *, pages: in
         except DbtCloudError as error:
             return Sweep(tuple(found.values()), position, asked + 1, is_complete=False, error=error)
         found.update((run.run_id, run) for run in page)
-        position = position.after(page)
-        if len(page) < PAGE_SIZE:
+        position = position.after(page, size=list_page.size)
+        if len(page) < list_page.size:
             return Sweep(tuple(found.values()), position, asked + 1, is_complete=True)
     return Sweep(tuple(found.values()), position, pages, is_complete=False)
 
@@ -202,11 +205,13 @@ class FinishedRuns:
         client: The account's client.
         include_related: What dbt Cloud is to tell beside the runs.
         deadline: When to give up.
+        size: How many runs a full page has.
     """
 
     client: DbtCloudClient
     include_related: Sequence[str]
     deadline: Deadline
+    size: int = PAGE_SIZE
 
     def __call__(self, since: datetime, until: datetime, *, offset: int) -> list[Run]:
         """One page; see `ListPage`."""
@@ -214,10 +219,11 @@ class FinishedRuns:
             RunFilter(finished_at__range=(_utc(since), _utc(until))),
             order_by="finished_at",
             include_related=self.include_related,
+            page_size=self.size,
             offset=offset,
             deadline=self.deadline,
         )
-        return list(islice(runs, PAGE_SIZE))
+        return list(islice(runs, self.size))
 
     def newest(self) -> datetime | None:
         """When the newest finished run finished; None where there is none."""
