@@ -72,8 +72,9 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
 
         Only in a run: a sensor triggers nothing, and has no time to wait for writers.
         """
+        store = self._store
         if context.run is not None:
-            self._store.check()
+            store.check()
 
     @property
     def _store(self) -> DuckDBStore:

@@ -32,6 +32,7 @@ from dbt_trigger_dagster.ownership import (
     retried_run_id,
 )
 from dbt_trigger_dagster.reconciliation import (
+    BEGINNING,
     Findings,
     FinishedRuns,
     MonitorCursor,
@@ -143,7 +144,8 @@ class Monitor:
             except ValueError as error:
                 log.warning("%s The monitor starts anew, as on its first tick.", error)
         position = Position(self.start) if self.start else first_position(finished.newest())
-        log.info("First tick: runs that finished before %s are left alone.", position.at)
+        if position.at > BEGINNING:
+            log.info("First tick: runs that finished before %s are left alone.", position.at)
         return first_cursor(position, now, now - LANDINGS_LOOKBACK)
 
 

@@ -26,7 +26,7 @@ def test_the_sensor_is_all_that_has_to_be_added() -> None:
     """Its job comes along; its one step runs in the process of the Dagster run."""
     assets = build_dbt_cloud_job_assets(job_id=1)
     sensor = build_dbt_cloud_monitor(assets)
-    location = dg.Definitions(assets=assets, sensors=[sensor])
+    location = dg.Definitions(assets=assets, sensors=[sensor], resources=defs.resources)
     job = location.resolve_job_def(f"{NAME}_landing")
     assert job.executor_def is dg.in_process_executor
     selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
@@ -41,7 +41,7 @@ def test_several_monitors_live_beside_each_other() -> None:
         build_dbt_cloud_monitor(one, name="first"),
         build_dbt_cloud_monitor(two, name="second"),
     ]
-    location = dg.Definitions(assets=[*one, *two], sensors=sensors)
+    location = dg.Definitions(assets=[*one, *two], sensors=sensors, resources=defs.resources)
     jobs = {job.name for job in location.get_repository_def().get_all_jobs()}
     assert {"first_landing", "second_landing"} <= jobs
 
