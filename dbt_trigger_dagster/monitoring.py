@@ -24,6 +24,13 @@ from dbt_trigger_dagster.landing_runs import (
     graph_of,
 )
 from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.monitor_cursor import (
+    BEGINNING,
+    MonitorCursor,
+    Position,
+    first_cursor,
+    first_position,
+)
 from dbt_trigger_dagster.ownership import (
     JobGraph,
     Ownership,
@@ -31,16 +38,8 @@ from dbt_trigger_dagster.ownership import (
     dagster_run_id_of,
     retried_run_id,
 )
-from dbt_trigger_dagster.reconciliation import (
-    BEGINNING,
-    Findings,
-    FinishedRuns,
-    MonitorCursor,
-    Position,
-    first_cursor,
-    first_position,
-    look,
-)
+from dbt_trigger_dagster.reconciliation import Findings, FinishedRuns, look
+from dbt_trigger_dagster.retries import is_transient
 from dbt_trigger_dagster.tables import RUN, TRIGGER
 from dbt_trigger_dagster.timing import Deadline
 
@@ -55,9 +54,6 @@ LANDINGS_LOOKBACK = timedelta(days=1)
 
 LANDINGS_OVERLAP = timedelta(minutes=10)
 """How far the clocks of the machines that run Dagster may lie apart."""
-
-
-_UNREACHABLE = "dbt Cloud cannot be asked; the next tick tries again. {}"
 
 
 def _utc_now() -> datetime:
@@ -99,35 +95,50 @@ class Monitor:
 
         Raises:
             ValueError: A setting cannot be used.
+            DbtCloudError: dbt Cloud refuses, and will refuse the next tick too.
         """
         now = self.now()
         graphs = [graph_of(each) for each in self.assets]
-        finished = FinishedRuns(
-            client, self._related(graphs), Deadline.after(TICK_SECONDS, client.clock)
-        )
-        try:
-            last = self._last_cursor(cursor, finished, now, log)
-            found = look(
-                last,
-                finished,
-                now=now,
-                settle=self.settle,
-                lookback=self.lookback,
-                pages=self.pages,
-            )
-        except DbtCloudError as error:
-            return _skipped(_UNREACHABLE.format(error), cursor)
-        if found.error is not None:
-            if not found.runs:
-                return _skipped(_UNREACHABLE.format(found.error), cursor)
-            log.warning("%s What was seen before is landed.", found.error)
         landing_runs = LandingRuns(instance, self.name)
         try:
+            last, found = self._look(client, graphs, cursor, now, log)
+            if found.error is not None and not found.runs:
+                raise found.error
+            if found.error is not None:
+                log.warning("%s What was seen before is landed.", found.error)
             return _Comparison(self, graphs, last, found, landing_runs, tables, now, log).result()
+        except DbtCloudError as error:
+            if not is_transient(error):
+                raise
+            return _skipped(
+                f"dbt Cloud cannot be asked; the next tick tries again. {error}", cursor
+            )
         except StorageError as error:
             return _skipped(
                 f"The tables cannot be read; the next tick tries again. {error}", cursor
             )
+
+    def _look(
+        self,
+        client: DbtCloudClient,
+        graphs: Sequence[JobGraph],
+        cursor: str | None,
+        now: datetime,
+        log: logging.Logger,
+    ) -> tuple[MonitorCursor, Findings]:
+        """The cursor that the tick begins with, and what dbt Cloud says."""
+        deadline = Deadline.after(TICK_SECONDS, client.clock)
+        finished = FinishedRuns(client, self._related(graphs), deadline)
+        last = self._last_cursor(cursor, finished, now, log)
+        found = look(
+            last,
+            finished,
+            now=now,
+            settle=self.settle,
+            lookback=self.lookback,
+            pages=self.pages,
+        )
+        return last, found
 
     @staticmethod
     def _related(graphs: Sequence[JobGraph]) -> list[str]:

@@ -15,7 +15,7 @@ PACKAGE = "dbt_trigger_dagster"
 FLOORS = {
     0: {"errors", "version"},
     1: {"artifact_paths", "models", "parameters", "timing"},
-    2: {"retries", "answers", "tables"},
+    2: {"answers", "monitor_cursor", "retries", "tables"},
     3: {"transport", "stores"},
     4: {"api"},
     5: {"client"},

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dbt_trigger_dagster.errors import DbtCloudAuthError
 from dbt_trigger_dagster.landing_runs import ATTEMPT_TAG, JOB_TAG, MONITOR_TAG
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
 from dbt_trigger_dagster.trigger import marker
@@ -373,21 +374,30 @@ def _starts(run: dg.DagsterRun) -> dg.EventLogEntry:
 # An API that is down, and tables that are
 
 
-def test_an_api_that_is_down_skips_the_tick_and_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_api_that_is_down_skips_the_tick_and_says_so(tmp_path: Path, status: int) -> None:
     """The cursor stays, and the next tick finds what ended meanwhile."""
     with a_watch(tmp_path, GOOD) as watch:
         (run_id,) = leave(watch)
         before = watch.cursor
-        watch.project.sandbox.inject(Fault("status", path=RUNS, status=503, count=None))
+        watch.project.sandbox.inject(Fault("status", path=RUNS, status=status, count=None))
         down = watch.look()
         assert down.cursor == before
         assert not down.run_requests
         assert down.skip_reason is not None
         said = str(down.skip_reason.skip_message)
         assert said.startswith("dbt Cloud cannot be asked; the next tick tries again. ")
-        assert "503" in said
+        assert str(status) in said
         watch.project.sandbox.clear_faults()
         assert [run_ids_of(each) for each in watch.tick()] == [[run_id]]
+
+
+def test_a_token_that_is_refused_fails_the_tick(tmp_path: Path) -> None:
+    """The next tick would be refused too: somebody has to see it."""
+    with a_watch(tmp_path, GOOD) as watch:
+        watch.project.sandbox.inject(Fault("status", path=RUNS, status=401, count=None))
+        with pytest.raises(DbtCloudAuthError):
+            watch.look()
 
 
 def test_an_api_that_is_down_at_the_first_tick_leaves_no_cursor(tmp_path: Path) -> None:
@@ -406,9 +416,7 @@ def test_what_came_before_an_outage_is_landed(
     with a_watch(tmp_path, GOOD, include_external_runs=True) as watch:
         expected = [trigger_by_hand(watch.project) for _ in range(110)]
         settle(watch.project)
-        watch.project.sandbox.inject(
-            Fault("status", path=RUNS, status=401, skip=1, count=None, body="")
-        )
+        watch.project.sandbox.inject(Fault("status", path=RUNS, status=503, skip=1, count=None))
         requests = watch.tick()
         assert [run_id for each in requests for run_id in run_ids_of(each)] == expected[:100]
         assert "What was seen before is landed." in caplog.text

@@ -1,29 +1,25 @@
-"""The monitor's cursor: no finished run is lost, whatever the clocks, the ticks and the order."""
+"""What has finished: no run is lost, whatever the clocks, the ticks and the order."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudRequestError
 from dbt_trigger_dagster.models import Run
-from dbt_trigger_dagster.parameters import RunFilter, TriggerRequest
-from dbt_trigger_dagster.reconciliation import (
+from dbt_trigger_dagster.monitor_cursor import (
     BEGINNING,
     FIRST_OVERLAP,
-    FinishedRuns,
     MonitorCursor,
     Position,
     first_cursor,
     first_position,
-    look,
-    sweep,
 )
+from dbt_trigger_dagster.parameters import RunFilter, TriggerRequest
+from dbt_trigger_dagster.reconciliation import FinishedRuns, look, sweep
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.timing import Deadline
 from dbt_trigger_dagster_tests.payloads import ACCOUNT_URL, envelope
@@ -91,65 +87,6 @@ def a_cursor(**changes: object) -> MonitorCursor:
 def look_at(account: Account, cursor: MonitorCursor, now: datetime, pages: int = 10):  # noqa: ANN201  # Findings
     """One tick's look."""
     return look(cursor, account, now=now, settle=SETTLE, lookback=LOOKBACK, pages=pages)
-
-
-moments = st.datetimes(timezones=st.just(timezone.utc))
-positions = st.builds(Position, moments, st.integers(0, 10**6))
-
-
-# The cursor as text
-
-
-@given(st.builds(MonitorCursor, positions, positions, moments, moments))
-def test_a_cursor_comes_back_as_it_was(cursor: MonitorCursor) -> None:
-    """To the microsecond, in UTC."""
-    assert MonitorCursor.from_text(cursor.as_text()) == cursor
-
-
-def test_a_moment_of_another_time_zone_is_kept_in_utc() -> None:
-    """The text is read by people too."""
-    moment = datetime(2026, 3, 1, 2, tzinfo=timezone(timedelta(hours=2)))
-    text = a_cursor(swept_at=moment).as_text()
-    assert json.loads(text)["swept_at"] == "2026-03-01T00:00:00.000000+00:00"
-
-
-def broken(**changes: object) -> str:
-    """The text of a cursor with some values replaced."""
-    return json.dumps({**json.loads(a_cursor().as_text()), **changes})
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "1795475766133513",
-        "null",
-        "[]",
-        "{}",
-        '"2026-03-01"',
-        "{",
-        "[" * 100_000,
-        broken(version=2),
-        broken(version=None),
-        broken(fresh="2026-03-01"),
-        broken(fresh={"at": "yesterday", "offset": 0}),
-        broken(fresh={"at": "2026-03-01T00:00:00", "offset": 0}),
-        broken(late={"at": "2026-03-01T00:00:00+00:00", "offset": -1}),
-        broken(late={"at": "2026-03-01T00:00:00+00:00", "offset": 1.5}),
-        broken(swept_at=None),
-    ],
-)
-def test_what_is_no_cursor_of_ours_is_told(text: str) -> None:
-    """One sentence, whatever somebody has put there."""
-    with pytest.raises(ValueError, match=r"^The cursor cannot be read: "):
-        MonitorCursor.from_text(text)
-
-
-@given(st.text())
-def test_no_text_breaks_the_reader(text: str) -> None:
-    """It is read, or it is told that it cannot be."""
-    with pytest.raises(ValueError, match="cannot be read"):
-        MonitorCursor.from_text(text)
 
 
 # Where a monitor begins
