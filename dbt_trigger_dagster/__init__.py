@@ -27,6 +27,7 @@ from dbt_trigger_dagster.op_configs import DbtCloudRunConfig, TriggerResponseCon
 from dbt_trigger_dagster.parameters import JobFilter, RunFilter, TriggerRequest
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.schedules import build_dbt_cloud_schedule
+from dbt_trigger_dagster.sensors import build_dbt_cloud_monitor
 from dbt_trigger_dagster.version import __version__
 
 __all__ = [
@@ -62,5 +63,6 @@ __all__ = [
     "TriggerResponseConfig",
     "__version__",
     "build_dbt_cloud_job_assets",
+    "build_dbt_cloud_monitor",
     "build_dbt_cloud_schedule",
 ]

@@ -5,6 +5,7 @@ The file that ``DBT_TRIGGER_JOBS`` names has the same attributes.
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field, model_validator
 from typing_extensions import Self
 
 from dbt_trigger_dagster.job_settings import JobSettings
+from dbt_trigger_dagster.monitor_settings import MonitorSettings
 from dbt_trigger_dagster.sections import ProblemError, Section
 from dbt_trigger_dagster.workspace import (
     Storage,
@@ -42,6 +44,9 @@ attributes:
       group: dbt_cloud
       # max_wait_time: 7200        # seconds; any field of the ops' config stands here
       # cron: "0 6 * * *"          # a schedule, stopped until it is switched on
+
+  # A sensor for runs that nobody waits for (wait_for_result: false), stopped as well.
+  # monitor: {{}}
 """
 
 
@@ -87,7 +92,8 @@ class DbtCloudJobsComponent(dg.Component, Section):
     """Runs dbt Cloud jobs that exist already, as assets.
 
     Each job has three: `trigger_response` starts it, exactly once; `run_result` is how its run
-    ended; `artifacts` are the files that it left. A job with a `cron` has a schedule.
+    ended; `artifacts` are the files that it left. A job with a `cron` has a schedule. With
+    `monitor`, a sensor lands the runs that no step waits for.
 
     Nothing is asked over the network when the project is loaded, and no variable is read: the
     account is named by environment variables that count when a run starts.
@@ -103,6 +109,11 @@ class DbtCloudJobsComponent(dg.Component, Section):
         "dbt_cloud_tables and dbt_cloud_artifacts",
     )
     jobs: Sequence[JobSettings] = Field(description="The jobs")
+    monitor: MonitorSettings | None = Field(
+        default=None,
+        description="The sensor that lands the runs that nobody waits for; without it, there is "
+        "none",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -116,21 +127,36 @@ class DbtCloudJobsComponent(dg.Component, Section):
                 raise ProblemError(
                     f"jobs.{first} has the same key: give each job a key of its own.", *keys
                 )
+        try:
+            _ = self.sensors
+        except ProblemError as error:
+            raise ProblemError(str(error), "monitor", *error.keys) from error
         return self
+
+    @cached_property
+    def assets(self) -> list[dg.AssetsDefinition]:
+        """The graphs of all jobs."""
+        return [asset for job in self.jobs for asset in job.assets]
+
+    @cached_property
+    def sensors(self) -> list[dg.SensorDefinition]:
+        """The monitor, if there is one."""
+        return [] if self.monitor is None else [self.monitor.build(self.assets)]
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  # Dagster calls it so
         """The jobs' definitions."""
         return self.build_definitions()
 
     def build_definitions(self) -> dg.Definitions:
-        """The assets and schedules of all jobs, and the resources that are named here."""
+        """Assets and schedules of all jobs, the monitor, and the resources that are named here."""
         resources: dict[str, Any] = {}
         if self.workspace is not None:
             resources.update(account_resources(self.workspace))
         if self.storage is not None:
             resources.update(storage_resources(self.storage))
         return dg.Definitions(
-            assets=[asset for job in self.jobs for asset in job.assets],
+            assets=self.assets,
+            sensors=self.sensors,
             schedules=[job.schedule for job in self.jobs if job.schedule is not None],
             resources=resources,
         )

@@ -11,8 +11,10 @@ import dagster as dg
 
 from dbt_trigger_dagster.assets import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.component import DbtCloudJobsComponent
+from dbt_trigger_dagster.monitor_settings import MonitorSettings
 from dbt_trigger_dagster.schedules import build_dbt_cloud_schedule
 from dbt_trigger_dagster.sections import read_section
+from dbt_trigger_dagster.sensors import build_dbt_cloud_monitor
 from dbt_trigger_dagster.workspace import (
     Storage,
     Workspace,
@@ -41,6 +43,7 @@ def _one_job() -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         schedules=[daily],
+        sensors=[build_dbt_cloud_monitor(assets)],
         resources={**account_resources(WORKSPACE, JOB_ID), **storage_resources(STORAGE)},
     )
 
@@ -48,11 +51,12 @@ def _one_job() -> dg.Definitions:
 def _jobs_of(file: Path) -> dg.Definitions:
     """The jobs of a file; what it does not say of account and storage, the environment does."""
     jobs = read_section(DbtCloudJobsComponent, file)
-    settings = {
-        "workspace": jobs.workspace or WORKSPACE,
-        "storage": jobs.storage or STORAGE,
-    }
-    return jobs.model_copy(update=settings).build_definitions()
+    return DbtCloudJobsComponent(
+        workspace=jobs.workspace or WORKSPACE,
+        storage=jobs.storage or STORAGE,
+        jobs=jobs.jobs,
+        monitor=jobs.monitor or MonitorSettings(),
+    ).build_definitions()
 
 
 def _definitions() -> dg.Definitions:

@@ -256,6 +256,8 @@ def _sentence(details: ErrorDetails) -> str:
         return str(problem)
     if details["type"] == "missing":
         return "is missing."
+    if details["type"] == "model_type":
+        return "write its fields below it, or {} for its defaults."
     if details["type"] == "extra_forbidden":
         names = {name for model in _MODELS.values() for name in model.model_fields}
         near = get_close_matches(str(details["loc"][-1]), names, n=1)

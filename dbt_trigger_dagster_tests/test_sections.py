@@ -98,7 +98,8 @@ A = "leaves:\n- name: a\n"
         ),
         (f"{A}  number: \"{{{{ 'x' * 2 }}}}\"", f"3: leaves.0.number: {NO_INTEGER}"),
         ("leaves: [", "1: this is not YAML: expected the node content, but found '<stream end>'."),
-        ("- name: a", "1: Input should be a valid dictionary or instance of TreeModel"),
+        ("- name: a", "1: write its fields below it, or {} for its defaults."),
+        ("leaves: []\nroot:", "2: root: write its fields below it, or {} for its defaults."),
     ],
 )
 def test_what_is_wrong_is_told_with_file_line_and_what_to_do(
