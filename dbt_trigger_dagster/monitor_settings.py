@@ -74,7 +74,9 @@ class MonitorSettings(Section):
             )
         except (ValueError, dg.DagsterError) as error:
             name = str(error).partition(" ")[0]  # the builder says first which argument it means
-            raise ProblemError(str(error), *([name] if name in settings else [])) from error
+            raise ProblemError(
+                str(error), *([name] if name in self.model_fields_set else [])
+            ) from error
 
     def _start(self) -> datetime | None:
         return TypeAdapter(datetime | None).validate_python(self.start)

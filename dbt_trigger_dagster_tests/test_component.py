@@ -15,7 +15,7 @@ from dagster.components.testing.utils import create_defs_folder_sandbox
 from dbt_trigger_dagster import DbtCloudJobsComponent
 from dbt_trigger_dagster.component import DbtCloudJobsScaffolder, ScaffoldParams
 from dbt_trigger_dagster.sections import read_section
-from dbt_trigger_dagster_tests.graphs import Project, a_project
+from dbt_trigger_dagster_tests.graphs import Project, a_project, until
 
 TYPE = "dbt_trigger_dagster.DbtCloudJobsComponent"
 MANY = 300
@@ -145,6 +145,57 @@ def test_what_is_wrong_in_a_dg_project_is_told_with_file_and_line() -> None:
     said = why_it_does_not_load({"workspace": {"token": "dbtc_S3cret"}, "jobs": [job()]})
     assert "defs.yaml:6: attributes.workspace.token: a token stands in no file" in said
     assert "S3cret" not in said
+
+
+def test_a_monitor_is_there_where_the_file_has_one() -> None:
+    """Of all its jobs; with none, there is no sensor."""
+    jobs = [job(key="a"), job(key="b")]
+    monitored = component(workspace={}, storage={}, jobs=jobs, monitor={})
+    assert component(jobs=jobs).sensors == []
+    (sensor,) = monitored.sensors
+    definitions = monitored.build_definitions()
+    landing = definitions.resolve_job_def(sensor.job_name)
+    assert {key.path[0] for key in landing.asset_layer.executable_asset_keys} == {"a", "b"}
+
+
+def test_what_is_wrong_with_the_monitor_has_its_place() -> None:
+    """The builder's own sentences, at the field that they name."""
+    with pytest.raises(Exception, match=r".") as caught:
+        component(jobs=[job()], monitor={"batch_size": 0})
+    assert "monitor.batch_size: batch_size is 0: give 1 or more." in str(caught.value)
+
+
+def test_the_monitor_lands_what_a_job_of_the_file_leaves(project: Project) -> None:
+    """A run that nobody waits for, with the file's artifact policy."""
+    attributes = {
+        "workspace": {},
+        "storage": STORAGE,
+        "jobs": [job(key="a", wait_for_result=False, include_artifacts=["manifest.json"])],
+        "monitor": {"settle_seconds": 0, "start": "2020-01-01T00:00:00Z"},
+    }
+    definitions = component(**attributes).build_definitions()
+    with project.instance as instance:
+        everything = definitions.resolve_implicit_global_asset_job_def()
+        assert everything.execute_in_process(instance=instance).success
+        assert project.run_ids() == []
+        until(lambda: project.dbt_runs()[0]["status_humanized"] == "Success", "the dbt run is over")
+        sensor = definitions.resolve_sensor_def("dbt_cloud_monitor")
+        context = dg.build_sensor_context(
+            instance=instance,
+            definitions=definitions,
+            resources=project.resources(),
+            sensor_name=sensor.name,
+        )
+        (request,) = sensor.evaluate_tick(context).run_requests or ()
+        landing = definitions.resolve_job_def(sensor.job_name)
+        assert landing.execute_in_process(
+            run_config=request.run_config,
+            asset_selection=request.asset_selection,
+            tags=request.tags,
+            instance=instance,
+        ).success
+        assert project.run_ids() == [project.dbt_runs()[0]["id"]]
+        assert [Path(name).name for name in project.files()] == ["manifest.json"]
 
 
 def test_hundreds_of_jobs_load_from_one_file_and_nobody_is_asked(tmp_path: Path) -> None:

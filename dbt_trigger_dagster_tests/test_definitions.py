@@ -240,6 +240,7 @@ def test_a_file_of_jobs_takes_the_place_of_the_one_job(tmp_path: Path) -> None:
             "repository = defs.get_repository_def()\n"
             "print(*sorted(key.to_user_string() for key in repository.assets_defs_by_key))\n"
             "print(*[each.name for each in repository.schedule_defs])\n"
+            "print(*[each.name for each in repository.sensor_defs])\n"
             "job = defs.resolve_implicit_global_asset_job_def()\n"
             "print(job.executor_def.name, job.execute_in_process().success)\n"
         )
@@ -247,6 +248,7 @@ def test_a_file_of_jobs_takes_the_place_of_the_one_job(tmp_path: Path) -> None:
         assert done.stdout.splitlines() == [
             " ".join(f"{key}/{name}" for key in "ab" for name in NAMES),
             "a__dbt_cloud_schedule",
+            "dbt_cloud_monitor",
             "in_process True",
         ], done.stderr
         assert len(project.run_ids()) == 2
