@@ -307,6 +307,15 @@ def test_a_landing_that_was_killed_is_requested_again(tmp_path: Path) -> None:
         assert watch.tick() == []
 
 
+def test_a_second_landing_in_the_queue_is_not_requested_again(tmp_path: Path) -> None:
+    """The first one's failure is still remembered."""
+    with a_watch(tmp_path, GOOD) as watch:
+        leave(watch)
+        watch.kill(watch.tick()[0])
+        watch.create(watch.tick()[0])
+        assert watch.tick() == []
+
+
 def test_only_what_a_killed_landing_did_not_write_is_requested_again(tmp_path: Path) -> None:
     """The others are held."""
     with a_watch(tmp_path, GOOD, include_external_runs=True) as watch:
