@@ -80,12 +80,15 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
     def _store(self) -> DuckDBStore:
         return open_store(self.database, schema=self.schema_)
 
-    def rows_of_runs(self, table: Table, run_ids: Collection[int]) -> dict[int, str]:
-        """Of some dbt Cloud runs, those that a table holds, each with its row's asset key.
+    def rows_of_runs(
+        self, table: Table, run_ids: Collection[int], *, column: str = "asset_key"
+    ) -> dict[int, str]:
+        """Of some dbt Cloud runs, those that a table holds, each with one column of its row.
 
         Args:
             table: `TRIGGER` or `RUN`.
             run_ids: The runs.
+            column: The column, of text.
 
         Raises:
             StorageError: The database cannot be read.
@@ -93,7 +96,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         if not run_ids:
             return {}
         store = open_store(self.database, schema=self.schema_, wait_limit=LOOK_UP_WAIT_LIMIT)
-        return store.look_up(table, "asset_key", key="id", values=run_ids)
+        return store.look_up(table, column, key="id", values=run_ids)
 
     def handle_output(self, context: dg.OutputContext, obj: "pd.DataFrame") -> None:
         """Write the rows of a materialization, all or none.

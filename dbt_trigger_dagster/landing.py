@@ -34,6 +34,7 @@ from dbt_trigger_dagster.op_configs import DbtCloudRunConfig
 from dbt_trigger_dagster.parallel import in_parallel
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.tables import ARTIFACT, RUN, frame_of_runs
+from dbt_trigger_dagster.timing import Deadline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,20 +134,24 @@ class Landing:
         return dg.Output(ARTIFACT.frame(map(_record, stored)), ARTIFACTS, metadata=metadata)
 
     def _store_artifacts(self, runs: Sequence[Run]) -> list[DownloadReport]:
-        """What became of the artifacts of each run; runs share the parallel downloads."""
+        """What became of the artifacts of each run.
+
+        Runs share the parallel downloads, and the time for which late artifacts are waited for.
+        """
         most = self.config.max_parallel_downloads
         at_once = min(most, len(runs))
+        client = self.following.client
+        lags = {run.run_id: lag_of(client, run) for run in runs}
         return in_parallel(
-            lambda run: self._store_artifacts_of(run, most // at_once),
+            lambda run: self._store_artifacts_of(run, lags[run.run_id], most // at_once),
             runs,
             max_parallel=at_once,
-            clock=self.following.client.clock,
+            clock=client.clock,
         )
 
-    def _store_artifacts_of(self, run: Run, max_parallel: int) -> DownloadReport:
+    def _store_artifacts_of(self, run: Run, lag: Deadline, max_parallel: int) -> DownloadReport:
         client = self.following.client
         try:
-            lag = lag_of(client, run)
             wanted = find_artifacts(
                 client,
                 run,

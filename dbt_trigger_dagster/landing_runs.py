@@ -95,12 +95,14 @@ class PastLanding:
     """A Dagster run that was to land dbt Cloud runs.
 
     Attributes:
+        dagster_run_id: Its id.
         run_ids: The dbt Cloud runs.
         op_name: The op that was to land them.
         attempt: The how-manieth try it was.
         updated_at: When it last changed, by the clock of Dagster's instance.
     """
 
+    dagster_run_id: str
     run_ids: tuple[int, ...]
     op_name: str
     attempt: int
@@ -125,6 +127,16 @@ class LandingRuns:
     def failed_since(self, moment: datetime) -> list[PastLanding]:
         """Landings that did not succeed and have changed since a moment."""
         return [*map(_as_landing, self._records(statuses=_FAILED, updated_after=moment))]
+
+    def was_killed(self, landing: PastLanding) -> bool:
+        """Whether a landing's process ended without a word, perhaps between rows and artifacts."""
+        run = self.instance.get_run_by_id(landing.dagster_run_id)
+        if run is None or run.status is dg.DagsterRunStatus.CANCELED:
+            return False
+        failures = self.instance.get_records_for_run(
+            landing.dagster_run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1
+        )
+        return not failures.records
 
     def known(self, dagster_run_ids: Collection[str]) -> set[str]:
         """Those of some Dagster runs that the instance knows."""
@@ -185,6 +197,7 @@ def _as_landing(record: dg.RunRecord) -> PastLanding:
     op_name, run_ids = _wanted(record.dagster_run.run_config)
     attempt = record.dagster_run.tags.get(ATTEMPT_TAG, "")
     return PastLanding(
+        dagster_run_id=record.dagster_run.run_id,
         run_ids=run_ids,
         op_name=op_name,
         attempt=int(attempt) if attempt.isdecimal() else 1,

@@ -190,7 +190,7 @@ class _Comparison:
             if run_id not in in_flight and run_id not in landed
         }
         due = [
-            *self._again(past, in_flight | landed.keys()),
+            *self._again(past, in_flight | (landed.keys() - self._half_landed(past, landed))),
             *self._anew(open_runs, past, landed),
         ]
         requests = [
@@ -213,16 +213,29 @@ class _Comparison:
         since = self.last.landings_seen - LANDINGS_OVERLAP
         return min(since, self.now - LANDINGS_LOOKBACK) if self.found.late else since
 
+    def _half_landed(self, past: "_Past", landed: Collection[int]) -> set[int]:
+        """Runs whose rows were written by a landing that was killed then: artifacts may be missing.
+
+        Where a later landing has come to its end, the rows are that one's.
+        """
+        tries = {run_id: past.attempts[run_id] for run_id in landed if run_id in past.attempts}
+        was_killed = self.landing_runs.was_killed
+        killed = {each.dagster_run_id for each in set(tries.values()) if was_killed(each)}
+        if not killed:
+            return set()
+        writers = self.tables.rows_of_runs(RUN, tries, column="dagster_run_id")
+        return {run_id for run_id, writer in writers.items() if writer in killed}
+
     def _again(self, past: "_Past", settled: Collection[int]) -> Iterator[Due]:
-        """Runs whose landing failed before their rows were written."""
+        """Runs whose landing failed before everything was written."""
         graphs = {graph.op_name: graph for graph in self.graphs}
         given_up = []
-        for run_id, (attempt, op_name, updated_at) in past.attempts.items():
-            if run_id in settled or op_name not in graphs:
+        for run_id, landing in past.attempts.items():
+            if run_id in settled or landing.op_name not in graphs:
                 continue
-            if attempt < MAX_ATTEMPTS:
-                yield Due(run_id, graphs[op_name], attempt + 1)
-            elif updated_at > self.last.landings_seen:
+            if landing.attempt < MAX_ATTEMPTS:
+                yield Due(run_id, graphs[landing.op_name], landing.attempt + 1)
+            elif landing.updated_at > self.last.landings_seen:
                 given_up.append(run_id)
         if given_up:
             self.log.error(
@@ -282,7 +295,6 @@ class _Past:
     """Which dbt Cloud runs past landings were to land: by number, the last try of each."""
 
     def __init__(self, landings: Iterable[PastLanding]) -> None:
-        self.attempts: dict[int, tuple[int, str, datetime]] = {}
+        self.attempts: dict[int, PastLanding] = {}
         for landing in sorted(landings, key=lambda each: each.attempt):
-            for run_id in landing.run_ids:
-                self.attempts[run_id] = (landing.attempt, landing.op_name, landing.updated_at)
+            self.attempts.update(dict.fromkeys(landing.run_ids, landing))

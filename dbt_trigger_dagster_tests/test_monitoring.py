@@ -307,6 +307,15 @@ def test_a_landing_that_was_killed_is_requested_again(tmp_path: Path) -> None:
         assert watch.tick() == []
 
 
+def test_a_second_landing_in_the_queue_is_not_requested_again(tmp_path: Path) -> None:
+    """The first one's failure is still remembered."""
+    with a_watch(tmp_path, GOOD) as watch:
+        leave(watch)
+        watch.kill(watch.tick()[0])
+        watch.create(watch.tick()[0])
+        assert watch.tick() == []
+
+
 def test_only_what_a_killed_landing_did_not_write_is_requested_again(tmp_path: Path) -> None:
     """The others are held."""
     with a_watch(tmp_path, GOOD, include_external_runs=True) as watch:
@@ -316,6 +325,32 @@ def test_only_what_a_killed_landing_did_not_write_is_requested_again(tmp_path: P
         watch.kill(request)
         watch.project.materialize(selection=["run_result"], run={"run_ids": [first]})
         assert [run_ids_of(each) for each in watch.tick()] == [[second]]
+
+
+def test_a_landing_that_was_killed_before_its_artifacts_is_requested_again(tmp_path: Path) -> None:
+    """Its rows are there; who wrote them cannot have come to its end. The next one does."""
+    with a_watch(tmp_path, GOOD) as watch:
+        (run_id,) = leave(watch)
+        (request,) = watch.tick()
+        landing = watch.execute(request)
+        assert landing.success
+        killed = watch.project.instance.get_run_by_id(landing.run_id)
+        assert killed is not None
+        watch.project.instance.report_run_failed(killed, "The process was killed.")
+        (again,) = watch.tick()
+        assert run_ids_of(again) == [run_id]
+        assert watch.launch([again])[0].success
+        assert watch.tick() == []
+
+
+def test_a_landing_that_failed_by_itself_after_its_rows_is_not_repeated(tmp_path: Path) -> None:
+    """It said which artifact is missing; asking again would say the same."""
+    with a_watch(tmp_path, GOOD) as watch:
+        leave(watch)
+        (request,) = watch.tick()
+        watch.project.sandbox.inject(Fault(path="*/manifest.json", status=400, count=None))
+        assert not watch.execute(request).success
+        assert watch.tick() == []
 
 
 def test_after_three_landings_a_run_is_left_to_people(

@@ -97,6 +97,12 @@ def test_a_run_that_other_assets_triggered_is_none_of_ours(external: bool) -> No
     assert owner(run, triggered={10: "else/trigger_response"}, external=external) is None
 
 
+def test_who_triggered_a_run_counts_more_than_who_landed_it() -> None:
+    """Somebody may have landed another graph's run by hand."""
+    known = {"triggered": {9: "two/trigger_response"}, "landed": {9: "one/run_result"}}
+    assert owner(a_run(10, retrying_run_id=9), **known) is TWO
+
+
 # By the marker
 
 
