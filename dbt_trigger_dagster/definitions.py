@@ -16,6 +16,7 @@ from dbt_trigger_dagster.schedules import build_dbt_cloud_schedule
 from dbt_trigger_dagster.sections import read_section
 from dbt_trigger_dagster.sensors import build_dbt_cloud_monitor
 from dbt_trigger_dagster.workspace import (
+    PLACES,
     Storage,
     Workspace,
     account_resources,
@@ -34,6 +35,13 @@ STORAGE = Storage(
     artifacts="data/artifacts",
     artifacts_env="DBT_TRIGGER_ARTIFACTS",
 )
+WHERE_TO_FIND = {
+    WORKSPACE.access_url_env: PLACES["access_url"],
+    WORKSPACE.account_id_env: PLACES["account_id"],
+    WORKSPACE.token_env: PLACES["token"],
+    JOB_ID: PLACES["job_id"],
+}
+"""The variables that a run needs, and where their values are found."""
 
 
 def _one_job() -> dg.Definitions:

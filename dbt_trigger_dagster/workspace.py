@@ -17,7 +17,7 @@ from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.sections import ProblemError, Section
 
-WHERE_TO_FIND = {
+PLACES = {
     "access_url": "your account's own host: Account settings, Account information, Access URL",
     "account_id": "the number in the address of your dbt Cloud account's pages, after /accounts/ "
     "or /deploy/",
@@ -103,7 +103,7 @@ class Workspace(Section):
         if missing and job_id_env is not None and not _value_of(job_id_env):
             missing[job_id_env] = "job_id"
         if missing:
-            lines = [f"{variable}: {WHERE_TO_FIND[what]}" for variable, what in missing.items()]
+            lines = [f"{variable}: {PLACES[what]}" for variable, what in missing.items()]
             raise ValueError("\n".join(["These environment variables are not set.", *lines]))
         return DbtCloudResource(
             account_id=self._account_id(),
@@ -120,8 +120,7 @@ class Workspace(Section):
         value = _value_of(self.account_id_env)
         if not value.isdecimal():
             raise ValueError(
-                f"{self.account_id_env} {value!r} is not a number: it is "
-                f"{WHERE_TO_FIND['account_id']}."
+                f"{self.account_id_env} {value!r} is not a number: it is {PLACES['account_id']}."
             )
         return int(value)
 

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from dbt_trigger_dagster import definitions
-from dbt_trigger_dagster.definitions import defs
-from dbt_trigger_dagster.workspace import WHERE_TO_FIND
+from dbt_trigger_dagster.definitions import WHERE_TO_FIND, defs
 from dbt_trigger_dagster_tests.graphs import GOOD, a_project, triggers
 
 ROOT = Path(__file__).parent.parent
@@ -24,12 +23,6 @@ VARIABLES = (
     "DBT_TRIGGER_DATABASE",
     "DBT_TRIGGER_ARTIFACTS",
 )
-PLACE = {
-    "DBT_CLOUD_ACCESS_URL": WHERE_TO_FIND["access_url"],
-    "DBT_CLOUD_ACCOUNT_ID": WHERE_TO_FIND["account_id"],
-    "DBT_CLOUD_TOKEN": WHERE_TO_FIND["token"],
-    "DBT_CLOUD_JOB_ID": WHERE_TO_FIND["job_id"],
-}
 ACCOUNT = {
     "DBT_CLOUD_ACCOUNT_ID": "101",
     "DBT_CLOUD_TOKEN": "t0ken",
@@ -159,16 +152,16 @@ def test_a_variable_that_is_missing_is_named_with_the_place_to_find_it(
     if value is not None:
         account.setenv(name, value)
     said = why_it_fails()
-    assert f"are not set.\n{name}: {PLACE[name]}" in said
+    assert f"are not set.\n{name}: {WHERE_TO_FIND[name]}" in said
     assert not [other for other in ACCOUNT if other != name and other in said]
 
 
 def test_all_missing_variables_are_named_at_once(account: pytest.MonkeyPatch) -> None:
     """Nobody wants to find them one by one; the job's is among them."""
-    for name in PLACE:
+    for name in WHERE_TO_FIND:
         account.delenv(name, raising=False)
     said = why_it_fails()
-    for name, place in PLACE.items():
+    for name, place in WHERE_TO_FIND.items():
         assert f"\n{name}: {place}" in said
 
 

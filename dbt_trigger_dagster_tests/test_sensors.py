@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from dbt_trigger_dagster import build_dbt_cloud_job_assets, build_dbt_cloud_monitor
-from dbt_trigger_dagster.definitions import WHERE_TO_FIND, dbt_cloud_monitor, defs
+from dbt_trigger_dagster.definitions import WHERE_TO_FIND, defs
 from dbt_trigger_dagster_tests.graphs import GOOD
 from dbt_trigger_dagster_tests.monitors import NAME, a_watch, settle, trigger_by_hand
 
@@ -114,6 +114,6 @@ def test_a_setting_that_is_missing_is_named_by_the_tick(
         monkeypatch.setenv(variable, "1")
     monkeypatch.delenv(name)
     with dg.DagsterInstance.ephemeral() as instance, pytest.raises(Exception) as caught:  # noqa: PT011  # Dagster wraps it in its own
-        evaluate(dbt_cloud_monitor, defs, instance=instance, resources=defs.resources)
+        evaluate(defs.resolve_sensor_def(NAME), defs, instance=instance, resources=defs.resources)
     assert name in str(caught.value.__cause__)
     assert WHERE_TO_FIND[name] in str(caught.value.__cause__)

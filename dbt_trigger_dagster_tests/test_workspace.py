@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from dbt_trigger_dagster.workspace import (
-    WHERE_TO_FIND,
+    PLACES,
     Storage,
     Workspace,
     account_resources,
@@ -61,9 +61,9 @@ def test_all_variables_that_are_not_set_are_named_with_the_place_to_look() -> No
         Workspace(account_id=7, token_env="MY_TOKEN").build_account("MY_JOB")
     assert str(caught.value).splitlines() == [
         "These environment variables are not set.",
-        f"DBT_CLOUD_ACCESS_URL: {WHERE_TO_FIND['access_url']}",
-        f"MY_TOKEN: {WHERE_TO_FIND['token']}",
-        f"MY_JOB: {WHERE_TO_FIND['job_id']}",
+        f"DBT_CLOUD_ACCESS_URL: {PLACES['access_url']}",
+        f"MY_TOKEN: {PLACES['token']}",
+        f"MY_JOB: {PLACES['job_id']}",
     ]
 
 
