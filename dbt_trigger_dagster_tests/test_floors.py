@@ -23,7 +23,7 @@ FLOORS = {
     7: {"job_metadata", "op_configs", "failures", "resources", "resumption", "termination"},
     8: {"io_managers", "following", "launching"},
     9: {"landing"},
-    10: {"assets", "landing_runs"},
+    10: {"assets", "landing_runs", "terminations"},
     11: {"monitoring"},
     12: {"sensors"},
     13: {"definitions"},
