@@ -24,6 +24,9 @@ class Clock(Protocol):
     def stop(self) -> None:
         """End all sleeps, now and later; for another thread to call."""
 
+    def restart(self) -> None:
+        """Let sleeps take their time again."""
+
 
 class SystemClock:
     """The clock of the operating system."""
@@ -47,6 +50,10 @@ class SystemClock:
     def stop(self) -> None:
         """End all sleeps, now and later; for another thread to call."""
         self._stopped.set()
+
+    def restart(self) -> None:
+        """Let sleeps take their time again."""
+        self._stopped.clear()
 
 
 @dataclass(frozen=True)

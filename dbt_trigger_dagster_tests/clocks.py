@@ -31,3 +31,6 @@ class FakeClock:
 
     def stop(self) -> None:
         """Nobody sleeps anyway."""
+
+    def restart(self) -> None:
+        """Nor here."""

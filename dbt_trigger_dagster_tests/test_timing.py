@@ -2,6 +2,9 @@
 
 import time
 
+import pytest
+
+from dbt_trigger_dagster.errors import DbtCloudStoppedError
 from dbt_trigger_dagster.timing import Deadline, SystemClock
 
 
@@ -34,3 +37,13 @@ def test_the_system_clock_is_monotonic_and_its_sleep_lasts() -> None:
     before = clock.monotonic()
     clock.sleep(0.001)
     assert before + 0.001 <= clock.monotonic() <= time.monotonic()
+
+
+def test_a_clock_that_is_stopped_lets_nobody_sleep_until_it_is_restarted() -> None:
+    """Whoever waits for nothing is told so at once."""
+    clock = SystemClock()
+    clock.stop()
+    with pytest.raises(DbtCloudStoppedError):
+        clock.sleep(3600)
+    clock.restart()
+    clock.sleep(0)
