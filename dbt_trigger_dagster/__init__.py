@@ -25,6 +25,7 @@ from dbt_trigger_dagster.models import Job, Run, RunStatus, RunStep
 from dbt_trigger_dagster.op_configs import DbtCloudRunConfig, TriggerResponseConfig
 from dbt_trigger_dagster.parameters import JobFilter, RunFilter, TriggerRequest
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
+from dbt_trigger_dagster.sensors import build_dbt_cloud_monitor
 from dbt_trigger_dagster.version import __version__
 
 __all__ = [
@@ -59,4 +60,5 @@ __all__ = [
     "TriggerResponseConfig",
     "__version__",
     "build_dbt_cloud_job_assets",
+    "build_dbt_cloud_monitor",
 ]

@@ -77,10 +77,10 @@ class AccountApi:
         *,
         read: Callable[[Any], T],
         page_size: int = PAGE_SIZE,
+        offset: int = 0,
         deadline: Deadline | None = None,
     ) -> Iterator[T]:
-        """Everything in a list: a request for each page, and none before it is needed."""
-        offset = 0
+        """Everything in a list from an offset on: a request for each page, when it is needed."""
         while True:
             page_query = {**query, "limit": str(page_size), "offset": str(offset)}
             envelope = self._ask("GET", path, query=page_query, deadline=deadline)

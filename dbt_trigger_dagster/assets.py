@@ -19,6 +19,7 @@ from dbt_trigger_dagster.io_managers import (
     TABLE_KEY,
     column_schema,
 )
+from dbt_trigger_dagster.job_metadata import job_metadata
 from dbt_trigger_dagster.landing import (
     ARTIFACTS,
     RUN_RESULT,
@@ -99,7 +100,10 @@ class _JobGraph:
             key=self._key(TRIGGER_RESPONSE),
             description="Triggers the dbt Cloud job and keeps the answer as a row of "
             f"`{TRIGGER.name}`.",
-            metadata=_table_metadata(TRIGGER),
+            metadata={
+                **_table_metadata(TRIGGER),
+                **job_metadata(self.job.job_id, self.job.job_name),
+            },
             io_manager_key=_TABLES_RESOURCE,
             group_name=self.group_name,
             pool=self.pool,
@@ -194,7 +198,7 @@ class _JobGraph:
         return dg.AssetOut(
             key=self._key(name),
             description=f"{description}, as rows of `{table.name}`.",
-            metadata=_table_metadata(table),
+            metadata={**_table_metadata(table), **job_metadata(self.job.job_id, self.job.job_name)},
             io_manager_key=_TABLES_RESOURCE,
             kinds=_KINDS,
             is_required=False,

@@ -178,6 +178,7 @@ class DbtCloudClient:
         order_by: str = "id",
         include_related: Sequence[str] = (),
         page_size: int = PAGE_SIZE,
+        offset: int = 0,
         deadline: Deadline | None = None,
     ) -> Iterator[Run]:
         """All runs that a filter lets through, page by page: stop asking, and no more is fetched.
@@ -187,12 +188,18 @@ class DbtCloudClient:
             order_by: ``id``, ``created_at`` or ``finished_at``; newest first with a leading ``-``.
             include_related: Any of ``trigger``, ``job``, ``audit``, ``debug_logs``.
             page_size: Runs in one answer, at most `PAGE_SIZE`.
+            offset: How many of the first runs are left out.
             deadline: When to give up.
         """
         query = {"order_by": order_by, **(run_filter or RunFilter()).as_query()}
         query |= _include(include_related)
         return self._api.pages(
-            "runs/", query, read=Run.from_payload, page_size=page_size, deadline=deadline
+            "runs/",
+            query,
+            read=Run.from_payload,
+            page_size=page_size,
+            offset=offset,
+            deadline=deadline,
         )
 
     def get_run(

@@ -10,6 +10,7 @@ import dagster as dg
 from dbt_trigger_dagster.assets import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
+from dbt_trigger_dagster.sensors import build_dbt_cloud_monitor
 
 WHERE_TO_FIND = {
     "DBT_CLOUD_ACCESS_URL": "your account's own host: Account settings, Account information, "
@@ -91,10 +92,13 @@ dbt_cloud_daily = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.STOPPED,
 )
 
+dbt_cloud_monitor = build_dbt_cloud_monitor(job_assets)
+
 defs = dg.Definitions(
     assets=job_assets,
     jobs=[dbt_cloud_job],
     schedules=[dbt_cloud_daily],
+    sensors=[dbt_cloud_monitor],
     resources={
         "dbt_cloud": dbt_cloud,
         "dbt_cloud_tables": dbt_cloud_tables,

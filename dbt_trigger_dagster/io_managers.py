@@ -3,7 +3,7 @@
 A materialization adds its rows, or replaces those with the same primary key; all others stay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,9 @@ ALL_ROWS = "all"
 
 ROWS_IF_ANY = "latest_if_any"
 """As `LATEST_ROWS`, but no rows instead of an error where there are none."""
+
+LOOK_UP_WAIT_LIMIT = 10.0
+"""Seconds that a look for runs waits for writers: a sensor has little time, and comes again."""
 
 _PREVIEW_ROWS = 5
 _TYPES = {
@@ -64,13 +67,33 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         default="main", alias="schema", description="Schema of the tables; made when missing"
     )
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster calls it so
-        """Fail before any job is triggered where its rows could not be kept."""
-        self._store.check()
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Fail before any job is triggered where its rows could not be kept.
+
+        Only in a run: a sensor triggers nothing, and has no time to wait for writers.
+        """
+        store = self._store
+        if context.run is not None:
+            store.check()
 
     @property
     def _store(self) -> DuckDBStore:
         return open_store(self.database, schema=self.schema_)
+
+    def rows_of_runs(self, table: Table, run_ids: Collection[int]) -> dict[int, str]:
+        """Of some dbt Cloud runs, those that a table holds, each with its row's asset key.
+
+        Args:
+            table: `TRIGGER` or `RUN`.
+            run_ids: The runs.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        if not run_ids:
+            return {}
+        store = open_store(self.database, schema=self.schema_, wait_limit=LOOK_UP_WAIT_LIMIT)
+        return store.look_up(table, "asset_key", key="id", values=run_ids)
 
     def handle_output(self, context: dg.OutputContext, obj: "pd.DataFrame") -> None:
         """Write the rows of a materialization, all or none.

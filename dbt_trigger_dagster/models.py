@@ -187,7 +187,7 @@ class Run:
     def retrying_run_id(self) -> int | None:
         """The failed run that this one continues, if it does."""
         value = self.payload.get("retrying_run_id")
-        return value if isinstance(value, int) else None
+        return value if type(value) is int else None
 
     @property
     def retry_obstacle(self) -> str | None:

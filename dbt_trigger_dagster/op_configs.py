@@ -85,8 +85,8 @@ class DbtCloudRunConfig(dg.Config):
 
     wait_for_result: bool = Field(
         default=True,
-        description="false: end at once and materialize nothing; materialize run_result later to "
-        "keep the run",
+        description="false: end at once and materialize nothing; the monitor lands the run when it "
+        "is over",
     )
     max_wait_time: float | None = Field(
         default=3600, description="Seconds from the start of the wait; null waits for ever"
@@ -100,7 +100,8 @@ class DbtCloudRunConfig(dg.Config):
         default="fail",
         description='When max_wait_time is over: "fail": the step fails, the dbt run goes on, and '
         're-executing the step resumes waiting for it; "cancel": the dbt run is cancelled, then '
-        'the step fails; "leave": the step succeeds without materializing',
+        'the step fails; "leave": the step succeeds without materializing, and the monitor lands '
+        "the run",
     )
     cancel_on_termination: bool = Field(
         default=True,

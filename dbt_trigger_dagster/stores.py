@@ -6,7 +6,7 @@ because its index makes each write slower as the table grows; the lock makes the
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ _TYPES = {
 }
 
 
-def open_store(database: str, *, schema: str) -> "DuckDBStore":
+def open_store(database: str, *, schema: str, wait_limit: float = WAIT_LIMIT) -> "DuckDBStore":
     """The store that a database setting names: a path, or ``duckdb:///path``.
 
     Raises:
@@ -51,7 +51,7 @@ def open_store(database: str, *, schema: str) -> "DuckDBStore":
             f"database {database!r} is not supported: give the path of a DuckDB file, such as "
             "data/dbt_cloud.duckdb."
         )
-    return DuckDBStore(Path(path).expanduser().absolute(), schema=schema)
+    return DuckDBStore(Path(path).expanduser().absolute(), schema=schema, wait_limit=wait_limit)
 
 
 class DuckDBStore:
@@ -127,6 +127,25 @@ class DuckDBStore:
             if column.kind is Kind.TIMESTAMP:
                 rows[column.name] = rows[column.name].dt.tz_localize("UTC")
         return rows.astype(table.dtypes)
+
+    def look_up(
+        self, table: Table, wanted: str, *, key: str, values: Iterable[int]
+    ) -> dict[int, str]:
+        """One column of the rows whose key is among some numbers, by the key.
+
+        Reads these two columns alone, whatever else a row holds.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
+        with self._connect() as connection:
+            self._prepare(connection, table)
+            found = connection.execute(
+                f"SELECT {_quote(key)}, {_quote(wanted)} FROM {self._name(table)} "  # noqa: S608  # names are ours
+                f"WHERE {_quote(key)} IN (SELECT unnest(?::BIGINT[]))",
+                [sorted(values)],
+            )
+            return dict(found.fetchall())
 
     def _prepare(self, connection: "duckdb.DuckDBPyConnection", table: Table) -> None:
         """Make the schema and the table, or add the columns that a newer version declares."""

@@ -119,6 +119,19 @@ def test_every_asset_names_its_table_and_its_columns_before_it_has_ever_run() ->
         assert "dbt" in specs[name].kinds
 
 
+def test_every_asset_names_its_job() -> None:
+    """In the UI, and for the monitor; a variable by its name, because it is not read here."""
+    for arguments, metadata in (
+        ({"job_id": 7}, {"dbt_trigger_dagster/job_id": 7}),
+        ({"job_name": "Nightly"}, {"dbt_trigger_dagster/job_name": "Nightly"}),
+        ({"job_id": dg.EnvVar.int("JOB")}, {"dbt_trigger_dagster/job_id_env": "JOB"}),
+    ):
+        for each in build_dbt_cloud_job_assets(**arguments):  # type: ignore[arg-type]
+            for spec in each.specs:
+                named = {key: spec.metadata[key] for key in spec.metadata if "/job" in key}
+                assert named == metadata
+
+
 def test_a_job_by_number_and_by_name_is_refused() -> None:
     """One of them would be ignored."""
     with pytest.raises(ValueError, match="give one of them"):

@@ -363,6 +363,15 @@ def test_runs_are_listed_over_pages(client, api) -> None:
     assert [run.run_id for run in client.list_runs()] == [1, 2, 3]
 
 
+def test_a_list_of_runs_may_begin_at_an_offset(client, api) -> None:
+    """The pages after it follow on."""
+    api.get(RUNS_URL, json=envelope([run_payload(id=6), run_payload(id=7)], total=8))
+    api.get(RUNS_URL, json=envelope([run_payload(id=8)], total=8))
+    listed = client.list_runs(page_size=2, offset=5)
+    assert [run.run_id for run in listed] == [6, 7, 8]
+    assert [_query(call.request)["offset"] for call in api.calls] == ["5", "7"]
+
+
 def test_one_unreadable_run_in_a_list_is_told(client, api) -> None:
     """Not skipped: a missing row would look like no run."""
     api.get(RUNS_URL, json=envelope([{"no": "id"}], total=1))

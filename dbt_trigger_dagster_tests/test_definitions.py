@@ -44,7 +44,7 @@ for event, arguments in list(seen):
 """
 
 
-def test_it_holds_the_graph_a_job_and_a_schedule() -> None:
+def test_it_holds_the_graph_a_job_a_schedule_and_the_monitor() -> None:
     """Nothing else: what is not there cannot run by accident."""
     repository = defs.get_repository_def()
     assert {key.to_user_string() for key in repository.assets_defs_by_key} == {
@@ -53,7 +53,11 @@ def test_it_holds_the_graph_a_job_and_a_schedule() -> None:
         "artifacts",
     }
     assert repository.get_schedule_def("dbt_cloud_daily").job_name == "dbt_cloud_job"
-    assert {job.name for job in repository.get_all_jobs()} == {"dbt_cloud_job", "__ASSET_JOB"}
+    assert {job.name for job in repository.get_all_jobs()} == {
+        "dbt_cloud_job",
+        "dbt_cloud_monitor_landing",
+        "__ASSET_JOB",
+    }
 
 
 def test_the_schedule_is_stopped_until_somebody_starts_it() -> None:
@@ -63,7 +67,14 @@ def test_the_schedule_is_stopped_until_somebody_starts_it() -> None:
     assert schedule.cron_schedule == "0 6 * * *"
 
 
-@pytest.mark.parametrize("name", ["dbt_cloud_job", "__ASSET_JOB"])
+def test_the_monitor_is_stopped_until_somebody_starts_it() -> None:
+    """It asks dbt Cloud every 30 s, which nobody has asked for by installing this."""
+    monitor = defs.resolve_sensor_def("dbt_cloud_monitor")
+    assert monitor.default_status == dg.DefaultSensorStatus.STOPPED
+    assert monitor.job_name == "dbt_cloud_monitor_landing"
+
+
+@pytest.mark.parametrize("name", ["dbt_cloud_job", "dbt_cloud_monitor_landing", "__ASSET_JOB"])
 def test_the_steps_run_in_the_process_of_the_run(name: str) -> None:
     """Materialize in the UI too: a process for each step would only cost seconds."""
     job = defs.resolve_implicit_global_asset_job_def() if name[0] == "_" else None

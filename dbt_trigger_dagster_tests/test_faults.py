@@ -14,8 +14,10 @@ from faults.kinds import (
     ARTIFACTS,
     CANCEL,
     DOWNLOAD,
+    FAILS,
     GET_RUN,
     LIST_ARTIFACTS,
+    RETRY,
     SEARCH,
     TRIGGER,
     Endpoint,
@@ -33,6 +35,8 @@ from faults.ledger import Place, dbt_runs, take_stock
         (SEARCH, "401", "first"),
         (GET_RUN, "200 HTML", "second"),
         (CANCEL, "hang after", "last"),
+        (RETRY, "reset after", "first"),
+        (RETRY, "503", "second"),
         (LIST_ARTIFACTS, "401", "first"),
         (DOWNLOAD, "200 HTML", "second"),
     ],
@@ -51,21 +55,23 @@ def test_a_refused_trigger_starts_nothing() -> None:
 
 
 def test_random_faults_cost_nothing() -> None:
-    """However many Dagster runs it takes; this seed has lost answers and no long searches."""
-    outcome = triggers.run_case(triggers.Case("145", 4))
+    """However many Dagster runs it takes; this seed loses answers, and has a dbt run that fails."""
+    outcome = triggers.run_case(triggers.Case("221", 4))
     assert outcome.armed > 0
     assert (outcome.given_up, outcome.findings.problems) == (0, "")
-    assert outcome.findings.started == 4
+    assert outcome.findings.started == 5
 
 
-@pytest.mark.parametrize("milestone", ["trigger", "downloads"])
-def test_a_kill_costs_nothing(milestone: str) -> None:
+@pytest.mark.parametrize(
+    ("milestone", "attempts"), [("trigger", 2), ("downloads", 2), ("retry", 3)]
+)
+def test_a_kill_costs_nothing(milestone: str, attempts: int) -> None:
     """A real process and a real SIGKILL; the run that resumes it does the rest."""
     moments = (kills.Moment(milestone, 0.01),)
     with kills.empty_home() as home:
         outcome = kills.run_case(kills.Case("a fast part", home, moments))
     assert len(outcome.phases) == 1
-    assert outcome.attempts == 2
+    assert outcome.attempts == attempts
     assert outcome.is_good, outcome
 
 
@@ -100,6 +106,20 @@ DAMAGES: dict[Callable[[Place], None], str] = {
     _lose_all_rows: "10 lost rows",
     _lose_everything: "10 lost rows, 6 lost files",
 }
+
+
+def test_a_failed_run_that_nobody_continued_is_found(tmp_path: Path) -> None:
+    """And so is one that was continued twice."""
+    job = SandboxJob(name="nightly", script=FAILS)
+    place = Place(tmp_path)
+    with Sandbox(jobs=[job]) as sandbox, dg.DagsterInstance.ephemeral() as instance:
+        with environment(place.settings(sandbox)):
+            wish = execute(instance).run_id
+        (run,) = dbt_runs(sandbox)
+    assert take_stock(place, [run], [wish], ARTIFACTS).problems == "1 missing"
+    retry = {**run, "id": run["id"] + 1, "status": 10, "retrying_run_id": run["id"]}
+    twice = take_stock(place, [run, retry, {**retry, "id": run["id"] + 2}], [wish], ARTIFACTS)
+    assert twice.wrong["duplicates"] == 1
 
 
 def test_damage_is_found(tmp_path: Path) -> None:

@@ -15,16 +15,18 @@ PACKAGE = "dbt_trigger_dagster"
 FLOORS = {
     0: {"errors", "version"},
     1: {"artifact_paths", "models", "parameters", "timing"},
-    2: {"retries", "answers", "tables", "parallel"},
+    2: {"answers", "monitor_cursor", "parallel", "retries", "tables"},
     3: {"transport", "stores"},
     4: {"api"},
     5: {"client"},
-    6: {"polling", "artifacts", "trigger"},
-    7: {"op_configs", "failures", "resources", "resumption", "termination"},
+    6: {"polling", "artifacts", "ownership", "reconciliation", "trigger"},
+    7: {"job_metadata", "op_configs", "failures", "resources", "resumption", "termination"},
     8: {"io_managers", "following", "launching"},
     9: {"landing"},
-    10: {"assets"},
-    11: {"definitions"},
+    10: {"assets", "landing_runs"},
+    11: {"monitoring"},
+    12: {"sensors"},
+    13: {"definitions"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FIRST_FLOOR_OF_DAGSTER = 7

@@ -396,3 +396,19 @@ def test_two_processes_that_materialize_at_once_both_succeed(tmp_path: Path) -> 
         place = Place(project.folder)
         assert place.run_ids() == place.run_ids("dbt_cloud_trigger") == expected
         assert len(place.rows("dbt_cloud_artifact")) == 20
+
+
+def test_the_runs_that_a_table_holds_are_told_with_their_assets(tables: Tables) -> None:
+    """Without a look at any other column."""
+    assert tables.manager.rows_of_runs(RUN, []) == {}
+    assert tables.manager.rows_of_runs(RUN, [1]) == {}
+    tables.run([an_asset("one", lambda: rows_of(1, 2)), an_asset("two", lambda: rows_of(3))])
+    assert tables.manager.rows_of_runs(RUN, {2, 3, 4}) == {2: "one", 3: "two"}
+    assert tables.manager.rows_of_runs(TRIGGER, {2, 3, 4}) == {}
+
+
+def test_outside_a_run_nothing_is_made(tmp_path: Path) -> None:
+    """A sensor that uses the tables triggers nothing, so it need not wait for their writers."""
+    manager = DbtCloudTableIOManager(database=str(tmp_path / "data" / "cloud.duckdb"))
+    manager.setup_for_execution(dg.build_init_resource_context())
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,9 @@
 """The README's copies of what the code says."""
 
+import inspect
 import re
+from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,33 @@ def configuration_table(model: type[BaseModel]) -> str:
             default = f"`{field.default:g}`"
         lines.append(f"| `{field.alias or name}` | {default} | {field.description} |")
     return "\n".join(lines)
+
+
+def arguments_table(function: Callable[..., Any]) -> str:
+    """A function's arguments with defaults, as the README lists them; meanings as documented."""
+    documented = inspect.getdoc(function) or ""
+    arguments = documented.partition("\nArgs:\n")[2].partition("\n\n")[0]
+    meanings = dict(
+        re.findall(r"^    (\w+): (.*?)(?=^    \w|\Z)", arguments, re.DOTALL | re.MULTILINE)
+    )
+    lines = ["| argument | default | meaning |", "|---|---|---|"]
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.default is inspect.Parameter.empty:
+            continue
+        default = parameter.default
+        shown = default.value.lower() if isinstance(default, Enum) else _default(default)
+        meaning = " ".join(meanings[name].split()).rstrip(".").replace("``", "`")
+        lines.append(f"| `{name}` | {shown} | {meaning} |")
+    return "\n".join(lines)
+
+
+def test_the_monitors_arguments_are_those_of_its_builder() -> None:
+    """Each argument, its default and its meaning stand in the README as in the docstring."""
+    text = README.read_text(encoding="utf-8")
+    mark = r"<!-- arguments: build_dbt_cloud_monitor -->\n(.*?)<!-- end -->"
+    [copied] = re.findall(mark, text, re.DOTALL)
+    expected = arguments_table(dbt_trigger_dagster.build_dbt_cloud_monitor)
+    assert copied.strip() == expected
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -458,3 +458,12 @@ def test_each_kind_of_column_survives_a_round_trip(store, kind) -> None:
     store.upsert(table, frame)
     pd.testing.assert_frame_equal(store.read(table).sort_values("key", ignore_index=True), frame)
     assert frame["value"].notna().tolist() == [True, False]
+
+
+def test_one_column_is_looked_up_by_numbers(store) -> None:
+    """Of the rows that are there; of none where there is no table yet."""
+    assert store.look_up(RUN, "dagster_run_id", key="id", values=[1, 2]) == {}
+    store.upsert(RUN, _runs(1, 2, 3, dagster_run_id="first"))
+    store.upsert(RUN, _runs(3, dagster_run_id="second"))
+    found = store.look_up(RUN, "dagster_run_id", key="id", values={3, 1, 2**62})
+    assert found == {1: "first", 3: "second"}

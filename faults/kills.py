@@ -18,7 +18,7 @@ from dagster import DagsterEventType
 
 from dbt_trigger_dagster.sandbox import Fault, RecordedRequest, Sandbox, SandboxJob, Script
 from faults.graph import environment, execute
-from faults.kinds import ARTIFACTS, DOWNLOAD, GET_RUN, LIST_ARTIFACTS, TRIGGER
+from faults.kinds import ARTIFACTS, DOWNLOAD, FAILS, GET_RUN, LIST_ARTIFACTS, RETRY, TRIGGER
 from faults.ledger import Findings, Place, dbt_runs, take_stock
 from faults.pool import fork_server, in_parallel
 from faults.report import Report
@@ -51,12 +51,20 @@ _WATCH_PAUSE = 0.001
 _LONGEST_ATTEMPT = 120.0
 _MOST_ATTEMPTS = 8
 _MOST_CASES = 5
-_LATEST = {"trigger": 0.4, "poll": 0.6, "details": 0.12, "list": 0.15, "downloads": 0.25}
+_LATEST = {
+    "trigger": 0.4,
+    "poll": 0.6,
+    "retry": 0.4,
+    "details": 0.12,
+    "list": 0.15,
+    "downloads": 0.25,
+}
 
 MILESTONES: Mapping[str, Callable[[Sequence[RecordedRequest]], bool]] = {
     "start": lambda _: True,
     "trigger": lambda requests: TRIGGER.asked(requests) > 0,
     "poll": lambda requests: GET_RUN.asked(requests) > 0,
+    "retry": lambda requests: RETRY.asked(requests) > 0,
     "details": lambda requests: any("run_steps" in request.query for request in requests),
     "list": lambda requests: LIST_ARTIFACTS.asked(requests) > 0,
     "downloads": lambda requests: DOWNLOAD.asked(requests) >= len(ARTIFACTS),
@@ -99,15 +107,19 @@ class Case:
         stretched = [
             TRIGGER.fault(replace(slow, when="before")),
             TRIGGER.fault(replace(slow, when="after")),
+            RETRY.fault(replace(slow, when="after")),
             DOWNLOAD.fault(slow),
         ]
         return chance.sample(stretched, chance.randint(0, 2))
 
     @property
-    def script(self) -> Script:
-        """What the dbt run does."""
+    def scripts(self) -> tuple[Script, ...]:
+        """What the dbt run does, and where it fails, the one that continues it."""
         chance = random.Random(f"{self.seed} script")  # noqa: S311  # to be repeated, not to be secret
-        return Script(seconds=chance.uniform(0, _LONGEST_RUN), artifacts=ARTIFACTS)
+        seconds = chance.uniform(0, _LONGEST_RUN)
+        fails = any(moment.milestone == "retry" for moment in self.moments)
+        good = Script(seconds=seconds, artifacts=ARTIFACTS)
+        return (replace(FAILS, seconds=seconds), good) if fails else (good,)
 
 
 @dataclass(frozen=True)
@@ -248,7 +260,7 @@ def _phase_of(events: Sequence[dg.DagsterEvent], *, posted: bool) -> int:
 
 def run_case(case: Case) -> Outcome:
     """Run one case in a folder, a Dagster home and a sandbox of its own."""
-    job = SandboxJob(name="nightly", script=case.script)
+    job = SandboxJob(name="nightly", script=case.scripts)
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as folder,
         Sandbox(jobs=[job]) as sandbox,

@@ -15,6 +15,9 @@ ARTIFACTS: Mapping[str, bytes] = {
 }
 """What each dbt run leaves."""
 
+FAILS = Script(outcome="error", artifacts=ARTIFACTS)
+"""A dbt run that ends in error, after which dbt Cloud can retry it."""
+
 PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Sign in</body></html>"
 """What a proxy or a login in front of dbt Cloud may answer."""
 
@@ -61,6 +64,8 @@ class Endpoint:
         repeats: Whether a good run asks it several times; of one that is asked once, the second
             and the last request are repetitions, after 503 was answered to those before.
         script: What the dbt run does.
+        next_script: What the dbt run does that continues it; the fault then comes in the Dagster
+            run that resumes the one which failed.
         wait: Config of dbt_cloud_run.
         provoked_by: Faults without which it would not be asked at all.
         provoked_later_by: The same for its second and last request.
@@ -71,6 +76,7 @@ class Endpoint:
     path: str
     repeats: bool = False
     script: Script = field(default_factory=lambda: Script(artifacts=ARTIFACTS))
+    next_script: Script | None = None
     wait: Mapping[str, Any] = field(default_factory=dict)
     provoked_by: tuple[Fault, ...] = ()
     provoked_later_by: tuple[Fault, ...] = ()
@@ -120,10 +126,17 @@ CANCEL = Endpoint(
     script=Script(seconds=600, artifacts=ARTIFACTS, outcome="cancelled"),
     wait={"max_wait_time": 0.5, "on_timeout": "cancel"},
 )
+RETRY = Endpoint(
+    "retry",
+    "POST",
+    "*/retry/",
+    script=FAILS,
+    next_script=Script(artifacts=ARTIFACTS),
+)
 LIST_ARTIFACTS = Endpoint("list artifacts", "GET", "*/artifacts/")
 DOWNLOAD = Endpoint("download", "GET", "*/artifacts/?*", repeats=True)
 
-ENDPOINTS = (TRIGGER, SEARCH, GET_RUN, CANCEL, LIST_ARTIFACTS, DOWNLOAD)
+ENDPOINTS = (TRIGGER, SEARCH, GET_RUN, CANCEL, RETRY, LIST_ARTIFACTS, DOWNLOAD)
 """The endpoints, in the order in which they are asked."""
 
 POSITIONS = ("first", "second", "last")

@@ -16,6 +16,7 @@ import requests
 from dbt_trigger_dagster.sandbox import Sandbox
 
 _FINISHED = {10, 20, 30}
+_FAILED = 20
 _CANCELLED = 30
 _LOCK = ".lock"
 _WRONG = (
@@ -147,9 +148,11 @@ def take_stock(
     Args:
         place: Where rows and files are kept.
         runs: What dbt Cloud says of its runs, with their triggers.
-        wishes: The Dagster runs that each want one dbt run.
+        wishes: The Dagster runs that each want one dbt run. They were resumed until they
+            succeeded: so each dbt run that failed wants one that continues it, too.
         artifacts: What each run leaves, by path; a cancelled one leaves nothing.
     """
+    wishes = [*wishes, *(_retry_of(run["id"]) for run in runs if run["status"] == _FAILED)]
     wished = Counter(_wish_of(run, wishes) for run in runs)
     unasked = wished.pop("", 0)
     expected = {
@@ -170,7 +173,14 @@ def take_stock(
     )
 
 
+def _retry_of(run_id: int) -> str:
+    return f"retry of {run_id}"
+
+
 def _wish_of(run: Mapping[str, Any], wishes: Collection[str]) -> str:
+    retry = _retry_of(run["retrying_run_id"])
+    if retry in wishes:
+        return retry
     cause = run["trigger"]["cause"]
     return next((wish for wish in wishes if cause.endswith(f"[dagster {wish}]")), "")
 
@@ -191,7 +201,7 @@ def _of_rows(
         for row in place.rows("dbt_cloud_artifact")
     ]
     due = {
-        "trigger": (triggers, [run["id"] for run in runs]),
+        "trigger": (triggers, [run["id"] for run in runs if run["retrying_run_id"] is None]),
         "run": (results, [(run["id"], run["status"]) for run in runs]),
         "artifact": (
             records,

@@ -149,7 +149,8 @@ def run_case(case: Case) -> Outcome:
 
 
 def _run_once(case: Case) -> Outcome:
-    job = SandboxJob(name="nightly", script=case.endpoint.script)
+    scripts = filter(None, [case.endpoint.script, case.endpoint.next_script])
+    job = SandboxJob(name="nightly", script=tuple(scripts))
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as folder,
         Sandbox(jobs=[job]) as sandbox,
@@ -162,9 +163,11 @@ def _run_once(case: Case) -> Outcome:
 
 def _outcome(case: Case, place: Place, sandbox: Sandbox, instance: dg.DagsterInstance) -> Outcome:
     wait = case.endpoint.wait
+    before = execute(instance, wait=wait).run_id if case.endpoint.next_script else None
     for fault in case.faults:
         sandbox.inject(fault)
-    first = execute(instance, wait=wait)
+    first = execute(instance, wait=wait, resumes=before)
+    wish = before or first.run_id
     sandbox.clear_faults()
     asked = case.endpoint.asked(sandbox.requests)
     left = dbt_runs(sandbox)
@@ -174,7 +177,7 @@ def _outcome(case: Case, place: Place, sandbox: Sandbox, instance: dg.DagsterIns
         started_first=len(left),
         said=what_failed(first),
         said_when_resumed=None,
-        findings=_findings(case, place, left, first.run_id),
+        findings=_findings(case, place, left, wish),
         is_cancelled=_all_cancelled(left),
     )
     if first.success or (case.endpoint.is_cancelled and not outcome.problems):
@@ -184,7 +187,7 @@ def _outcome(case: Case, place: Place, sandbox: Sandbox, instance: dg.DagsterIns
     return replace(
         outcome,
         said_when_resumed=what_failed(again),
-        findings=_findings(case, place, left, first.run_id),
+        findings=_findings(case, place, left, wish),
         is_cancelled=_all_cancelled(left),
     )
 

@@ -11,7 +11,16 @@ import dagster as dg
 
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from faults.graph import environment, execute
-from faults.kinds import ARTIFACTS, DOWNLOAD, GET_RUN, LIST_ARTIFACTS, SEARCH, TRIGGER
+from faults.kinds import (
+    ARTIFACTS,
+    DOWNLOAD,
+    FAILS,
+    GET_RUN,
+    LIST_ARTIFACTS,
+    RETRY,
+    SEARCH,
+    TRIGGER,
+)
 from faults.ledger import Findings, Place, dbt_runs, take_stock
 from faults.pool import in_parallel
 from faults.report import Report
@@ -19,7 +28,9 @@ from faults.report import Report
 _MOST_OF_ONE_CASE, _FEWEST_CASES = 10, 8
 _MOST_RESUMES = 10
 _HOW_MANY = (0, 1, 1, 1, 2, 2, 3)
-_AIMED_AT = (TRIGGER, TRIGGER, TRIGGER, SEARCH, GET_RUN, LIST_ARTIFACTS, DOWNLOAD)
+_AIMED_AT = (TRIGGER, TRIGGER, TRIGGER, RETRY, SEARCH, GET_RUN, LIST_ARTIFACTS, DOWNLOAD)
+_SHARE_THAT_FAILS = 0.2
+_MOST_DBT_RUNS = 40  # from there on they all end well, so that every case comes to an end
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,14 @@ class Case:
         """What goes wrong with each trigger."""
         chance = random.Random(self.seed)  # noqa: S311  # to be repeated, not to be secret
         return [_random_faults(chance) for _ in range(self.count)]
+
+    @property
+    def scripts(self) -> tuple[Script, ...]:
+        """How the dbt runs end, one after the other; those that continue failed ones included."""
+        chance = random.Random(f"{self.seed} scripts")  # noqa: S311  # to be repeated, not to be secret
+        good = Script(artifacts=ARTIFACTS)
+        ends = [chance.random() < _SHARE_THAT_FAILS for _ in range(_MOST_DBT_RUNS)]
+        return (*(FAILS if fails else good for fails in ends), good)
 
 
 @dataclass(frozen=True)
@@ -72,7 +91,7 @@ def _random_faults(chance: random.Random) -> list[Fault]:
 
 def run_case(case: Case) -> Outcome:
     """Trigger, resume what fails, and take stock at the end."""
-    job = SandboxJob(name="nightly", script=Script(artifacts=ARTIFACTS))
+    job = SandboxJob(name="nightly", script=case.scripts)
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as folder,
         Sandbox(jobs=[job]) as sandbox,
