@@ -53,7 +53,9 @@ def test_a_run_that_nobody_came_to_wait_for_is_cancelled(watch: Watch) -> None:
     watch.tick()
     assert cancels(watch) == 1
     (run_id,) = watch.project.run_ids("dbt_cloud_trigger")
-    told = [line for line in watch.project.logs(result) if "was terminated before it waited" in line]
+    told = [
+        line for line in watch.project.logs(result) if "was terminated before it waited" in line
+    ]
     assert len(told) == 1
     assert f"dbt Cloud run {run_id} is cancelled" in told[0]
 
@@ -97,9 +99,7 @@ def test_cancel_on_termination_counts_as_in_the_step(
         watch.project.instance.add_run(launched)
         for record in watch.project.instance.all_logs(result.run_id):
             if record.dagster_event and record.dagster_event.is_step_materialization:
-                watch.project.instance.report_dagster_event(
-                    record.dagster_event, launched.run_id
-                )
+                watch.project.instance.report_dagster_event(record.dagster_event, launched.run_id)
         watch.project.instance.report_run_canceled(launched)
         watch.tick()
         assert cancels(watch) == expected
