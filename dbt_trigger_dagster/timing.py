@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from dbt_trigger_dagster.errors import DbtCloudStoppedError
@@ -55,6 +55,7 @@ class Deadline:
 
     at: float
     clock: Clock
+    _is_here: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
 
     @classmethod
     def after(cls, seconds: float, clock: Clock) -> "Deadline":
@@ -63,7 +64,11 @@ class Deadline:
 
     def remaining(self) -> float:
         """Seconds left; never below zero."""
-        return max(0.0, self.at - self.clock.monotonic())
+        return 0.0 if self._is_here.is_set() else max(0.0, self.at - self.clock.monotonic())
+
+    def bring_on(self) -> None:
+        """Let the moment be now; for another thread to call."""
+        self._is_here.set()
 
     @property
     def is_over(self) -> bool:
