@@ -27,6 +27,7 @@ from dbt_trigger_dagster.errors import (
     DbtCloudRequestError,
     DbtCloudResponseError,
 )
+from dbt_trigger_dagster.printable import one_line
 
 CHUNK_SIZE = 1024 * 1024
 """Most bytes of a body that are handed out at a time."""
@@ -150,7 +151,7 @@ def _innermost(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         error, cause = cause, cause.__cause__ or cause.__context__
-    return _one_line(f"{type(error).__name__}: {error}").rstrip(".")
+    return one_line(f"{type(error).__name__}: {error}").rstrip(".")
 
 
 def as_response_error(answer: Answer, asked: str) -> DbtCloudResponseError:
@@ -168,7 +169,9 @@ def as_response_error(answer: Answer, asked: str) -> DbtCloudResponseError:
 
 def _what_was_said(answer: Answer) -> str:
     if answer.moved_to:
-        location = answer.without_token(answer.moved_to.partition("?")[0])  # a query may sign it
+        location = answer.without_token(
+            one_line(answer.moved_to.partition("?")[0])
+        )  # a query may sign it
         return f"moved to {location}. Set access_url to that host."
     try:
         content = b"".join(answer.chunks())
@@ -186,7 +189,7 @@ def _message_in(body: Any) -> str:
     details = body.get("data")
     if isinstance(details, dict):
         details = "; ".join(f"{name}: {what}" for name, what in details.items())
-    return _one_line(" ".join(str(part) for part in (message, details) if part))
+    return one_line(" ".join(str(part) for part in (message, details) if part))
 
 
 def _parse_json(content: bytes) -> Any:
@@ -197,14 +200,10 @@ def _parse_json(content: bytes) -> Any:
 
 
 def _excerpt(answer: Answer, content: bytes) -> str:
-    text = _one_line(answer.without_token(content.decode("utf-8", "replace")))
+    text = one_line(answer.without_token(content.decode("utf-8", "replace")))
     if not text:
         return "(an empty body)."
     return repr(text[:_EXCERPT] + ("…" if len(text) > _EXCERPT else ""))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def parse_retry_after(value: str | None) -> float | None:

@@ -23,7 +23,7 @@ PARTIAL = ".partial-"
 """What the names of folders begin with that hold files which are not complete."""
 
 _LONGEST_NAME = 255
-_FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f\ud800-\udfff]")
+_FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)

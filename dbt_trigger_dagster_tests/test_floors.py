@@ -13,7 +13,7 @@ import dbt_trigger_dagster
 
 PACKAGE = "dbt_trigger_dagster"
 FLOORS = {
-    0: {"errors", "version"},
+    0: {"errors", "printable", "version"},
     1: {"artifact_paths", "models", "parameters", "timing"},
     2: {"retries", "answers", "connections", "tables"},
     3: {"transport", "stores"},
