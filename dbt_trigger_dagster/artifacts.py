@@ -7,14 +7,11 @@ it belongs to; two artifacts never share a file. One that cannot be had does not
 import contextlib
 import dataclasses
 import functools
-import itertools
 import logging
-import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -33,6 +30,7 @@ from dbt_trigger_dagster.artifact_paths import (
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudNotFoundError, StorageError
 from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.parallel import in_parallel
 from dbt_trigger_dagster.timing import Deadline
 
 T = TypeVar("T")
@@ -182,7 +180,7 @@ def download_artifacts(
     """Store artifacts as files below a folder: ``<path>``, those of steps in ``steps/<number>/``.
 
     Args:
-        client: The account's client. An interrupt stops its clock.
+        client: The account's client.
         artifacts: Which; all of one run.
         folder: The run's own folder; made when missing.
         max_parallel: How many at the same time, each on a connection of its own.
@@ -205,7 +203,12 @@ def download_artifacts(
             downloads = _Downloads(
                 client, folder, Path(partial), lag, clashes=find_clashes(artifacts, is_same)
             )
-            outcomes = downloads.in_parallel(artifacts, max_parallel)
+            outcomes = in_parallel(
+                downloads.outcome,
+                list(enumerate(artifacts)),
+                max_parallel=max_parallel,
+                clock=client.clock,
+            )
     except OSError as error:
         raise StorageError(f"Artifacts cannot be stored in {folder}: {error.strerror}.") from error
     return _report(zip(artifacts, outcomes, strict=True))
@@ -230,25 +233,10 @@ class _Downloads:
     partial: Path
     lag: Deadline | None
     clashes: Mapping[Artifact, StorageError]
-    until: Deadline = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "until", Deadline.after(math.inf, self.client.clock))
-
-    def in_parallel(self, artifacts: Sequence[Artifact], max_parallel: int) -> list[_Outcome]:
-        """Store all; an interrupt ends those under way, and leaves those that have not begun."""
-        executor = ThreadPoolExecutor(max_workers=min(max_parallel, len(artifacts)))
-        try:
-            return list(executor.map(self.outcome, artifacts, itertools.count()))
-        except BaseException:
-            self.until.bring_on()
-            self.client.clock.stop()
-            raise
-        finally:
-            executor.shutdown(cancel_futures=True)
-
-    def outcome(self, artifact: Artifact, number: int) -> _Outcome:
+    def outcome(self, numbered: tuple[int, Artifact]) -> _Outcome:
         """The stored artifact, or why it is not stored, or None if its step did not leave it."""
+        number, artifact = numbered
         try:
             return self.clashes.get(artifact) or self._store(artifact, self.partial / str(number))
         except DbtCloudNotFoundError as error:
@@ -268,7 +256,7 @@ class _Downloads:
                     artifact.path,
                     target,
                     step=artifact.step or None,
-                    deadline=self.until,
+                    deadline=Deadline.when_stopped(self.client.clock),
                 )
 
             lag = self.lag if artifact.step == OF_THE_RUN else None

@@ -12,6 +12,7 @@ import dagster as dg
 
 from dbt_trigger_dagster.errors import DbtCloudError, StorageError
 from dbt_trigger_dagster.failures import as_failure, run_metadata
+from dbt_trigger_dagster.following import Following
 from dbt_trigger_dagster.io_managers import (
     ROWS_IF_ANY,
     ROWS_KEY,
@@ -22,7 +23,7 @@ from dbt_trigger_dagster.landing import (
     ARTIFACTS,
     RUN_RESULT,
     Landing,
-    run_of_rows,
+    TriggeredRun,
 )
 from dbt_trigger_dagster.launching import JobReference, Launch
 from dbt_trigger_dagster.op_configs import (
@@ -31,7 +32,7 @@ from dbt_trigger_dagster.op_configs import (
     as_run_config,
 )
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
-from dbt_trigger_dagster.resumption import intention_of
+from dbt_trigger_dagster.resumption import intention_of, is_executed_again
 from dbt_trigger_dagster.tables import ARTIFACT, RUN, TRIGGER, Table, frame_of_runs
 from dbt_trigger_dagster.termination import Termination
 
@@ -166,20 +167,18 @@ class _JobGraph:
                 context.log.info("wait_for_result is false: nothing is waited for.")
                 return
             try:
+                triggered = None if config.run_ids else TriggeredRun.from_rows(trigger_response)
                 with dbt_cloud.build_client(context.log) as client:
-                    landing = Landing(
+                    following = Following(
                         client,
                         config,
-                        dbt_cloud_artifacts,
                         Termination(context.instance, context.run.run_id),
-                        context.op_execution_context.selected_output_names,
+                        is_executed_again(context, triggered.dagster_run_id if triggered else None),
                         context.log,
                     )
-                    if config.run_ids:
-                        runs = landing.find(config.run_ids)
-                    else:
-                        runs = [run_of_rows(trigger_response)]
-                    yield from landing.land(runs)
+                    runs = [triggered.run] if triggered else following.find(config.run_ids)
+                    outputs = context.op_execution_context.selected_output_names
+                    yield from Landing(following, config, dbt_cloud_artifacts, outputs).land(runs)
             except (DbtCloudError, StorageError, ValueError) as error:
                 raise as_failure(error) from error
 

@@ -20,7 +20,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from dbt_trigger_dagster.timing import Deadline
 
 _LOOK = 0.25
-"""Seconds after which a read that gets nothing looks whether the deadline has been brought on."""
+"""Seconds after which a read that gets nothing looks whether the deadline has come early."""
 
 _deadline: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 

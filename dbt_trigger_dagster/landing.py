@@ -1,33 +1,38 @@
-"""Follows runs to their end, and hands out what they leave.
+"""Hands out what runs leave at their end.
 
 Rows first, then artifacts, and only then the failure: so a failed run leaves everything behind,
 and nothing downstream runs.
 """
 
 import json
-import logging
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dbt_trigger_dagster.artifacts import StoredArtifact, download_artifacts, find_artifacts, lag_of
-from dbt_trigger_dagster.client import DbtCloudClient
-from dbt_trigger_dagster.errors import (
-    DbtCloudError,
-    DbtCloudRunError,
-    DbtCloudWaitTimeoutError,
-    StorageError,
+from dbt_trigger_dagster.artifact_paths import OF_THE_RUN, Artifact
+from dbt_trigger_dagster.artifacts import (
+    DownloadReport,
+    StoredArtifact,
+    download_artifacts,
+    find_artifacts,
+    lag_of,
 )
-from dbt_trigger_dagster.failures import as_failure, as_joint_failure, run_error, run_metadata
+from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudRunError, StorageError
+from dbt_trigger_dagster.failures import (
+    as_failure,
+    as_joint_failure,
+    retry_outlook,
+    run_error,
+    run_metadata,
+)
+from dbt_trigger_dagster.following import Following
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.op_configs import DbtCloudRunConfig
-from dbt_trigger_dagster.polling import wait_for_run
+from dbt_trigger_dagster.parallel import in_parallel
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.tables import ARTIFACT, RUN, frame_of_runs
-from dbt_trigger_dagster.termination import INTERRUPTS, Termination
-from dbt_trigger_dagster.timing import Deadline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,46 +43,24 @@ RUN_RESULT = "run_result"
 ARTIFACTS = "artifacts"
 """The output with the artifacts' rows."""
 
-ONE_LOOK = 2.0
-"""Seconds for each of several runs whose turn comes after the deadline."""
-
-CANCEL_WAIT = 60.0
-"""Seconds to wait until a run that we have cancelled is over."""
-
 _KEPT_HEADERS = ("content-type", "content-length", "etag", "last-modified")
 
 
 @dataclass
 class Landing:
-    """One step that follows runs to their end.
+    """One step that stores what runs leave.
 
     Args:
-        client: The account's client.
-        config: The wait policy and the artifact policy.
+        following: Follows the runs to their end.
+        config: The artifact policy, and what a failed run means.
         store: Where artifacts go.
-        termination: Tells whether an interrupt is a person's wish.
         outputs: The outputs that are wanted: `RUN_RESULT`, `ARTIFACTS` or both.
-        log: Where it tells what happens.
     """
 
-    client: DbtCloudClient
+    following: Following
     config: DbtCloudRunConfig
     store: DbtCloudArtifactStore
-    termination: Termination
     outputs: Collection[str]
-    log: logging.Logger
-    _run_errors: list[DbtCloudError] = field(init=False, default_factory=list)
-    _artifact_errors: list[DbtCloudError | StorageError] = field(init=False, default_factory=list)
-
-    def find(self, run_ids: Sequence[int]) -> list[Run]:
-        """The runs that have these numbers; what keeps one from being found is told at the end."""
-        runs = []
-        for run_id in dict.fromkeys(run_ids):
-            try:
-                runs.append(self.client.get_run(run_id))
-            except DbtCloudError as error:
-                self._run_errors.append(error)
-        return runs
 
     def land(self, runs: Sequence[Run]) -> Iterator["dg.Output[pd.DataFrame]"]:
         """Wait for runs, then yield their rows and their artifacts' rows.
@@ -89,145 +72,94 @@ class Landing:
             dg.Failure: A run was not over in time or ended badly, or artifacts are missing; what
                 there is has been yielded before.
         """
-        ended = self._wait_for_all(runs)
+        ended = self.following.to_the_end(runs)
+        artifact_errors: list[DbtCloudError | StorageError] = []
         if ended and RUN_RESULT in self.outputs:
-            metadata = run_metadata(ended[0]) if len(ended) == 1 else {}
+            metadata = self._metadata(ended)
             yield dg.Output(frame_of_runs(RUN, ended), RUN_RESULT, metadata=metadata)
         if ended and ARTIFACTS in self.outputs and self.config.store_artifacts:
-            yield self._artifacts(ended)
-        if self.config.raise_on_failed_run:
-            known = {
-                error.run.run_id
-                for error in self._run_errors
-                if isinstance(error, DbtCloudRunError)
-            }
-            others = (run for run in ended if run.run_id not in known)
-            self._run_errors += filter(None, map(run_error, others))
-        self._raise_what_went_wrong([*runs, *ended])
+            reports = self._store_artifacts(ended)
+            artifact_errors += [error for report in reports for _, error in report.errors]
+            yield self._artifacts(ended, [each for report in reports for each in report.stored])
+        seen = {run.run_id: run for run in [*runs, *ended]}
+        judged = [run for run in seen.values() if run.run_id not in self.following.continued]
+        self._raise_what_went_wrong(judged, self._run_errors(ended), artifact_errors)
 
-    def _raise_what_went_wrong(self, seen: Sequence[Run]) -> None:
-        """Fail with everything that went wrong; of the runs, what was seen last counts."""
-        errors = [*self._run_errors, *self._artifact_errors]
-        runs = list({run.run_id: run for run in seen}.values())
+    def _run_errors(self, ended: Sequence[Run]) -> list[DbtCloudError]:
+        """What is wrong with the runs, those that were not followed to their end included."""
+        errors = list(self.following.errors)
+        if not self.config.raise_on_failed_run:
+            return errors
+        told = {error.run.run_id for error in errors if isinstance(error, DbtCloudRunError)}
+        others = (run for run in ended if run.run_id not in told | self.following.continued)
+        return [*errors, *filter(None, map(self._run_error, others))]
+
+    def _run_error(self, run: Run) -> DbtCloudRunError | None:
+        if not self.config.retry_failed_run:
+            return run_error(run)
+        return run_error(run, retry_outlook(run, self.following.not_retried.get(run.run_id)))
+
+    def _raise_what_went_wrong(
+        self,
+        runs: Sequence[Run],
+        run_errors: Sequence[DbtCloudError],
+        artifact_errors: Sequence[DbtCloudError | StorageError],
+    ) -> None:
+        errors = [*run_errors, *artifact_errors]
+        retry = self.config.retry_failed_run
         if len(errors) == 1:
-            raise as_failure(errors[0], run=runs[0] if len(runs) == 1 else None) from errors[0]
+            run = runs[0] if len(runs) == 1 else None
+            raise as_failure(errors[0], run=run, retry_failed_run=retry) from errors[0]
         if errors:
-            failure = as_joint_failure(runs, self._run_errors, self._artifact_errors)
+            failure = as_joint_failure(runs, run_errors, artifact_errors, retry_failed_run=retry)
             raise failure from errors[0]
 
-    # Waiting
-
-    def _wait_for_all(self, runs: Sequence[Run]) -> list[Run]:
-        """The runs that are over in time."""
-        seconds = self.config.max_wait_time
-        deadline = None if seconds is None else Deadline.after(seconds, self.client.clock)
-        waiting = list(runs)
-        ended = []
-        with self.termination.watched():
-            try:
-                while waiting:
-                    run = self._wait_for(waiting[0], self._not_before_one_look(deadline))
-                    waiting.pop(0)
-                    if run is not None:
-                        ended.append(run)
-            except INTERRUPTS as interrupt:
-                self.termination.end(
-                    self.client,
-                    waiting,
-                    interrupt,
-                    cancel=self.config.cancel_on_termination,
-                    log=self.log,
-                )
-        return ended
-
-    def _not_before_one_look(self, deadline: Deadline | None) -> Deadline | None:
-        """The deadline; where it is over, one that leaves time to see whether a run is over too."""
-        if deadline is None or not deadline.is_over:
-            return deadline
-        return Deadline.after(ONE_LOOK, self.client.clock)
-
-    def _wait_for(self, run: Run, deadline: Deadline | None) -> Run | None:
-        """The run when it is over; None when it is not in time."""
-        try:
-            return self._wait_until(run, deadline)
-        except DbtCloudWaitTimeoutError as error:
-            return self._on_timeout(error)
-        except DbtCloudError as error:
-            self._run_errors.append(error)
-            return None
-
-    def _wait_until(self, run: Run, deadline: Deadline | None) -> Run:
-        return wait_for_run(
-            self.client,
-            run,
-            deadline=deadline,
-            poll_interval=self.config.poll_interval,
-            log=self.log,
-        )
-
-    def _on_timeout(self, error: DbtCloudWaitTimeoutError) -> Run | None:
-        if self.config.on_timeout == "leave":
-            self.log.warning("%s It goes on: %s", error, error.run.href)
-            return None
-        ended = self._cancel_and_wait(error.run) if self.config.on_timeout == "cancel" else None
-        self._run_errors.append(DbtCloudWaitTimeoutError(str(error), run=ended or error.run))
-        return ended
-
-    def _cancel_and_wait(self, run: Run) -> Run | None:
-        """Cancel a run, and give it some time to end; None when it does not."""
-        try:
-            cancelled = self.client.cancel_run(run.run_id)
-            self.log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
-            return self._wait_until(cancelled, Deadline.after(CANCEL_WAIT, self.client.clock))
-        except DbtCloudError as error:
-            self.log.error(  # noqa: TRY400  # the sentence is enough; the step fails anyway
-                "dbt Cloud run %s was to be cancelled: %s %s", run.run_id, error, run.href
-            )
-            return None
+    def _metadata(self, ended: Sequence[Run]) -> dict[str, dg.MetadataValue]:
+        """Of the one run that counts, what it is; nothing where there are several."""
+        counts = [run for run in ended if run.run_id not in self.following.continued]
+        return run_metadata(counts[0]) if len(counts) == 1 else {}
 
     # Artifacts
 
-    def _artifacts(self, runs: Sequence[Run]) -> "dg.Output[pd.DataFrame]":
-        stored = [artifact for run in runs for artifact in self._store_artifacts(run)]
+    def _artifacts(
+        self, runs: Sequence[Run], stored: Sequence[StoredArtifact]
+    ) -> "dg.Output[pd.DataFrame]":
         size_bytes = sum(artifact.download.size_bytes for artifact in stored)
-        self.log.info("%d artifacts stored (%d bytes).", len(stored), size_bytes)
-        return dg.Output(
-            ARTIFACT.frame(map(_record, stored)),
-            ARTIFACTS,
-            metadata={"size_bytes": size_bytes, **self._metadata(runs)},
+        self.following.log.info("%d artifacts stored (%d bytes).", len(stored), size_bytes)
+        metadata: dict[str, Any] = {"size_bytes": size_bytes, **self._metadata(runs)}
+        if len(runs) == 1:
+            metadata["path"] = dg.MetadataValue.path(str(self.store.folder_of(runs[0])))
+        return dg.Output(ARTIFACT.frame(map(_record, stored)), ARTIFACTS, metadata=metadata)
+
+    def _store_artifacts(self, runs: Sequence[Run]) -> list[DownloadReport]:
+        """What became of the artifacts of each run; runs share the parallel downloads."""
+        most = self.config.max_parallel_downloads
+        at_once = min(most, len(runs))
+        return in_parallel(
+            lambda run: self._store_artifacts_of(run, most // at_once),
+            runs,
+            max_parallel=at_once,
+            clock=self.following.client.clock,
         )
 
-    def _metadata(self, runs: Sequence[Run]) -> dict[str, dg.MetadataValue]:
-        """Of a single run: what it is, and where its files are."""
-        if len(runs) > 1:
-            return {}
-        folder = str(self.store.folder_of(runs[0]))
-        return {**run_metadata(runs[0]), "path": dg.MetadataValue.path(folder)}
-
-    def _store_artifacts(self, run: Run) -> Sequence[StoredArtifact]:
-        """What could be stored of one run's artifacts."""
+    def _store_artifacts_of(self, run: Run, max_parallel: int) -> DownloadReport:
+        client = self.following.client
         try:
-            lag = lag_of(self.client, run)
+            lag = lag_of(client, run)
             wanted = find_artifacts(
-                self.client,
+                client,
                 run,
                 steps=self.config.artifact_steps,
                 include=self.config.include_artifacts,
                 exclude=self.config.exclude_artifacts,
                 lag=lag,
             )
-            report = download_artifacts(
-                self.client,
-                wanted,
-                self.store.folder_of(run),
-                max_parallel=self.config.max_parallel_downloads,
-                lag=lag,
+            return download_artifacts(
+                client, wanted, self.store.folder_of(run), max_parallel=max_parallel, lag=lag
             )
         except (DbtCloudError, StorageError) as error:
-            self._artifact_errors.append(error)
-            return ()
-        self._artifact_errors += [error for _, error in report.errors]
-        return report.stored
+            all_of_them = Artifact(run.run_id, OF_THE_RUN, "")
+            return DownloadReport((), ((all_of_them, error),))
 
 
 def _record(stored: StoredArtifact) -> dict[str, Any]:
@@ -246,16 +178,29 @@ def _record(stored: StoredArtifact) -> dict[str, Any]:
     }
 
 
-def run_of_rows(rows: "pd.DataFrame") -> Run:
-    """The run of the newest row of `TRIGGER` or `RUN`.
+@dataclass(frozen=True)
+class TriggeredRun:
+    """The newest run that a trigger step has kept.
 
-    Raises:
-        ValueError: There are no rows.
+    Attributes:
+        run: The run as it was answered.
+        dagster_run_id: The Dagster run of that step.
     """
-    if rows.empty:
-        raise ValueError(
-            "There is no dbt Cloud run to wait for: this Dagster instance (DAGSTER_HOME) knows of "
-            "none. Materialize trigger_response first, or name runs in run_ids."
-        )
-    newest = rows.sort_values("loaded_at").iloc[-1]
-    return Run.from_payload(json.loads(newest["raw"]))
+
+    run: Run
+    dagster_run_id: str
+
+    @classmethod
+    def from_rows(cls, rows: "pd.DataFrame") -> "TriggeredRun":
+        """Parse the newest row of `TRIGGER`.
+
+        Raises:
+            ValueError: There are no rows.
+        """
+        if rows.empty:
+            raise ValueError(
+                "There is no dbt Cloud run to wait for: this Dagster instance (DAGSTER_HOME) knows "
+                "of none. Materialize trigger_response first, or name runs in run_ids."
+            )
+        newest = rows.sort_values("loaded_at").iloc[-1]
+        return cls(Run.from_payload(json.loads(newest["raw"])), str(newest["dagster_run_id"]))

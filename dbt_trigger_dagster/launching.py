@@ -1,7 +1,6 @@
 """Launches a run of a job: which job it is, and no run lost to an interrupt."""
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ from dbt_trigger_dagster.errors import DbtCloudError
 from dbt_trigger_dagster.failures import as_trigger_failure
 from dbt_trigger_dagster.op_configs import TriggerResponseConfig
 from dbt_trigger_dagster.parameters import TriggerRequest
-from dbt_trigger_dagster.termination import INTERRUPTS, Termination, undisturbed
+from dbt_trigger_dagster.termination import StartInterruptedError, Termination, start_run
 from dbt_trigger_dagster.trigger import Intention, Triggered, trigger_once
 
 
@@ -83,25 +82,22 @@ class Launch:
         Raises:
             dg.Failure: The job was not triggered, or nobody can tell.
         """
-        with self.termination.watched(), ThreadPoolExecutor(max_workers=1) as executor:
-            answer = executor.submit(
-                trigger_once, self.client, job_id, request, self.intention, log=self.log
-            )
+        with self.termination.watched():
             try:
-                return answer.result()
+                return start_run(
+                    self.client,
+                    lambda: trigger_once(
+                        self.client, job_id, request, self.intention, log=self.log
+                    ),
+                    log=self.log,
+                )
             except DbtCloudError as error:
                 raise as_trigger_failure(error) from error
-            except INTERRUPTS as interrupt:
-                # Its request is waited for, and a search; no pause, and so no second request.
-                self.client.clock.stop()
-                with undisturbed():
-                    failed = answer.exception()
-                if failed is not None:
-                    self.log.warning("The step ends: %s", failed)
+            except StartInterruptedError as interrupted:
                 self.termination.end(
                     self.client,
-                    [] if failed is not None else [answer.result().run],
-                    interrupt,
+                    interrupted.runs,
+                    interrupted.interrupt,
                     cancel=self.cancel_on_termination,
                     log=self.log,
                 )

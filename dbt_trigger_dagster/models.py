@@ -183,6 +183,24 @@ class Run:
         return parse_timestamp(self.payload.get("finished_at"))
 
     @property
+    def has_failed(self) -> bool:
+        """Whether the run ended in error; one that was cancelled or timed out has not."""
+        return self.status == RunStatus.ERROR
+
+    @property
+    def retrying_run_id(self) -> int | None:
+        """The failed run that this one continues, if it does."""
+        value = self.payload.get("retrying_run_id")
+        return value if isinstance(value, int) else None
+
+    @property
+    def retry_obstacle(self) -> str | None:
+        """Why dbt Cloud cannot retry the run, in its own word; None where it says no such thing."""
+        if self.payload.get("can_retry") is not False:
+            return None
+        return one_line(str(self.payload.get("retry_not_supported_reason") or "no reason given"))
+
+    @property
     def artifacts_saved(self) -> bool:
         """Whether dbt Cloud says that it keeps artifacts of the run."""
         return bool(self.payload.get("artifacts_saved"))

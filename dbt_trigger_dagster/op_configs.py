@@ -107,6 +107,11 @@ class DbtCloudRunConfig(dg.Config):
         description="Terminate in Dagster, or Ctrl-C on the command line, cancels the dbt run; a "
         "worker that is drained or killed does not",
     )
+    retry_failed_run: bool = Field(
+        default=True,
+        description="When this step is re-executed or retried by Dagster and the dbt run has ended "
+        "in error, dbt Cloud retries it from its point of failure, and the new run is followed",
+    )
     raise_on_failed_run: bool = Field(
         default=True,
         description="A dbt run that ended in error, was cancelled or timed out fails the step, "

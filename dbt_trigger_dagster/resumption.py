@@ -55,6 +55,18 @@ def _resumes(run: dg.DagsterRun) -> bool:
     return run.is_resume_retry or run.tags.get(_RESUMES_ASSETS) == "true"
 
 
+def is_executed_again(context: dg.AssetExecutionContext, triggered_in: str | None) -> bool:
+    """Whether a step that waits for a run is retried, restarted or re-executed.
+
+    Args:
+        context: The step's.
+        triggered_in: The Dagster run that triggered the run; None where it is not known. In that
+            Dagster run itself the step waits for the first time.
+    """
+    is_reexecution = context.run.parent_run_id is not None and triggered_in != context.run.run_id
+    return is_reexecution or _has_begun_before(context)
+
+
 def _has_begun_before(context: dg.AssetExecutionContext) -> bool:
     """Whether the step is retried, or runs again because its worker died."""
     step = context.op_execution_context

@@ -11,7 +11,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -22,6 +23,7 @@ from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.timing import Deadline
+from dbt_trigger_dagster.trigger import Triggered
 
 INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
 """What a step is interrupted with."""
@@ -96,6 +98,50 @@ class Termination:
         """Whether a person wants the run to stop."""
         run = self._instance.get_run_by_id(self._dagster_run_id)
         return self._ctrl_c or (run is not None and run.status in _ASKED_TO_STOP)
+
+
+class StartInterruptedError(Exception):
+    """An interrupt came while a run was being started.
+
+    Args:
+        interrupt: The interrupt.
+        runs: The run, if it was started.
+    """
+
+    def __init__(self, interrupt: BaseException, runs: Sequence[Run]) -> None:
+        super().__init__("The step was interrupted while a run was being started.")
+        self.interrupt = interrupt
+        self.runs = runs
+
+
+def start_run(
+    client: DbtCloudClient, start: Callable[[], Triggered], *, log: logging.Logger
+) -> Triggered:
+    """Start a run so that an interrupt which comes meanwhile loses none.
+
+    Args:
+        client: The client that sends the request.
+        start: Sends it.
+        log: Where it tells of a request that failed after the interrupt.
+
+    Raises:
+        DbtCloudError: The request has failed.
+        StartInterruptedError: An interrupt came; the request has been waited for.
+    """
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        answer = executor.submit(start)
+        try:
+            return answer.result()
+        except INTERRUPTS as interrupt:
+            # The request is waited for, and a search; no pause, and so no second request.
+            client.clock.stop()
+            with undisturbed():
+                failed = answer.exception()
+            client.clock.restart()
+            if failed is not None:
+                log.warning("The step ends: %s", failed)
+            runs = [answer.result().run] if failed is None else []
+            raise StartInterruptedError(interrupt, runs) from interrupt
 
 
 def _end_of(run: Run, client: DbtCloudClient | None) -> str:

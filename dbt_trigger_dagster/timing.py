@@ -1,8 +1,9 @@
 """Clocks and deadlines, so that whatever waits can be tested without waiting, and ended."""
 
+import math
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from dbt_trigger_dagster.errors import DbtCloudStoppedError
@@ -23,6 +24,13 @@ class Clock(Protocol):
 
     def stop(self) -> None:
         """End all sleeps, now and later; for another thread to call."""
+
+    def restart(self) -> None:
+        """Let sleeps take their time again."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nobody may sleep."""
 
 
 class SystemClock:
@@ -48,27 +56,45 @@ class SystemClock:
         """End all sleeps, now and later; for another thread to call."""
         self._stopped.set()
 
+    def restart(self) -> None:
+        """Let sleeps take their time again."""
+        self._stopped.clear()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nobody may sleep."""
+        return self._stopped.is_set()
+
 
 @dataclass(frozen=True)
 class Deadline:
-    """A moment on a clock after which nobody waits any more."""
+    """A moment on a clock after which nobody waits any more.
+
+    Attributes:
+        at: The moment.
+        clock: The clock.
+        ends_with_clock: Whether it is here, too, while the clock is stopped.
+    """
 
     at: float
     clock: Clock
-    _is_here: threading.Event = field(default_factory=threading.Event, repr=False, compare=False)
+    ends_with_clock: bool = False
 
     @classmethod
     def after(cls, seconds: float, clock: Clock) -> "Deadline":
         """The moment that lies so many seconds ahead."""
         return cls(at=clock.monotonic() + seconds, clock=clock)
 
+    @classmethod
+    def when_stopped(cls, clock: Clock) -> "Deadline":
+        """No moment but that at which the clock is stopped."""
+        return cls(at=math.inf, clock=clock, ends_with_clock=True)
+
     def remaining(self) -> float:
         """Seconds left; never below zero."""
-        return 0.0 if self._is_here.is_set() else max(0.0, self.at - self.clock.monotonic())
-
-    def bring_on(self) -> None:
-        """Let the moment be now; for another thread to call."""
-        self._is_here.set()
+        if self.ends_with_clock and self.clock.is_stopped:
+            return 0.0
+        return max(0.0, self.at - self.clock.monotonic())
 
     @property
     def is_over(self) -> bool:

@@ -1,12 +1,14 @@
-"""A trigger happens exactly once.
+"""A trigger happens exactly once, and so does a retry from the point of failure.
 
 dbt Cloud has no idempotency key, so the cause that is sent ends in a marker, and a run whose
-trigger's answer was lost is found again by it. Nothing is sent a second time before the job's
-newest runs have been searched for long enough for a run that was started to appear.
+trigger's answer was lost is found again by it; the run of a retry names the one that it retries.
+Nothing is sent a second time before the job's newest runs have been searched for long enough for
+a run that was started to appear.
 """
 
 import dataclasses
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -40,7 +42,7 @@ class Intention:
 
 @dataclass(frozen=True)
 class Triggered:
-    """The run that an intention has.
+    """The run that was wanted.
 
     Attributes:
         run: The run as last seen.
@@ -84,64 +86,140 @@ def trigger_once(
         DbtCloudError: The job was not started, or nobody can tell: then the error is one for
             which `is_outcome_unknown`, and the next try with the same intention searches first.
     """
-    search = _Search(client, job_id, intention)
+
+    def is_wanted(run: Run) -> bool:
+        # One that was cancelled is as good as none.
+        return run.cause.endswith(marker(intention.key)) and not run.is_cancelled
+
     sent = marked(request, intention.key)
+    search = _Search(
+        client,
+        RunFilter(job_definition_id=job_id),
+        is_wanted,
+        not_before=intention.since - CLOCK_TOLERANCE,
+    )
     found = search.settled() if intention.is_repeated else None
+    return _start_once(client, lambda: client.trigger_run(job_id, sent), search, found, log)
+
+
+def find_retry(client: DbtCloudClient, run: Run) -> Run | None:
+    """The run that continues a failed one, whoever asked for it; None where there is none.
+
+    Raises:
+        DbtCloudError: The job's runs cannot be listed.
+    """
+    return _retries_of(client, run).once()
+
+
+def retry_once(client: DbtCloudClient, run: Run, *, log: logging.Logger) -> Triggered:
+    """The one run that continues a failed run from its point of failure.
+
+    dbt Cloud retries only a job's latest run: so a retry that is there can never be doubled, and
+    a refusal may well lead to it.
+
+    Args:
+        client: The account's client.
+        run: The run that failed; `find_retry` has found none that continues it.
+        log: Where it tells that an answer was lost, and what came of it.
+
+    Raises:
+        DbtCloudError: The run was not retried, or nobody can tell: then the error is one for
+            which `is_outcome_unknown`, and `find_retry` comes before the next try.
+    """
+    search = _retries_of(client, run)
+    try:
+        return _start_once(client, lambda: client.retry_run(run.run_id), search, None, log)
+    except DbtCloudError as refusal:
+        found = None if is_outcome_unknown(refusal) else search.after(refusal, search.once)
+        if found is None:
+            raise
+        return _adopted(found, log)
+
+
+def _retries_of(client: DbtCloudClient, run: Run) -> "_Search":
+    return _Search(
+        client,
+        RunFilter(job_definition_id=run.job_id, id__gt=run.run_id),
+        lambda newer: newer.retrying_run_id == run.run_id,
+    )
+
+
+def _start_once(
+    client: DbtCloudClient,
+    start: Callable[[], Run],
+    search: "_Search",
+    found: Run | None,
+    log: logging.Logger,
+) -> Triggered:
+    """Send a request that starts a run, unless its run was found; search before sending again."""
     retries = 0
     while found is None:
         try:
-            return Triggered(client.trigger_run(job_id, sent), adopted=False)
+            return Triggered(start(), adopted=False)
         except DbtCloudError as lost:
             if not is_outcome_unknown(lost):
                 raise
             log.warning("%s The job may have been started: searching its newest runs.", lost)
-            found = search.settled_after(lost)
+            found = search.after(lost, search.settled)
             if found is None and retries >= client.retry_policy.max_retries:
                 raise
             retries += 1
+    return _adopted(found, log)
+
+
+def _adopted(found: Run, log: logging.Logger) -> Triggered:
     log.info("dbt Cloud run %s was started before; it is adopted: %s", found.run_id, found.href)
     return Triggered(found, adopted=True)
 
 
 @dataclass(frozen=True)
 class _Search:
-    """Searches a job's newest runs for the one of an intention."""
+    """Searches a job's newest runs for the one that is wanted.
+
+    Attributes:
+        client: The account's client.
+        among: Which runs may be it.
+        is_it: Whether a run is.
+        not_before: Runs that are older are not it, nor are those before them.
+    """
 
     client: DbtCloudClient
-    job_id: int
-    intention: Intention
+    among: RunFilter
+    is_it: Callable[[Run], bool]
+    not_before: datetime | None = None
 
     def settled(self) -> Run | None:
         """The run, given time to appear."""
         for pause in SETTLE_PAUSES:
             if pause:
                 self.client.clock.sleep(pause)
-            found = self._once()
+            found = self.once()
             if found is not None:
                 return found
         return None
 
-    def settled_after(self, lost: DbtCloudError) -> Run | None:
-        """The same after an answer was lost; that stays the error where the search fails too."""
+    def after(self, lost: DbtCloudError, search: Callable[[], Run | None]) -> Run | None:
+        """What a search finds after an error; that stays the error where the search fails too."""
         try:
-            return self.settled()
+            return search()
         except DbtCloudError as error:
             raise lost from error
 
-    def _once(self) -> Run | None:
-        """The run, if it is there; one that was cancelled is as good as none."""
+    def once(self) -> Run | None:
+        """The run, if it is there."""
         newest_first = self.client.list_runs(
-            RunFilter(job_definition_id=self.job_id),
-            order_by="-id",
-            include_related=("trigger",),
+            self.among, order_by="-id", include_related=("trigger",)
         )
         for run in newest_first:
-            if run.created_at is not None and run.created_at < self._oldest:
+            if self._is_too_old(run):
                 return None
-            if run.cause.endswith(marker(self.intention.key)) and not run.is_cancelled:
+            if self.is_it(run):
                 return run
         return None
 
-    @property
-    def _oldest(self) -> datetime:
-        return self.intention.since - CLOCK_TOLERANCE
+    def _is_too_old(self, run: Run) -> bool:
+        return (
+            self.not_before is not None
+            and run.created_at is not None
+            and run.created_at < self.not_before
+        )

@@ -31,3 +31,11 @@ class FakeClock:
 
     def stop(self) -> None:
         """Nobody sleeps anyway."""
+
+    def restart(self) -> None:
+        """Nor here."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Nobody asks whether nobody sleeps."""
+        return False

@@ -20,9 +20,11 @@ from dbt_trigger_dagster.errors import (
     StorageError,
 )
 from dbt_trigger_dagster.failures import (
+    RETRY_OBSTACLES,
     as_failure,
     as_joint_failure,
     as_trigger_failure,
+    retry_outlook,
     run_error,
     run_metadata,
 )
@@ -116,6 +118,74 @@ def test_a_failed_run_is_explained_by_its_failed_steps_alone() -> None:
         "    one",
         "    two",
     ]
+
+
+RETRYABLE = a_run(20, can_retry=True)
+UNKNOWN = "RETRY_SOMETHING_NEW"
+
+
+@pytest.mark.parametrize(
+    ("run", "outlook"),
+    [
+        (RETRYABLE, "Re-execute this Dagster run from its failure"),
+        (a_run(20), "Re-execute this Dagster run from its failure"),
+        (a_run(10), ""),
+        (a_run(30, can_retry=False), ""),
+        (
+            a_run(20, can_retry=False, retry_not_supported_reason="RETRY_UNSUPPORTED_CMD"),
+            "the command that failed cannot be retried (RETRY_UNSUPPORTED_CMD)",
+        ),
+        (a_run(20, can_retry=False, retry_not_supported_reason=UNKNOWN), f"({UNKNOWN})"),
+        (a_run(20, can_retry=False), "(no reason given)"),
+    ],
+)
+def test_the_outlook_says_what_a_retry_can_do(run: Run, outlook: str) -> None:
+    """Also where dbt Cloud has a reason that is not known yet, or does not say."""
+    said = retry_outlook(run)
+    assert outlook in said
+    assert bool(said) is bool(outlook)
+
+
+def test_every_reason_that_the_api_documents_is_put_in_words() -> None:
+    """Dbt Cloud's OpenAPI document names five."""
+    assert set(RETRY_OBSTACLES) == {
+        "RETRY_UNSUPPORTED_CMD",
+        "RETRY_UNSUPPORTED_VERSION",
+        "RETRY_NOT_LATEST_RUN",
+        "RETRY_NOT_FAILED_RUN",
+        "RETRY_NO_RUN_RESULTS",
+    }
+
+
+def test_the_outlook_stands_before_the_logs() -> None:
+    """What to do comes before what was."""
+    run = a_run(20, run_steps=[a_step(1, 20, "boom")])
+    assert str(run_error(run, "Do this.")).splitlines()[:3] == [
+        "dbt Cloud run 42 ended: Error.",
+        URL,
+        "Do this.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("run", "retry_failed_run", "allowed"),
+    [
+        (RETRYABLE, True, True),
+        (a_run(20), True, True),
+        (RETRYABLE, False, False),
+        (a_run(20, can_retry=False), True, False),
+    ],
+)
+def test_a_failed_run_is_worth_a_retry_where_dbt_cloud_can_continue_it(
+    run: Run, *, retry_failed_run: bool, allowed: bool
+) -> None:
+    """So that a retry policy of Dagster's is neither in vain nor without effect."""
+    error = DbtCloudRunFailedError("failed", run=run)
+    assert as_failure(error, retry_failed_run=retry_failed_run).allow_retries is allowed
+    joint = as_joint_failure(
+        [run], [error], [StorageError("no room")], retry_failed_run=retry_failed_run
+    )
+    assert joint.allow_retries is allowed
 
 
 def test_long_logs_are_cut_to_their_end() -> None:
@@ -223,11 +293,29 @@ def test_a_joint_failure_tells_everything_that_went_wrong() -> None:
     assert failure.metadata["dbt_cloud_status"] == dg.MetadataValue.text("Error")
 
 
-def test_a_joint_failure_of_several_runs_points_to_none_of_them() -> None:
-    """The description names them; one link would be the wrong one."""
-    runs = [a_run(20), a_run(20)]
-    errors = [DbtCloudRunFailedError("failed", run=run) for run in runs]
-    assert as_joint_failure(runs, errors, []).metadata == {}
+def test_a_joint_failure_of_several_runs_names_those_that_failed() -> None:
+    """First their numbers, then how each ended and its page; one link would be the wrong one."""
+    runs = [a_run(20, id=1), a_run(10, id=2), a_run(30, id=3)]
+    errors = [error for run in runs if (error := run_error(run))]
+    failure = as_joint_failure(runs, errors, [StorageError("no room")])
+    assert str(failure.description).splitlines() == [
+        "2 of 3 dbt Cloud runs did not end well: 1, 3.",
+        "dbt Cloud run 1 ended: Error.",
+        URL,
+        "dbt Cloud run 3 ended: Cancelled.",
+        URL,
+        "no room",
+    ]
+    assert failure.metadata == {"dbt_cloud_failed_run_ids": dg.MetadataValue.json([1, 3])}
+
+
+def test_a_joint_failure_of_many_runs_leaves_out_their_logs() -> None:
+    """Fifty logs would hide which runs they are of."""
+    steps = [a_step(1, 20, "a long log")]
+    runs = [a_run(20, id=number, run_steps=steps) for number in range(2)]
+    errors = [error for run in runs if (error := run_error(run))]
+    assert "a long log" not in str(as_joint_failure(runs, errors, []).description)
+    assert "a long log" in str(as_joint_failure(runs[:1], errors[:1], []).description)
 
 
 def test_a_joint_failure_is_retried_only_for_lost_artifacts() -> None:

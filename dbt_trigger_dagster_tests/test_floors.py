@@ -15,15 +15,16 @@ PACKAGE = "dbt_trigger_dagster"
 FLOORS = {
     0: {"errors", "printable", "version"},
     1: {"artifact_paths", "models", "parameters", "timing"},
-    2: {"retries", "answers", "connections", "tables"},
+    2: {"answers", "connections", "parallel", "retries", "tables"},
     3: {"transport", "stores"},
     4: {"api"},
     5: {"client"},
     6: {"polling", "artifacts", "trigger"},
     7: {"op_configs", "failures", "resources", "resumption", "termination"},
-    8: {"io_managers", "landing", "launching"},
-    9: {"assets"},
-    10: {"definitions"},
+    8: {"io_managers", "following", "launching"},
+    9: {"landing"},
+    10: {"assets"},
+    11: {"definitions"},
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
 FIRST_FLOOR_OF_DAGSTER = 7

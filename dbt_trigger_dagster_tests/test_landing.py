@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from dbt_trigger_dagster.landing import run_of_rows
+from dbt_trigger_dagster.landing import TriggeredRun
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.sandbox import Fault, Script, ScriptStep
 from dbt_trigger_dagster.tables import TRIGGER, frame_of_runs
@@ -485,9 +485,11 @@ def a_run(run_id: int, **payload: Any) -> Run:
 def test_the_run_of_rows_is_that_of_the_newest() -> None:
     """A retried step may have left an older row in the same Dagster run."""
     rows = frame_of_runs(TRIGGER, [a_run(3), a_run(1, href="https://x/1"), a_run(2)]).assign(
-        loaded_at=pd.to_datetime(["2026-01-01", "2026-01-03", "2026-01-02"], utc=True)
+        loaded_at=pd.to_datetime(["2026-01-01", "2026-01-03", "2026-01-02"], utc=True),
+        dagster_run_id=["first", "second", "third"],
     )
-    assert run_of_rows(rows) == a_run(1, href="https://x/1")
+    triggered = TriggeredRun.from_rows(rows)
+    assert triggered == TriggeredRun(a_run(1, href="https://x/1"), "second")
 
 
 def test_a_cancel_that_fails_never_hides_the_interrupt(

@@ -104,6 +104,32 @@ def test_a_time_limit_of_dbt_cloud_is_told_from_a_cancellation(status, message, 
     assert Run.from_payload(run_payload(status, status_message=message)).timed_out is timed_out
 
 
+@pytest.mark.parametrize(
+    ("said", "obstacle"),
+    [
+        ({"can_retry": True, "retry_not_supported_reason": None}, None),
+        ({"can_retry": False, "retry_not_supported_reason": "RETRY_X"}, "RETRY_X"),
+        ({"can_retry": False, "retry_not_supported_reason": None}, "no reason given"),
+        ({"can_retry": None}, None),
+    ],
+)
+def test_what_keeps_a_run_from_being_retried_is_only_what_dbt_cloud_says(said, obstacle) -> None:
+    """Older payloads say nothing: then it is worth a try."""
+    assert Run.from_payload(run_payload(20, **said)).retry_obstacle == obstacle
+
+
+@pytest.mark.parametrize(("value", "expected"), [(7, 7), (None, None), ("x", None)])
+def test_a_run_names_the_one_that_it_retries(value, expected) -> None:
+    """Most retry none."""
+    assert Run.from_payload(run_payload(1, retrying_run_id=value)).retrying_run_id == expected
+
+
+@pytest.mark.parametrize(("status", "failed"), [(20, True), (30, False), (10, False), (3, False)])
+def test_only_an_error_is_a_failure(status, failed) -> None:
+    """What was cancelled or timed out is over, and has not failed."""
+    assert Run.from_payload(run_payload(status)).has_failed is failed
+
+
 def test_steps_are_parsed_in_order() -> None:
     """A step whose fields are null is still a step."""
     steps = [step_payload(4, "dbt build", 20), {"index": None, "name": None, "status": None}]

@@ -44,6 +44,7 @@ RUN_DEFAULTS = {
     "poll_interval": 10,
     "on_timeout": "fail",
     "cancel_on_termination": True,
+    "retry_failed_run": True,
     "raise_on_failed_run": True,
     "run_ids": [],
     "store_artifacts": True,

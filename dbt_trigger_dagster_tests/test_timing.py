@@ -2,6 +2,9 @@
 
 import time
 
+import pytest
+
+from dbt_trigger_dagster.errors import DbtCloudStoppedError
 from dbt_trigger_dagster.timing import Deadline, SystemClock
 
 
@@ -34,3 +37,25 @@ def test_the_system_clock_is_monotonic_and_its_sleep_lasts() -> None:
     before = clock.monotonic()
     clock.sleep(0.001)
     assert before + 0.001 <= clock.monotonic() <= time.monotonic()
+
+
+def test_a_clock_that_is_stopped_lets_nobody_sleep_until_it_is_restarted() -> None:
+    """Whoever waits for nothing is told so at once."""
+    clock = SystemClock()
+    clock.stop()
+    with pytest.raises(DbtCloudStoppedError):
+        clock.sleep(3600)
+    clock.restart()
+    clock.sleep(0)
+
+
+def test_a_deadline_can_end_with_its_clock_and_others_do_not() -> None:
+    """What is asked for on the way out, a cancel for example, still has its time."""
+    clock = SystemClock()
+    ends, stays = Deadline.when_stopped(clock), Deadline.after(60, clock)
+    assert not ends.is_over
+    clock.stop()
+    assert ends.is_over
+    assert stays.remaining() > 50
+    clock.restart()
+    assert not ends.is_over

@@ -18,8 +18,10 @@ from dbt_trigger_dagster.trigger import (
     SETTLE_PAUSES,
     Intention,
     Triggered,
+    find_retry,
     marked,
     marker,
+    retry_once,
     trigger_once,
 )
 from dbt_trigger_dagster_tests.clocks import FakeClock
@@ -234,3 +236,99 @@ def test_the_user_cannot_forge_the_marker_of_another_run(account: Account) -> No
         account.client, account.job_id, forged, Intention("one", now, is_repeated=False), log=log
     )
     assert account.trigger("two", is_repeated=True).run.run_id != one.run.run_id
+
+
+@dataclass
+class Failed(Account):
+    """An account whose job has a run that failed."""
+
+    run: Run
+
+    def retry(self) -> Triggered:
+        """Have dbt Cloud retry it."""
+        return retry_once(self.client, self.run, log=logging.getLogger("test"))
+
+
+@pytest.fixture
+def failed(clock: FakeClock) -> Iterator[Failed]:
+    """A job whose first run has failed and whose next ones go on until they are cancelled."""
+    job = SandboxJob(name="nightly", script=(Script(outcome="error"), Script(seconds=3600)))
+    with (
+        Sandbox(jobs=[job]) as sandbox,
+        DbtCloudClient(
+            account_id=sandbox.account_id,
+            token=sandbox.token,
+            access_url=sandbox.access_url,
+            request_max_retries=2,
+            clock=clock,
+        ) as client,
+    ):
+        started = client.trigger_run(sandbox.jobs[0].id, TriggerRequest(cause="Nightly"))
+        run = client.get_run(started.run_id)
+        while not run.is_over:
+            run = client.get_run(started.run_id)
+        yield Failed(sandbox, client, clock, run)
+
+
+def test_a_run_that_nobody_retried_has_no_retry(failed: Failed) -> None:
+    """Found in one request, whatever else the account runs."""
+    before = failed.asked("GET")
+    assert find_retry(failed.client, failed.run) is None
+    assert failed.asked("GET") == before + 1
+
+
+def test_a_retry_is_found_by_the_run_that_it_retries(failed: Failed) -> None:
+    """Its cause has no marker; its retrying_run_id says it."""
+    triggered = failed.retry()
+    assert not triggered.adopted
+    assert triggered.run.retrying_run_id == failed.run.run_id
+    found = find_retry(failed.client, failed.run)
+    assert found is not None
+    assert found.run_id == triggered.run.run_id
+    assert find_retry(failed.client, found) is None
+
+
+@pytest.mark.parametrize("fault", LOST, ids=lambda fault: f"{fault.kind} {fault.status}")
+def test_a_retry_whose_answer_was_lost_is_adopted(failed: Failed, fault: Fault) -> None:
+    """No second request is sent."""
+    failed.sandbox.inject(fault)
+    triggered = failed.retry()
+    assert triggered.adopted
+    assert [run.run_id for run in failed.runs()] == [failed.run.run_id, triggered.run.run_id]
+    assert failed.asked("POST") == 2
+
+
+@pytest.mark.parametrize("fault", NEVER_ARRIVED, ids=lambda fault: f"{fault.kind} {fault.status}")
+def test_a_retry_that_was_lost_is_sent_again_after_the_settle_window(
+    failed: Failed, fault: Fault
+) -> None:
+    """As a trigger is."""
+    failed.sandbox.inject(fault)
+    assert not failed.retry().adopted
+    assert len(failed.runs()) == 2
+    assert failed.clock.pauses == list(SETTLE_PAUSES[1:])
+
+
+def test_a_retry_that_is_refused_because_it_is_there_is_adopted(failed: Failed) -> None:
+    """Somebody else was faster, or dbt Cloud acted on what it said it had not."""
+    first = failed.retry()
+    again = failed.retry()
+    assert again.adopted
+    assert again.run.run_id == first.run.run_id
+    assert len(failed.runs()) == 2
+
+
+def test_a_retry_that_is_refused_is_the_refusal(failed: Failed) -> None:
+    """There is no run, and the error says what dbt Cloud said."""
+    failed.sandbox.inject(Fault(path="*/retry/", status=403))
+    with pytest.raises(DbtCloudResponseError, match="403"):
+        failed.retry()
+    assert len(failed.runs()) == 1
+
+
+def test_a_search_that_fails_after_a_refusal_leaves_the_refusal(failed: Failed) -> None:
+    """That is what went wrong first."""
+    failed.sandbox.inject(Fault(path="*/retry/", status=403))
+    failed.sandbox.inject(Fault(path="*/runs/", status=401))
+    with pytest.raises(DbtCloudResponseError, match="403"):
+        failed.retry()

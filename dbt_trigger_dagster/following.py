@@ -1,0 +1,188 @@
+"""Follows runs to their end under the wait policy, retries and interrupts included."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from dbt_trigger_dagster.client import DbtCloudClient
+from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudWaitTimeoutError
+from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.op_configs import DbtCloudRunConfig
+from dbt_trigger_dagster.parallel import in_parallel
+from dbt_trigger_dagster.polling import DETAILS, wait_for_run
+from dbt_trigger_dagster.termination import (
+    INTERRUPTS,
+    StartInterruptedError,
+    Termination,
+    start_run,
+)
+from dbt_trigger_dagster.timing import Deadline
+from dbt_trigger_dagster.trigger import find_retry, retry_once
+
+ONE_LOOK = 2.0
+"""Seconds for each of several runs whose turn comes after the deadline."""
+
+CANCEL_WAIT = 60.0
+"""Seconds to wait until a run that we have cancelled is over."""
+
+
+@dataclass
+class Following:
+    """One step that follows runs to their end.
+
+    Args:
+        client: The account's client.
+        config: The wait policy.
+        termination: Tells whether an interrupt is a person's wish.
+        is_repeated: Whether Dagster executes the step again.
+        log: Where it tells what happens.
+
+    Attributes:
+        errors: Why runs were not followed to their end.
+        continued: Ids of the failed runs that another run continues.
+        not_retried: Why failed runs could not be retried, by their ids.
+    """
+
+    client: DbtCloudClient
+    config: DbtCloudRunConfig
+    termination: Termination
+    is_repeated: bool
+    log: logging.Logger
+    errors: list[DbtCloudError] = field(init=False, default_factory=list)
+    continued: set[int] = field(init=False, default_factory=set)
+    not_retried: dict[int, DbtCloudError] = field(init=False, default_factory=dict)
+    _started_here: set[int] = field(init=False, default_factory=set)
+
+    def find(self, run_ids: Sequence[int]) -> list[Run]:
+        """The runs that have these numbers, with their details; `errors` says which have not."""
+        found = in_parallel(
+            self._get,
+            list(dict.fromkeys(run_ids)),
+            max_parallel=self.config.max_parallel_downloads,
+            clock=self.client.clock,
+        )
+        self.errors += [error for error in found if isinstance(error, DbtCloudError)]
+        return [run for run in found if isinstance(run, Run)]
+
+    def _get(self, run_id: int) -> Run | DbtCloudError:
+        try:
+            return self.client.get_run(run_id, include_related=DETAILS)
+        except DbtCloudError as error:
+            return error
+
+    def to_the_end(self, runs: Sequence[Run]) -> list[Run]:
+        """Wait for runs.
+
+        Args:
+            runs: The runs as last seen.
+
+        Returns:
+            Those that are over in time, with their details. A failed run that was retried stands
+            before the run that continues it.
+        """
+        seconds = self.config.max_wait_time
+        deadline = None if seconds is None else Deadline.after(seconds, self.client.clock)
+        waiting = list(runs)
+        ended = []
+        with self.termination.watched():
+            try:
+                while waiting:
+                    run = self._wait_for(waiting[0], self._not_before_one_look(deadline))
+                    waiting.pop(0)
+                    if run is not None:
+                        ended.append(run)
+                        self._continue(run, waiting)
+            except INTERRUPTS as interrupt:
+                self.termination.end(
+                    self.client,
+                    waiting,
+                    interrupt,
+                    cancel=self.config.cancel_on_termination,
+                    log=self.log,
+                )
+        return ended
+
+    def _not_before_one_look(self, deadline: Deadline | None) -> Deadline | None:
+        """The deadline; where it is over, one that leaves time to see whether a run is over too."""
+        if deadline is None or not deadline.is_over:
+            return deadline
+        return Deadline.after(ONE_LOOK, self.client.clock)
+
+    # Waiting for one run
+
+    def _wait_for(self, run: Run, deadline: Deadline | None) -> Run | None:
+        """The run when it is over; None when it is not in time."""
+        try:
+            return self._wait_until(run, deadline)
+        except DbtCloudWaitTimeoutError as error:
+            return self._on_timeout(error)
+        except DbtCloudError as error:
+            self.errors.append(error)
+            return None
+
+    def _wait_until(self, run: Run, deadline: Deadline | None) -> Run:
+        return wait_for_run(
+            self.client,
+            run,
+            deadline=deadline,
+            poll_interval=self.config.poll_interval,
+            log=self.log,
+        )
+
+    def _on_timeout(self, error: DbtCloudWaitTimeoutError) -> Run | None:
+        if self.config.on_timeout == "leave":
+            self.log.warning("%s It goes on: %s", error, error.run.href)
+            return None
+        ended = self._cancel_and_wait(error.run) if self.config.on_timeout == "cancel" else None
+        self.errors.append(DbtCloudWaitTimeoutError(str(error), run=ended or error.run))
+        return ended
+
+    def _cancel_and_wait(self, run: Run) -> Run | None:
+        """Cancel a run, and give it some time to end; None when it does not."""
+        try:
+            cancelled = self.client.cancel_run(run.run_id)
+            self.log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
+            return self._wait_until(cancelled, Deadline.after(CANCEL_WAIT, self.client.clock))
+        except DbtCloudError as error:
+            self.log.error(  # noqa: TRY400  # the sentence is enough; the step fails anyway
+                "dbt Cloud run %s was to be cancelled: %s %s", run.run_id, error, run.href
+            )
+            return None
+
+    # Retrying from the point of failure
+
+    def _continue(self, run: Run, waiting: list[Run]) -> None:
+        """Where Dagster wants a failed run to go on: wait for the run that continues it."""
+        if not self._is_to_go_on(run):
+            return
+        try:
+            newer = find_retry(self.client, run)
+            if newer is None and run.retry_obstacle is None:
+                newer = self._retry(run)
+        except DbtCloudError as error:
+            self.not_retried[run.run_id] = error
+            return
+        except StartInterruptedError as interrupted:
+            waiting.extend(interrupted.runs)
+            raise interrupted.interrupt from interrupted
+        if newer is not None:
+            self.continued.add(run.run_id)
+            waiting.insert(0, newer)
+
+    def _is_to_go_on(self, run: Run) -> bool:
+        """Whether a run is to be retried: one that was started here has had its chance."""
+        return (
+            self.is_repeated
+            and self.config.retry_failed_run
+            and run.has_failed
+            and run.run_id not in self._started_here
+        )
+
+    def _retry(self, run: Run) -> Run:
+        self.log.info("dbt Cloud run %s failed; dbt Cloud is to retry it: %s", run.run_id, run.href)
+        newer = start_run(
+            self.client, lambda: retry_once(self.client, run, log=self.log), log=self.log
+        ).run
+        self._started_here.add(newer.run_id)
+        self.log.info("dbt Cloud run %s continues run %s: %s", newer.run_id, run.run_id, newer.href)
+        return newer
