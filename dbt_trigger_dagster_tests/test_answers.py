@@ -38,6 +38,7 @@ from dbt_trigger_dagster.errors import (
     DbtCloudRequestError,
     DbtCloudResponseError,
 )
+from dbt_trigger_dagster.retries import MAX_RETRY_AFTER, RetryPolicy
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope, refusal
 
 MAY_HAVE_BEEN_SENT = {
@@ -365,6 +366,46 @@ def test_no_retry_after_crashes(value) -> None:
     """Headers come from whatever stands in front of dbt Cloud."""
     seconds = parse_retry_after(value)
     assert seconds is None or seconds >= 0
+
+
+DATES = st.builds(
+    "{}, {} {} {} {}:{}:{} {}".format,
+    st.sampled_from(["Wed", "Foo", ""]),
+    st.integers(-1, 99),
+    st.sampled_from(["Oct", "Feb", "Foo"]),
+    st.integers(-1, 99999),
+    *[st.integers(-1, 99)] * 3,
+    st.sampled_from(["GMT", "-0000", "+9999", "-2359", "EST", ""]),
+)
+
+
+@given(DATES | st.integers().map(str) | st.floats().map(str) | st.text("0123456789", min_size=300))
+def test_whatever_an_answer_asks_for_is_a_pause_that_ends(value) -> None:
+    """Dates that are none, numbers that no float holds; never negative, never endless."""
+    error = DbtCloudResponseError("No.", status_code=503, retry_after=parse_retry_after(value))
+    assert 0 <= RetryPolicy().pause_after(error, 0) <= MAX_RETRY_AFTER
+
+
+def test_a_message_does_not_repeat_the_token() -> None:
+    """Some servers do, in an error's words or on a page; no half of it is left by a cut either."""
+    said = [
+        _refusal(401, json.dumps(refusal(401, f"Invalid: {TOKEN}."))),
+        _refusal(401, json.dumps({"status": {}, "data": {"header": f"Token {TOKEN}"}})),
+        _refusal(401, f"<p>{'x' * 185}{TOKEN}</p>"),
+        _refusal(302, headers={"Location": f"https://example.com/{TOKEN}/"}),
+    ]
+    with pytest.raises(DbtCloudPayloadError) as caught:
+        _answered(body=f"<p>{TOKEN}</p>").envelope()
+    for error in [*said, caught.value]:
+        assert TOKEN[:8] not in str(error)
+    assert "Invalid: (the token)." in str(said[0])
+
+
+def test_what_an_answer_says_steers_no_terminal() -> None:
+    """And adds no line to a log."""
+    error = _refusal(400, json.dumps(refusal(400, "a\x1b[2Ab\r\n2026 - dagster - INFO - c\u202e")))
+    assert "400: ab 2026 - dagster - INFO - c\ufffd" in str(error)
+    assert str(error).isprintable()
 
 
 def test_a_good_envelope_is_read_whole() -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import signal
 import sys
 import threading
 import time
@@ -37,6 +36,7 @@ from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.timing import Clock, Deadline, SystemClock
 from dbt_trigger_dagster_tests.clocks import FakeClock
+from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
 from dbt_trigger_dagster_tests.payloads import (
     ACCOUNT_ID,
     RUN_ID,
@@ -437,7 +437,7 @@ def test_a_person_who_interrupts_downloads_need_not_wait(tmp_path, answer) -> No
     def interrupt() -> None:
         for _ in range(3):
             begun.acquire(timeout=10)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        interrupt_what_waits()
 
     wanted = [_artifact(f"{name}.json") for name in ("quick", *range(50))]
     with serving(respond) as server, _server_client(server, SystemClock()) as client:

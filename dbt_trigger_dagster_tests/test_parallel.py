@@ -1,6 +1,5 @@
 """Several calls at once, and an interrupt in the middle of them."""
 
-import signal
 import threading
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from dbt_trigger_dagster.errors import DbtCloudStoppedError
 from dbt_trigger_dagster.parallel import in_parallel
 from dbt_trigger_dagster.timing import SystemClock
+from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
 
 
 def test_results_come_in_the_order_of_the_items(clock) -> None:
@@ -88,7 +88,7 @@ def test_calls_within_calls_are_all_ended_by_one_interrupt() -> None:
 
     def interrupt() -> None:
         begun.wait()
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        interrupt_what_waits()
 
     person = threading.Thread(target=interrupt)
     person.start()
