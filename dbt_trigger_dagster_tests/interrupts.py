@@ -14,7 +14,8 @@ def interrupt_what_waits() -> None:
     Python's own locks may be left locked by an interrupt that comes while a thread is started.
     """
     main = threading.main_thread().ident or 0
-    until(lambda: "result_iterator" in _functions_of(sys._current_frames()[main]), "it waits")  # there is no other way to see it
+    frames = sys._current_frames  # there is no other way to see it
+    until(lambda: "result_iterator" in _functions_of(frames()[main]), "it waits")
     signal.pthread_kill(main, signal.SIGINT)
 
 
