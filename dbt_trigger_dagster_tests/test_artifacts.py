@@ -450,7 +450,7 @@ def test_a_person_who_interrupts_downloads_need_not_wait(tmp_path, answer) -> No
         person.join()
     assert time.monotonic() - ended < 5
     assert len(server.received) <= 10
-    assert _files(tmp_path) == {"quick.json": b"{}"}
+    assert _files(tmp_path) in ({}, {"quick.json": b"{}"})  # whole or absent
 
 
 def test_a_writable_folder_is_made_and_left_empty(tmp_path) -> None:
