@@ -176,6 +176,10 @@ class Deployment(Place):
         """Kill -9 a code server and its runs' workers."""
         kill_all(self._servers[name])
 
+    def stop(self) -> None:
+        """Kill -9 everything but PostgreSQL."""
+        self._processes.close()
+
     def launch(self, location: str, **ops: Mapping[str, Any]) -> str:
         """Put a run of a location's job into the queue, as the UI does; the Dagster run's id.
 
@@ -215,14 +219,15 @@ class Deployment(Place):
 
         return int(until(pids, f"run {dagster_run_id} has a process")[0])
 
-    def runs(self, job_name: str = JOB) -> list[dict[str, str]]:
-        """The Dagster runs of a job, oldest first."""
+    def runs(self) -> list[dict[str, str]]:
+        """All Dagster runs, oldest first."""
         found = self.ask(_RUNS)["runsOrError"]["results"]
-        return [run for run in reversed(found) if run["jobName"] == job_name]
+        return list(reversed(found))
 
-    def outcomes(self) -> dict[str, str]:
-        """By the first Dagster run of each chain of retries, the newest one's status."""
-        return {run["rootRunId"] or run["runId"]: run["status"] for run in self.runs()}
+    def outcomes(self, job_name: str) -> dict[str, str]:
+        """By a job's first Dagster run of each chain of retries, the newest one's status."""
+        runs = [run for run in self.runs() if run["jobName"] == job_name]
+        return {run["rootRunId"] or run["runId"]: run["status"] for run in runs}
 
     def runs_in_postgres(self) -> int:
         """How many Dagster runs PostgreSQL holds, asked without Dagster."""

@@ -18,13 +18,20 @@ from dagster._core.workspace.load import location_origins_from_yaml_paths
 from dbt_trigger_dagster.definitions import WHERE_TO_FIND
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.termination import CANCEL_DEADLINE
-from dbt_trigger_dagster_tests.deployments import DEPLOY, Deployment, a_deployment, missing
+from dbt_trigger_dagster_tests.deployments import (
+    DEPLOY,
+    JOB,
+    Deployment,
+    a_deployment,
+    missing,
+)
 from dbt_trigger_dagster_tests.graphs import ARTIFACTS, dbt_runs, sent, triggers, until
 
 LOCATIONS = {
     "morning": ("-m", "dbt_trigger_dagster.definitions"),
     "evening": ("-f", Path(__file__).parent / "evening.py"),
 }
+LANDING_JOB = "dbt_cloud_monitor_landing"
 WAITING: dict[str, Any] = {"poll_interval": 0.2}
 SECONDS = 5
 """How long a dbt run takes: long enough to kill who waits for it."""
@@ -56,7 +63,7 @@ def example_environment() -> dict[str, str]:
 
 def an_account() -> Sandbox:
     """A dbt Cloud account with jobs that run side by side."""
-    names = ("morning", "noon", "evening")
+    names = ("morning", "noon", "evening", "night")
     script = Script(seconds=SECONDS, artifacts=ARTIFACTS)
     return Sandbox([SandboxJob(name=name, script=script) for name in names])
 
@@ -83,15 +90,20 @@ def test_each_wish_is_one_dbt_run_whatever_is_killed() -> None:
     """Queue, daemon and two code servers on PostgreSQL; what is killed is resumed by itself.
 
     Killed are a worker while the answer to its trigger is under way, and a whole code location
-    while it waits.
+    while it waits. The run that nobody waits for is landed by the monitor.
     """
     with an_account() as sandbox, a_deployment(LOCATIONS, sandbox.environment()) as deployment:
-        morning, noon, _ = sandbox.jobs
+        morning, noon, _, night = sandbox.jobs
         trigger = f"/jobs/{morning.id}/run/"
         hanging = Fault("hang", method="POST", path=f"*{trigger}", when="after", seconds=600)
         sandbox.inject(hanging)
         killed = deployment.launch("morning", dbt_cloud_run=WAITING)
         deployment.launch("morning", trigger_response={"job_id": noon.id}, dbt_cloud_run=WAITING)
+        deployment.launch(
+            "evening",
+            evening__trigger_response={"job_id": night.id},
+            evening__dbt_cloud_run={"wait_for_result": False},
+        )
         until(lambda: sent(sandbox, "POST", trigger), "the answer hangs")
         os.kill(deployment.worker_of(killed), signal.SIGKILL)
 
@@ -99,14 +111,25 @@ def test_each_wish_is_one_dbt_run_whatever_is_killed() -> None:
         until(lambda: is_polled(sandbox, "evening"), "the evening's run is waited for")
         deployment.end_container("evening")
         deployment.start_code_server("evening")
+        until(lambda: is_all_well(deployment, 4), "all is well")
+        deployment.stop()
 
-        until(lambda: set(deployment.outcomes().values()) == {"SUCCESS"}, "all is well")
-        assert len(deployment.outcomes()) == 3
-        assert len(deployment.runs()) == deployment.runs_in_postgres() == 5
-        assert_kept_once(deployment, sandbox, 3)
-        adopted = {row["id"] for row in deployment.rows("dbt_cloud_trigger") if row["adopted"]}
-        (first,) = [run for run in dbt_runs(sandbox) if run["job_definition_id"] == morning.id]
-        assert adopted == {first["id"]}
+        # The wishes, what resumed two of them, and the landing.
+        assert deployment.runs_in_postgres() >= 4 + 2 + 1
+        wishes = [run for run in dbt_runs(sandbox) if run["job_definition_id"] == morning.id]
+        assert_kept_once(deployment, sandbox, 4)
+        adopted = [row["id"] for row in deployment.rows("dbt_cloud_trigger") if row["adopted"]]
+        assert adopted == [run["id"] for run in wishes]
+
+
+def is_all_well(deployment: Deployment, wishes: int) -> bool:
+    """Whether so many dbt runs have left their files, and all Dagster runs are over and good."""
+    outcomes = [deployment.outcomes(JOB), deployment.outcomes(LANDING_JOB)]
+    return (
+        len(outcomes[0]) == wishes
+        and len(deployment.files()) == wishes * len(ARTIFACTS)
+        and {status for each in outcomes for status in each.values()} == {"SUCCESS"}
+    )
 
 
 # The files
@@ -250,3 +273,6 @@ def test_kubernetes_gets_what_compose_gets() -> None:
     assert deployment["envSecrets"] == [{"name": "dbt-cloud"}]
     assert deployment["includeConfigInLaunchedRuns"]["enabled"]
     assert [mount["mountPath"] for mount in deployment["volumeMounts"]] == ["/data"]
+    runs = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["podSpecConfig"]
+    assert deployment["nodeSelector"] == runs["nodeSelector"]
+    assert deployment["podSecurityContext"] == runs["securityContext"]

@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
     place.add_argument("-s", "--socket")
     options, _ = parser.parse_known_args(arguments)
     address = ["-p", options.port] if options.port else ["-s", options.socket]
-    # No server, no new run: these are all of somebody who is gone.
+    # No run can start before the server does: the workers of all of these are gone.
     lost = unfinished_runs(options.location_name)
     if lost and os.fork() == 0:
         report_lost_when_served(address, lost)
