@@ -108,10 +108,14 @@ def a_postgres_cluster() -> Iterator[str]:
         with a_process(initdb, **options) as process:
             assert process.wait() == 0, (folder / "log").read_text()
         with a_process(server, **options) as process:
-            until(lambda: _accepts(folder), "PostgreSQL accepts connections")
-            yield f"postgresql+psycopg2://dagster@/postgres?host={folder}"
-            process.send_signal(signal.SIGINT)
-            process.wait(_GRACE)
+            try:
+                until(lambda: _accepts(folder), "PostgreSQL accepts connections")
+                yield f"postgresql+psycopg2://dagster@/postgres?host={folder}"
+            finally:
+                # Its processes are in groups of their own, and its memory is shared: a kill -9
+                # would leave them to clean up after it.
+                process.send_signal(signal.SIGINT)
+                process.wait(_GRACE)
 
 
 def _owner(folder: Path) -> dict[str, Any]:
