@@ -4,7 +4,17 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from benchmarks import command_line, downloads, history, imports, memory, traffic
+from benchmarks import (
+    command_line,
+    downloads,
+    history,
+    imports,
+    landings,
+    left_runs,
+    memory,
+    monitor_tick,
+    traffic,
+)
 from benchmarks.report import Result, table
 
 _BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
@@ -14,6 +24,9 @@ _BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "history": history.measure,
     "imports": imports.measure,
     "command_line": command_line.measure,
+    "monitor_tick": monitor_tick.measure,
+    "landings": landings.measure,
+    "left_runs": left_runs.measure,
 }
 
 

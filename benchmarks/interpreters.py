@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dbt_trigger_dagster import DbtCloudClient, Run, TriggerRequest
 
@@ -44,17 +45,49 @@ def python(*arguments: str, cwd: Path = ROOT, environment: Mapping[str, str] | N
 
 @dataclass(frozen=True)
 class ServedSandbox:
-    """A sandbox in another process, with one job that ends at once."""
+    """A sandbox in another process, with scripted jobs."""
 
     process: "subprocess.Popen[str]"
     account_id: int
-    job_id: int
+    job_ids: tuple[int, ...]
     token: str
     access_url: str
 
+    @property
+    def job_id(self) -> int:
+        """The first job."""
+        return self.job_ids[0]
+
     def cpu_seconds(self) -> float:
         """Processor time that the server has used so far."""
-        return float(_ask(self.process))
+        return float(self._ask("cpu"))
+
+    def request_count(self) -> int:
+        """How many requests the server has got so far."""
+        return int(self._ask("requests"))
+
+    def add_old_runs(self, count: int) -> list[int]:
+        """Put runs into the account that ended long ago, and return their ids."""
+        return list(self._ask(f"old {count}"))
+
+    def add_runs_in_flight(self, count: int) -> None:
+        """Put runs into the account that are in flight."""
+        self._ask(f"open {count}")
+
+    def finish_runs(self, count: int) -> None:
+        """End so many of them."""
+        self._ask(f"finish {count}")
+
+    def delay_answers(self, milliseconds: int) -> None:
+        """Let each answer come so much later, as over a network; 0: no more."""
+        self._ask(f"delay {milliseconds}")
+
+    def _ask(self, command: str) -> Any:
+        if self.process.stdin is None:
+            raise RuntimeError("The server has no input.")
+        self.process.stdin.write(f"{command}\n")
+        self.process.stdin.flush()
+        return json.loads(_read_line(self.process))
 
     def client(self) -> DbtCloudClient:
         """A client for the sandbox, to be closed after use."""
@@ -71,16 +104,21 @@ class ServedSandbox:
 
 
 @contextmanager
-def served_sandbox(kind: str, count: int, size: int) -> Iterator[ServedSandbox]:
+def served_sandbox(
+    kind: str, count: int, size: int, *, jobs: int = 1, seconds: int = 0
+) -> Iterator[ServedSandbox]:
     """A sandbox in a process of its own, so that it shares no interpreter with its client.
 
     Args:
         kind: ``distinct`` artifacts, held in memory, or ``generated`` ones, which take none.
         count: How many.
         size: Bytes of each.
+        jobs: How many jobs the account has.
+        seconds: How long their runs take.
     """
+    numbers = map(str, (count, size, jobs, seconds))
     process = subprocess.Popen(  # noqa: S603  # our own module
-        [sys.executable, "-m", "benchmarks.serve", kind, str(count), str(size)],
+        [sys.executable, "-m", "benchmarks.serve", kind, *numbers],
         cwd=ROOT,
         env=clean_environment(),
         stdin=subprocess.PIPE,
@@ -92,18 +130,10 @@ def served_sandbox(kind: str, count: int, size: int) -> Iterator[ServedSandbox]:
         yield ServedSandbox(
             process,
             account_id=int(settings["DBT_CLOUD_ACCOUNT_ID"]),
-            job_id=int(settings["DBT_CLOUD_JOB_ID"]),
+            job_ids=tuple(settings["JOB_IDS"]),
             token=settings["DBT_CLOUD_TOKEN"],
             access_url=settings["DBT_CLOUD_ACCESS_URL"],
         )
-
-
-def _ask(process: "subprocess.Popen[str]") -> str:
-    if process.stdin is None:
-        raise RuntimeError("The server has no input.")
-    process.stdin.write("\n")
-    process.stdin.flush()
-    return _read_line(process)
 
 
 def _read_line(process: "subprocess.Popen[str]") -> str:

@@ -1,12 +1,14 @@
 """Answers of dbt Cloud, and what comes in their place, as values and errors of ours."""
 
 import email.utils
+import html
 import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timezone
 from typing import Any
+from urllib.parse import quote
 
 import requests
 from urllib3 import BaseHTTPResponse
@@ -25,7 +27,7 @@ from dbt_trigger_dagster.errors import (
     DbtCloudRequestError,
     DbtCloudResponseError,
 )
-from dbt_trigger_dagster.timing import Deadline
+from dbt_trigger_dagster.printable import one_line
 
 CHUNK_SIZE = 1024 * 1024
 """Most bytes of a body that are handed out at a time."""
@@ -57,12 +59,18 @@ _HINTS = {
 
 
 class Answer:
-    """An answer whose body has not been read yet."""
+    """An answer whose body has not been read yet.
 
-    def __init__(self, response: BaseHTTPResponse, asked: str, deadline: Deadline | None) -> None:
+    Args:
+        response: As urllib3 has it.
+        asked: What was asked, for messages.
+        token: What must not stand in a message, should the answer repeat it.
+    """
+
+    def __init__(self, response: BaseHTTPResponse, asked: str, *, token: str) -> None:
         self._response = response
         self._asked = asked
-        self._deadline = deadline
+        self._token = token
 
     @property
     def status_code(self) -> int:
@@ -79,24 +87,21 @@ class Answer:
         """Where a redirect leads; None for any other answer."""
         return self._response.get_redirect_location() or None
 
+    def without_token(self, text: str) -> str:
+        """What the answer says, as it may stand in a message: servers do repeat what they got."""
+        for form in _forms_of(self._token):
+            text = text.replace(form, "(the token)")
+        return text
+
     def chunks(self) -> Iterator[bytes]:
         """The body's bytes, at most `CHUNK_SIZE` at a time.
 
         Raises:
-            DbtCloudRequestError: The body ends early, or the deadline comes before its end.
+            DbtCloudRequestError: The body ends early, or does not end in time.
         """
         is_encoded = "Content-Encoding" in self.headers  # urllib3 copies what it may have to decode
         with as_request_error(self._asked):
-            if self._deadline is None:
-                yield from self._response.stream(CHUNK_SIZE, decode_content=is_encoded)
-                return
-            # As they arrive: bytes that trickle would fill a whole chunk long after the deadline.
-            while chunk := self._response.read1(CHUNK_SIZE, decode_content=is_encoded):
-                if self._deadline.is_over:
-                    raise DbtCloudRequestError(
-                        f"{self._asked}: the answer did not end in time.", may_have_been_sent=True
-                    )
-                yield chunk
+            yield from self._response.stream(CHUNK_SIZE, decode_content=is_encoded)
 
     def envelope(self) -> Mapping[str, Any]:
         """The body as dbt Cloud's envelope: a JSON object with ``data``.
@@ -110,9 +115,15 @@ class Answer:
         if not isinstance(body, dict) or "data" not in body:
             raise DbtCloudPayloadError(
                 f"{self._asked} was answered {self.status_code} with a body that is not "
-                f"dbt Cloud's API: {_excerpt(content)} Check access_url."
+                f"dbt Cloud's API: {_excerpt(self, content)} Check access_url."
             )
         return body
+
+
+def _forms_of(token: str) -> list[str]:
+    """A token as HTTP, JSON, URLs and HTML write it; the longest first."""
+    forms = {token, json.dumps(token)[1:-1], quote(token, safe=""), html.escape(token)}
+    return sorted(forms - {""}, key=len, reverse=True)
 
 
 @contextmanager
@@ -140,7 +151,7 @@ def _innermost(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         error, cause = cause, cause.__cause__ or cause.__context__
-    return _one_line(f"{type(error).__name__}: {error}").rstrip(".")
+    return one_line(f"{type(error).__name__}: {error}").rstrip(".")
 
 
 def as_response_error(answer: Answer, asked: str) -> DbtCloudResponseError:
@@ -158,13 +169,15 @@ def as_response_error(answer: Answer, asked: str) -> DbtCloudResponseError:
 
 def _what_was_said(answer: Answer) -> str:
     if answer.moved_to:
-        location = answer.moved_to.partition("?")[0]  # a query may sign the address
+        location = answer.without_token(
+            one_line(answer.moved_to.partition("?")[0])
+        )  # a query may sign it
         return f"moved to {location}. Set access_url to that host."
     try:
         content = b"".join(answer.chunks())
     except DbtCloudRequestError:
         return "(the body could not be read)"
-    return _message_in(_parse_json(content)) or _excerpt(content)
+    return answer.without_token(_message_in(_parse_json(content))) or _excerpt(answer, content)
 
 
 def _message_in(body: Any) -> str:
@@ -176,7 +189,7 @@ def _message_in(body: Any) -> str:
     details = body.get("data")
     if isinstance(details, dict):
         details = "; ".join(f"{name}: {what}" for name, what in details.items())
-    return _one_line(" ".join(str(part) for part in (message, details) if part))
+    return one_line(" ".join(str(part) for part in (message, details) if part))
 
 
 def _parse_json(content: bytes) -> Any:
@@ -186,15 +199,11 @@ def _parse_json(content: bytes) -> Any:
         return None
 
 
-def _excerpt(content: bytes) -> str:
-    text = _one_line(content[: 4 * _EXCERPT].decode("utf-8", "replace"))
+def _excerpt(answer: Answer, content: bytes) -> str:
+    text = one_line(answer.without_token(content.decode("utf-8", "replace")))
     if not text:
         return "(an empty body)."
     return repr(text[:_EXCERPT] + ("…" if len(text) > _EXCERPT else ""))
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def parse_retry_after(value: str | None) -> float | None:

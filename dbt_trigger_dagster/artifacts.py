@@ -1,17 +1,16 @@
 """A run's artifacts: which there are, which are wanted, and their way into files.
 
 A file appears under its name only when all its bytes are there, and always inside the folder that
-it belongs to. One artifact that cannot be had does not cost the others.
+it belongs to; two artifacts never share a file. One that cannot be had does not cost the others.
 """
 
 import contextlib
 import dataclasses
-import itertools
+import functools
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,10 +19,18 @@ from typing import Literal, TypeVar
 from filelock import FileLock, Timeout
 
 from dbt_trigger_dagster.api import Download
-from dbt_trigger_dagster.artifact_paths import PARTIAL, STEPS, matches, safe_path
+from dbt_trigger_dagster.artifact_paths import (
+    OF_THE_RUN,
+    PARTIAL,
+    Artifact,
+    find_clashes,
+    is_same_name,
+    matches,
+)
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudNotFoundError, StorageError
 from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.parallel import in_parallel
 from dbt_trigger_dagster.timing import Deadline
 
 T = TypeVar("T")
@@ -37,33 +44,12 @@ ARTIFACT_LAG_OF_FAILED = 5.0
 LONG_AGO = timedelta(minutes=10)
 """The age of a run from which on nothing arrives any more."""
 
-OF_THE_RUN = 0
-"""The step number of what dbt Cloud lists for the run as a whole."""
-
 WELL_KNOWN = ("manifest.json", "run_results.json", "catalog.json", "sources.json")
 """What a dbt command may leave; dbt Cloud lists no artifacts of single steps."""
 
 _IN_USE = ".in-use"
 _LAG_RETRIES = 20
 _LAG_DELAY = 0.5
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """One artifact of a run, or of one step of it.
-
-    Attributes:
-        run_id: dbt Cloud's id of the run.
-        step: Number of the step, from 1; `OF_THE_RUN` for what dbt Cloud lists.
-        path: The path in dbt Cloud.
-    """
-
-    run_id: int
-    step: int
-    path: str
-
-    def __str__(self) -> str:
-        return self.path if self.step == OF_THE_RUN else f"{self.path} of step {self.step}"
 
 
 @dataclass(frozen=True)
@@ -123,7 +109,7 @@ def find_artifacts(
     """
     found = [Artifact(run.run_id, OF_THE_RUN, path) for path in _listed(client, run, lag)]
     if steps == "all":
-        numbers = [step.index for step in run.steps if step.runs_dbt]
+        numbers = dict.fromkeys(step.index for step in run.steps if step.runs_dbt and step.index)
         found += [Artifact(run.run_id, step, path) for step in numbers for path in WELL_KNOWN]
     return [artifact for artifact in found if matches(artifact.path, include, exclude)]
 
@@ -189,6 +175,7 @@ def download_artifacts(
     *,
     max_parallel: int,
     lag: Deadline | None = None,
+    same_name: Callable[[str, str], bool] | None = None,
 ) -> DownloadReport:
     """Store artifacts as files below a folder: ``<path>``, those of steps in ``steps/<number>/``.
 
@@ -198,6 +185,7 @@ def download_artifacts(
         folder: The run's own folder; made when missing.
         max_parallel: How many at the same time, each on a connection of its own.
         lag: Until when to ask again for one that is not there, as `lag_of` says.
+        same_name: Whether two names are one for the folder's file system; it is tried by default.
 
     Raises:
         StorageError: The folder cannot be made.
@@ -211,12 +199,15 @@ def download_artifacts(
             tempfile.TemporaryDirectory(prefix=PARTIAL, dir=folder) as partial,
             FileLock(Path(partial, _IN_USE)),
         ):
-            outcomes = _in_parallel(
-                lambda artifact, number: _outcome(
-                    client, artifact, folder, Path(partial, str(number)), lag
-                ),
-                artifacts,
-                max_parallel,
+            is_same = same_name or functools.partial(is_same_name, Path(partial))
+            downloads = _Downloads(
+                client, folder, Path(partial), lag, clashes=find_clashes(artifacts, is_same)
+            )
+            outcomes = in_parallel(
+                downloads.outcome,
+                list(enumerate(artifacts)),
+                max_parallel=max_parallel,
+                clock=client.clock,
             )
     except OSError as error:
         raise StorageError(f"Artifacts cannot be stored in {folder}: {error.strerror}.") from error
@@ -230,55 +221,52 @@ def _remove_what_the_dead_left(folder: Path) -> None:
             shutil.rmtree(partial, ignore_errors=True)
 
 
-def _in_parallel(
-    function: Callable[[Artifact, int], T], artifacts: Sequence[Artifact], max_parallel: int
-) -> list[T]:
-    """Call for each, and its number; an interrupt leaves those that have not begun."""
-    executor = ThreadPoolExecutor(max_workers=min(max_parallel, len(artifacts)))
-    try:
-        return list(executor.map(function, artifacts, itertools.count()))
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
 _Outcome = StoredArtifact | DbtCloudError | StorageError | None
 
 
-def _outcome(
-    client: DbtCloudClient, artifact: Artifact, folder: Path, temporary: Path, lag: Deadline | None
-) -> _Outcome:
-    """The stored artifact, or why it is not stored, or None for one that its step did not leave."""
-    try:
-        return _store(client, artifact, folder, temporary, lag)
-    except DbtCloudNotFoundError as error:
-        return error if artifact.step == OF_THE_RUN else None
-    except (DbtCloudError, StorageError) as error:
-        return error
-    except OSError as error:
-        return StorageError(f"{artifact} cannot be stored in {folder}: {error.strerror}.")
+@dataclass(frozen=True)
+class _Downloads:
+    """What the downloads of one run have in common."""
 
+    client: DbtCloudClient
+    folder: Path
+    partial: Path
+    lag: Deadline | None
+    clashes: Mapping[Artifact, StorageError]
 
-def _store(
-    client: DbtCloudClient, artifact: Artifact, folder: Path, temporary: Path, lag: Deadline | None
-) -> StoredArtifact:
-    relative = safe_path(artifact.path)
-    if artifact.step != OF_THE_RUN:
-        relative = Path(STEPS, str(artifact.step)) / relative
-    with temporary.open("wb", buffering=0) as target:  # chunks are larger than a buffer
+    def outcome(self, numbered: tuple[int, Artifact]) -> _Outcome:
+        """The stored artifact, or why it is not stored, or None if its step did not leave it."""
+        number, artifact = numbered
+        try:
+            return self.clashes.get(artifact) or self._store(artifact, self.partial / str(number))
+        except DbtCloudNotFoundError as error:
+            return error if artifact.step == OF_THE_RUN else None
+        except (DbtCloudError, StorageError) as error:
+            return error
+        except OSError as error:
+            return StorageError(f"{artifact} cannot be stored in {self.folder}: {error.strerror}.")
 
-        def download() -> Download:
-            return client.download_artifact(
-                artifact.run_id, artifact.path, target, step=artifact.step or None
-            )
+    def _store(self, artifact: Artifact, temporary: Path) -> StoredArtifact:
+        file = self.folder / artifact.place
+        with temporary.open("wb", buffering=0) as target:  # chunks are larger than a buffer
 
-        complete = _despite(lag, client, download) if artifact.step == OF_THE_RUN else download()
-    file = folder / relative
-    try:
-        temporary.replace(file)
-    except FileNotFoundError:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(file)
-    return StoredArtifact(artifact, file, complete, datetime.now(timezone.utc))
+            def download() -> Download:
+                return self.client.download_artifact(
+                    artifact.run_id,
+                    artifact.path,
+                    target,
+                    step=artifact.step or None,
+                    deadline=Deadline.when_stopped(self.client.clock),
+                )
+
+            lag = self.lag if artifact.step == OF_THE_RUN else None
+            complete = _despite(lag, self.client, download)
+        try:
+            temporary.replace(file)
+        except FileNotFoundError:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(file)
+        return StoredArtifact(artifact, file, complete, datetime.now(timezone.utc))
 
 
 def _report(outcomes: Iterable[tuple[Artifact, _Outcome]]) -> DownloadReport:

@@ -62,7 +62,10 @@ class Following:
             clock=self.client.clock,
         )
         self.errors += [error for error in found if isinstance(error, DbtCloudError)]
-        return [run for run in found if isinstance(run, Run)]
+        runs = [run for run in found if isinstance(run, Run)]
+        over = sum(run.is_over for run in runs)
+        self.log.info("%d dbt Cloud runs found, %d of them over.", len(runs), over)
+        return runs
 
     def _get(self, run_id: int) -> Run | DbtCloudError:
         try:
@@ -112,6 +115,8 @@ class Following:
 
     def _wait_for(self, run: Run, deadline: Deadline | None) -> Run | None:
         """The run when it is over; None when it is not in time."""
+        if run.is_over and run.steps:  # found so, with its details: a batch need not log each
+            return run
         try:
             return self._wait_until(run, deadline)
         except DbtCloudWaitTimeoutError as error:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from dbt_trigger_dagster.artifact_paths import OF_THE_RUN, Artifact
 from dbt_trigger_dagster.artifacts import (
-    OF_THE_RUN,
-    Artifact,
     DownloadReport,
     StoredArtifact,
     download_artifacts,

@@ -70,7 +70,14 @@ def graph_of(assets: dg.AssetsDefinition) -> JobGraph:
         artifacts=assets.keys_by_output_name[ARTIFACTS].to_user_string(),
         job_id=job_id,
         job_name=job_name,
+        cancels_on_termination=_default_of(assets, "cancel_on_termination"),
     )
+
+
+def _default_of(assets: dg.AssetsDefinition, field: str) -> bool:
+    """What a field of the op's config is where nobody sets it."""
+    schema: Any = assets.node_def.config_schema
+    return bool(schema.config_type.fields[field].default_value)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from datetime import datetime, timezone
 from enum import IntEnum
 from typing import Any
 
+from dbt_trigger_dagster.printable import lines, one_line
+
 _FRACTION = re.compile(r"\.\d+")
 
 
@@ -72,9 +74,11 @@ class RunStep:
         """Parse an element of a run's ``run_steps``."""
         return cls(
             index=int(payload.get("index") or 0),
-            name=str(payload.get("name") or ""),
+            name=one_line(str(payload.get("name") or "")),
             status=int(payload.get("status") or 0),
-            logs=str(payload.get("logs") or payload.get("truncated_debug_logs") or ""),
+            logs="\n".join(
+                lines(str(payload.get("logs") or payload.get("truncated_debug_logs") or ""))
+            ),
         )
 
     @property
@@ -120,7 +124,7 @@ class Run:
             account_id=int(payload.get("account_id") or 0),
             job_id=int(payload.get("job_definition_id") or payload.get("job_id") or 0),
             status=_as_status(payload.get("status")),
-            href=str(payload.get("href") or ""),
+            href=one_line(str(payload.get("href") or "")),
             payload=payload,
         )
 
@@ -152,7 +156,7 @@ class Run:
     @property
     def status_message(self) -> str:
         """What dbt Cloud says about the status; often empty."""
-        return str(self.payload.get("status_message") or "")
+        return one_line(str(self.payload.get("status_message") or ""))
 
     @property
     def timed_out(self) -> bool:
@@ -194,7 +198,7 @@ class Run:
         """Why dbt Cloud cannot retry the run, in its own word; None where it says no such thing."""
         if self.payload.get("can_retry") is not False:
             return None
-        return str(self.payload.get("retry_not_supported_reason") or "no reason given")
+        return one_line(str(self.payload.get("retry_not_supported_reason") or "no reason given"))
 
     @property
     def artifacts_saved(self) -> bool:

@@ -55,12 +55,14 @@ class MonitorCursor:
         swept_at: When a late sweep last came to its end, by our clock.
         landings_seen: The last change of a failed landing that has been looked at, by the clock of
             Dagster's instance.
+        terminations_seen: The same of a Dagster run that a person has terminated.
     """
 
     fresh: Position
     late: Position
     swept_at: datetime
     landings_seen: datetime
+    terminations_seen: datetime
 
     def as_text(self) -> str:
         """The cursor as Dagster keeps it."""
@@ -71,6 +73,7 @@ class MonitorCursor:
                 "late": _encode(self.late),
                 "swept_at": _as_text(self.swept_at),
                 "landings_seen": _as_text(self.landings_seen),
+                "terminations_seen": _as_text(self.terminations_seen),
             }
         )
 
@@ -88,6 +91,7 @@ class MonitorCursor:
                 late=_decode(values["late"]),
                 swept_at=_as_moment(values["swept_at"]),
                 landings_seen=_as_moment(values["landings_seen"]),
+                terminations_seen=_as_moment(values["terminations_seen"]),
             )
         except (
             AttributeError,
@@ -143,4 +147,10 @@ def first_position(newest: datetime | None) -> Position:
 
 def first_cursor(position: Position, now: datetime, landings_since: datetime) -> MonitorCursor:
     """The cursor of a monitor that has none."""
-    return MonitorCursor(fresh=position, late=position, swept_at=now, landings_seen=landings_since)
+    return MonitorCursor(
+        fresh=position,
+        late=position,
+        swept_at=now,
+        landings_seen=landings_since,
+        terminations_seen=now,
+    )

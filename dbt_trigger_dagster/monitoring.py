@@ -40,6 +40,8 @@ from dbt_trigger_dagster.ownership import (
 from dbt_trigger_dagster.reconciliation import Findings, FinishedRuns, look
 from dbt_trigger_dagster.retries import is_transient
 from dbt_trigger_dagster.tables import RUN, TRIGGER
+from dbt_trigger_dagster.termination import end_of
+from dbt_trigger_dagster.terminations import Terminations
 from dbt_trigger_dagster.timing import Deadline
 
 PAGES_PER_TICK = 10
@@ -51,7 +53,7 @@ TICK_SECONDS = 30.0
 LANDINGS_LOOKBACK = timedelta(days=1)
 """How far back failed landings are looked for by a monitor that starts anew."""
 
-LANDINGS_OVERLAP = timedelta(minutes=10)
+CLOCK_OVERLAP = timedelta(minutes=10)
 """How far the clocks of the machines that run Dagster may lie apart."""
 
 
@@ -105,6 +107,8 @@ class Monitor:
                 raise found.error
             if found.error is not None:
                 log.warning("%s What was seen before is landed.", found.error)
+            seen = _cancel_orphans(client, Terminations(instance, graphs), last, log)
+            found = replace(found, cursor=replace(found.cursor, terminations_seen=seen))
             return _Comparison(self, graphs, last, found, landing_runs, tables, now, log).result()
         except DbtCloudError as error:
             if not is_transient(error):
@@ -159,6 +163,30 @@ class Monitor:
         return first_cursor(position, now, now - LANDINGS_LOOKBACK)
 
 
+def _cancel_orphans(
+    client: DbtCloudClient, terminations: Terminations, last: MonitorCursor, log: logging.Logger
+) -> datetime:
+    """Cancel what terminated Dagster runs have left alone; when the last of them changed."""
+    seen = last.terminations_seen
+    for record in terminations.since(seen - CLOCK_OVERLAP):
+        seen = max(seen, record.update_timestamp)
+        for orphan in terminations.orphans_of(record.dagster_run):
+            try:
+                run = client.get_run(
+                    orphan.run_id, deadline=Deadline.after(TICK_SECONDS, client.clock)
+                )
+                if run.is_over:
+                    continue
+                told = end_of(run, client)
+            except DbtCloudError as error:
+                told = f"dbt Cloud run {orphan.run_id} could not be cancelled: {error}"
+            log.warning(told)
+            terminations.instance.report_engine_event(
+                f"This run was terminated before it waited. {told}", orphan.dagster_run
+            )
+    return seen
+
+
 def _skipped(reason: str, cursor: str | None) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=reason, cursor=cursor)
 
@@ -210,7 +238,7 @@ class _Comparison:
     @property
     def _failed_since(self) -> datetime:
         """What has not been looked at yet; for late runs, whatever may have tried to land them."""
-        since = self.last.landings_seen - LANDINGS_OVERLAP
+        since = self.last.landings_seen - CLOCK_OVERLAP
         return min(since, self.now - LANDINGS_LOOKBACK) if self.found.late else since
 
     def _half_landed(self, past: "_Past", landed: Collection[int]) -> set[int]:

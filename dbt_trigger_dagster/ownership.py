@@ -23,6 +23,8 @@ class JobGraph:
         artifacts: Asset key of the artifacts' rows.
         job_id: The job's number, where the definition says it.
         job_name: The job's exact name, where the definition says that.
+        cancels_on_termination: Whether terminating a Dagster run cancels its dbt Cloud run, where
+            the run's config does not say.
     """
 
     op_name: str
@@ -31,6 +33,7 @@ class JobGraph:
     artifacts: str
     job_id: int | None = None
     job_name: str | None = None
+    cancels_on_termination: bool = True
 
     def is_of(self, run: Run) -> bool:
         """Whether a run is one of the graph's job."""

@@ -15,8 +15,8 @@ def in_parallel(
 ) -> list[R]:
     """Call a function for each item, and return what it gives, in the items' order.
 
-    An interrupt leaves the calls that have not begun, and ends the pauses of those that have: so
-    it is not held up by one that waits out a rate limit.
+    An interrupt leaves the calls that have not begun, and ends the pauses of those that have (and
+    requests whose deadline says so): so it is not held up by one that waits out a rate limit.
 
     Args:
         function: What is called.
@@ -30,8 +30,11 @@ def in_parallel(
     try:
         return list(executor.map(function, items))
     except BaseException:
+        runs = not clock.is_stopped  # or these calls are part of others that are interrupted
         clock.stop()
+        executor.shutdown(cancel_futures=True)
+        if runs:
+            clock.restart()
         raise
     finally:
         executor.shutdown(cancel_futures=True)
-        clock.restart()

@@ -77,8 +77,6 @@ def wait_for_run(
 
 def _with_details(client: DbtCloudClient, run: Run, log: logging.Logger) -> Run:
     """The same run with what belongs to it; without, where dbt Cloud does not give it."""
-    if run.steps:  # it was asked for with its details
-        return run
     try:
         return client.get_run(
             run.run_id,

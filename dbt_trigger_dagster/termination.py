@@ -85,7 +85,7 @@ class Termination:
         """
         with undisturbed():
             wanted = self.is_wanted()
-            told = [_end_of(run, client if wanted and cancel else None) for run in runs]
+            told = [end_of(run, client if wanted and cancel else None) for run in runs]
             for sentence in told:
                 log.warning(sentence)
         if wanted:
@@ -144,7 +144,7 @@ def start_run(
             raise StartInterruptedError(interrupt, runs) from interrupt
 
 
-def _end_of(run: Run, client: DbtCloudClient | None) -> str:
+def end_of(run: Run, client: DbtCloudClient | None) -> str:
     """Cancel a run, where a client is given for that, and say what becomes of it."""
     if client is None:
         return f"The step ends; dbt Cloud run {run.run_id} goes on: {run.href}"

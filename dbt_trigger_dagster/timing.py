@@ -1,5 +1,6 @@
 """Clocks and deadlines, so that whatever waits can be tested without waiting, and ended."""
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ class Clock(Protocol):
 
     def restart(self) -> None:
         """Let sleeps take their time again."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nobody may sleep."""
 
 
 class SystemClock:
@@ -55,21 +60,40 @@ class SystemClock:
         """Let sleeps take their time again."""
         self._stopped.clear()
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nobody may sleep."""
+        return self._stopped.is_set()
+
 
 @dataclass(frozen=True)
 class Deadline:
-    """A moment on a clock after which nobody waits any more."""
+    """A moment on a clock after which nobody waits any more.
+
+    Attributes:
+        at: The moment.
+        clock: The clock.
+        ends_with_clock: Whether it is here, too, while the clock is stopped.
+    """
 
     at: float
     clock: Clock
+    ends_with_clock: bool = False
 
     @classmethod
     def after(cls, seconds: float, clock: Clock) -> "Deadline":
         """The moment that lies so many seconds ahead."""
         return cls(at=clock.monotonic() + seconds, clock=clock)
 
+    @classmethod
+    def when_stopped(cls, clock: Clock) -> "Deadline":
+        """No moment but that at which the clock is stopped."""
+        return cls(at=math.inf, clock=clock, ends_with_clock=True)
+
     def remaining(self) -> float:
         """Seconds left; never below zero."""
+        if self.ends_with_clock and self.clock.is_stopped:
+            return 0.0
         return max(0.0, self.at - self.clock.monotonic())
 
     @property

@@ -15,9 +15,10 @@ from urllib.parse import SplitResult, urlencode, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, ProxyManager
 
 from dbt_trigger_dagster.answers import Answer, as_request_error, as_response_error
+from dbt_trigger_dagster.connections import reading_until, use_for
 from dbt_trigger_dagster.errors import DbtCloudRequestError
 from dbt_trigger_dagster.timing import Deadline
 
@@ -80,15 +81,15 @@ class TokenAuth(requests.auth.AuthBase):
     """
 
     def __init__(self, token: str) -> None:
-        self._token = token.strip()
-        if not self._token:
+        self.token = token.strip()
+        if not self.token:
             raise ValueError("token is empty; create a service token in dbt Cloud.")
-        if not (self._token.isascii() and self._token.isprintable() and " " not in self._token):
+        if not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
             raise ValueError("token has blanks or characters that no dbt Cloud token has.")
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header to a request that is about to leave."""
-        request.headers["Authorization"] = f"Token {self._token}"
+        request.headers["Authorization"] = f"Token {self.token}"
         return request
 
 
@@ -122,7 +123,19 @@ class _Files:
 
 
 class _Adapter(HTTPAdapter):
-    """Requests' adapter, which also hands out its connections to a host."""
+    """Requests' adapter with connections of ours, which it also hands out."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Make the connections that go straight to a host."""
+        super().init_poolmanager(*arguments, **options)
+        use_for(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Make those that go through a proxy; SOCKS has its own kind."""
+        manager = super().proxy_manager_for(proxy, **options)
+        if isinstance(manager, ProxyManager):
+            use_for(manager)
+        return manager
 
     def files(self, request: requests.PreparedRequest, environment: Mapping[str, Any]) -> _Files:
         """How to send many requests like this one, where and with what requests would send it."""
@@ -151,8 +164,9 @@ class Transport:
     ) -> None:
         self.access_url = normalize_access_url(access_url)
         self._request_timeout = request_timeout
+        self._auth = TokenAuth(token)
         self._session = requests.Session()
-        self._session.auth = TokenAuth(token)
+        self._session.auth = self._auth
         self._session.headers["User-Agent"] = user_agent
         self._adapter = _Adapter(pool_maxsize=POOL_SIZE)
         for scheme in ("http://", "https://"):
@@ -181,7 +195,7 @@ class Transport:
             DbtCloudResponseError: The answer is a refusal.
         """
         asked = f"{method} {path}"
-        with as_request_error(asked):
+        with as_request_error(asked), reading_until(deadline):
             response = self._session.request(
                 method,
                 self.access_url + path,
@@ -191,7 +205,7 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             )
-        with _good_answer(response.raw, asked, deadline) as answer:
+        with self._good_answer(response.raw, asked) as answer:
             yield answer
 
     @contextmanager
@@ -209,11 +223,11 @@ class Transport:
             DbtCloudResponseError: The answer is a refusal.
         """
         asked = f"GET {path}"
-        with as_request_error(asked):
+        with as_request_error(asked), reading_until(deadline):
             timeout = self._timeout(asked, deadline)
             files = self._files = self._files or self._find_files()
             response = files.send(f"{path}?{urlencode(query)}" if query else path, timeout)
-        with _good_answer(response, asked, deadline) as answer:
+        with self._good_answer(response, asked) as answer:
             yield answer
 
     def _find_files(self) -> _Files:
@@ -232,16 +246,13 @@ class Transport:
             raise DbtCloudRequestError(f"{asked}: no time was left.", may_have_been_sent=False)
         return min(self._request_timeout, remaining)
 
-
-@contextmanager
-def _good_answer(
-    response: BaseHTTPResponse, asked: str, deadline: Deadline | None
-) -> Iterator[Answer]:
-    try:
-        answer = Answer(response, asked, deadline)
-        if answer.status_code >= _FIRST_REFUSAL:
-            raise as_response_error(answer, asked)
-        yield answer
-    finally:
-        response.close()  # ends the connection unless all was read: then it is back in the pool
-        response.release_conn()
+    @contextmanager
+    def _good_answer(self, response: BaseHTTPResponse, asked: str) -> Iterator[Answer]:
+        try:
+            answer = Answer(response, asked, token=self._auth.token)
+            if answer.status_code >= _FIRST_REFUSAL:
+                raise as_response_error(answer, asked)
+            yield answer
+        finally:
+            response.close()  # ends the connection unless all was read: then it is in the pool
+            response.release_conn()

@@ -34,3 +34,8 @@ class FakeClock:
 
     def restart(self) -> None:
         """Nor here."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Nobody asks whether nobody sleeps."""
+        return False

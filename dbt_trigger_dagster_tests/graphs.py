@@ -261,9 +261,12 @@ def metadata_of(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
 
 
 def dagster(
-    project: Project, *arguments: str, config: Mapping[str, Any] | None = None
+    project: Project,
+    *arguments: str,
+    config: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> "subprocess.Popen[str]":
-    """Start the command line, as a person does, with the project's environment."""
+    """Start the command line, as a person does, with the project's environment, and more of it."""
     options = ("--config-json", json.dumps(config)) if config else ()
     return subprocess.Popen(  # noqa: S603  # the command is ours
         [sys.executable, "-m", "dagster", *arguments, *options],
@@ -272,6 +275,7 @@ def dagster(
             **os.environ,
             **project.environment(),
             "DAGSTER_HOME": str(project.home),
+            **(environment or {}),
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

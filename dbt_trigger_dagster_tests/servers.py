@@ -45,15 +45,17 @@ class Reply:
 
 @dataclass(frozen=True)
 class Drip:
-    """In place of a reply: a head, and then the body's bytes one by one.
+    """In place of a reply: a head, and then the body's bytes one by one; or all of it so.
 
     Attributes:
         raw: The bytes, head and all.
         pause: Seconds before each byte of the body.
+        head_too: Whether the head drips as well.
     """
 
     raw: bytes
     pause: float
+    head_too: bool = False
 
 
 class Reset:
@@ -177,8 +179,9 @@ def _answer_all(connection: socket.socket, number: int, server: Server, respond:
 
 def _drip(connection: socket.socket, answer: Drip, stopping: threading.Event) -> None:
     head, end, body = answer.raw.partition(b"\r\n\r\n")
-    connection.sendall(head + end)
-    for byte in body:
+    if not answer.head_too:
+        connection.sendall(head + end)
+    for byte in answer.raw if answer.head_too else body:
         if stopping.wait(answer.pause):
             return
         connection.sendall(bytes([byte]))

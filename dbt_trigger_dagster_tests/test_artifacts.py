@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,12 +14,11 @@ import pytest
 import requests
 
 from dbt_trigger_dagster.answers import CHUNK_SIZE
+from dbt_trigger_dagster.artifact_paths import OF_THE_RUN, Artifact
 from dbt_trigger_dagster.artifacts import (
     ARTIFACT_LAG,
     ARTIFACT_LAG_OF_FAILED,
-    OF_THE_RUN,
     WELL_KNOWN,
-    Artifact,
     check_writable,
     download_artifacts,
     find_artifacts,
@@ -33,8 +34,9 @@ from dbt_trigger_dagster.errors import (
 )
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
-from dbt_trigger_dagster.timing import Deadline
+from dbt_trigger_dagster.timing import Clock, Deadline, SystemClock
 from dbt_trigger_dagster_tests.clocks import FakeClock
+from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
 from dbt_trigger_dagster_tests.payloads import (
     ACCOUNT_ID,
     RUN_ID,
@@ -44,8 +46,8 @@ from dbt_trigger_dagster_tests.payloads import (
     run_payload,
     step_payload,
 )
-from dbt_trigger_dagster_tests.servers import Received, Reply, Server, reply, serving
-from dbt_trigger_dagster_tests.test_artifact_paths import ODD_NAMES
+from dbt_trigger_dagster_tests.servers import Received, Reply, Server, Silence, reply, serving
+from dbt_trigger_dagster_tests.test_artifact_paths import ODD_NAMES, as_macos_has_it
 
 LIST_URL = f"{RUN_URL}artifacts/"
 SUCCESS = Run.from_payload(run_payload(10))
@@ -62,7 +64,7 @@ def _artifact(path: str, step: int = OF_THE_RUN) -> Artifact:
     return Artifact(RUN_ID, step, path)
 
 
-def _server_client(server: Server, clock: FakeClock | None = None) -> DbtCloudClient:
+def _server_client(server: Server, clock: Clock | None = None) -> DbtCloudClient:
     return DbtCloudClient(
         account_id=ACCOUNT_ID, token=TOKEN, access_url=server.url, clock=clock or FakeClock()
     )
@@ -327,6 +329,68 @@ def test_a_folder_that_cannot_be_made_is_one_error(client, tmp_path) -> None:
         )
 
 
+@pytest.mark.parametrize("paths", [["a", "a/b", "c"], ["a/b", "a", "c"], ["a/b/d", "a/b", "c"]])
+def test_an_artifact_that_would_be_a_file_and_a_folder_costs_itself_alone(tmp_path, paths) -> None:
+    """The first is stored, whichever that is; the error names both."""
+    with serving(lambda _: reply(200, b"{}")) as server, _server_client(server) as client:
+        wanted = [_artifact(path) for path in paths]
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+    ((artifact, error),) = report.errors
+    assert artifact.path == paths[1]
+    assert str(error).startswith(f"{paths[1]} cannot be stored beside {paths[0]}: a file cannot be")
+    assert set(_files(tmp_path)) == {paths[0], "c"}
+
+
+TWINS = ["orders.sql", "Orders.sql", "x/B/1", "x/b/1", "x/b/2", "größe", "gro\u0308ße", "c"]
+
+
+def test_names_that_the_file_system_tells_apart_are_all_stored(tmp_path) -> None:
+    """Models may differ in case alone; where that can be kept, it is."""
+    with serving(lambda request: reply(200, request.target.encode())) as server:
+        wanted = [_artifact(path) for path in TWINS]
+        with _server_client(server) as client:
+            report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+    kept = [stored.artifact.path for stored in report.stored]
+    files = _files(tmp_path)
+    assert len(files) == len(kept)
+    assert [unquote(files[path].decode()).partition("/artifacts/")[2] for path in kept] == kept
+    assert len(kept) + len(report.errors) == len(TWINS)
+    if sys.platform == "linux":
+        assert kept == TWINS
+
+
+def test_of_names_that_are_one_to_the_file_system_the_first_is_stored(tmp_path) -> None:
+    """As on most Macs; the others are told, not written over it, and not even asked for."""
+
+    def respond(request: Received) -> Reply:
+        return reply(200, _name_in(request).encode())
+
+    with serving(respond) as server, _server_client(server) as client:
+        wanted = [_artifact(path) for path in TWINS]
+        report = download_artifacts(
+            client, wanted, tmp_path, max_parallel=3, same_name=as_macos_has_it
+        )
+    told = "this file system takes their names for one. Keep artifacts on another, or leave one"
+    assert [str(error).partition(" of them")[0] for _, error in report.errors] == [
+        f"Orders.sql cannot be stored beside orders.sql: {told}",
+        f"x/b/1 cannot be stored beside x/B/1: {told}",
+        f"gro\u0308ße cannot be stored beside größe: {told}",
+    ]
+    stored = {path: path.encode() for path in ("orders.sql", "x/B/1", "x/b/2", "größe", "c")}
+    assert _files(tmp_path) == stored
+    assert len(server.received) == len(stored)
+
+
+def test_a_step_without_a_number_has_no_artifacts_of_its_own(client, api) -> None:
+    """Asked for without a number, they would be those of the run once more."""
+    api.get(LIST_URL, json=envelope(["manifest.json"]))
+    step = step_payload(4, "dbt build")
+    steps = [{**step, "index": None}, step, step]
+    run = Run.from_payload(run_payload(10, run_steps=steps))
+    found = _find(client, run, steps="all")
+    assert found == [_artifact("manifest.json")] + [_artifact(path, 4) for path in WELL_KNOWN]
+
+
 class _Interrupt(BaseException):
     """As Dagster's, which is no Exception either."""
 
@@ -340,7 +404,7 @@ def test_an_interrupt_leaves_no_partial_file_and_begins_no_further_download(
         raise _Interrupt
 
     clock.on_sleep = interrupt
-    wanted = [_artifact("late.json")] * 50
+    wanted = [_artifact(f"{number}.json") for number in range(50)]
     lag = Deadline.after(ARTIFACT_LAG, clock)
     with (
         serving(lambda _: reply(404)) as server,
@@ -350,6 +414,45 @@ def test_an_interrupt_leaves_no_partial_file_and_begins_no_further_download(
         download_artifacts(client, wanted, tmp_path, max_parallel=1, lag=lag)
     assert len(server.received) < 50
     assert _files(tmp_path) == {}
+
+
+HALF = Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [reply(429), reply(503, headers={"Retry-After": "600"}), reply(404), Silence(), HALF],
+    ids=["a cool-down", "a long pause", "what is late", "no answer", "half an answer"],
+)
+def test_a_person_who_interrupts_downloads_need_not_wait(tmp_path, answer) -> None:
+    """Neither for pauses nor for answers; and nothing that is not complete stays."""
+    begun = threading.Semaphore(0)
+    pressed: list[float] = []
+
+    def respond(request: Received) -> Reply | Silence:
+        if _name_in(request) == "quick.json":
+            return reply(200, b"{}")
+        begun.release()
+        return answer
+
+    def interrupt() -> None:
+        for _ in range(3):
+            begun.acquire(timeout=10)
+        interrupt_what_waits()
+        pressed.append(time.monotonic())
+
+    wanted = [_artifact(f"{name}.json") for name in ("quick", *range(50))]
+    with serving(respond) as server, _server_client(server, SystemClock()) as client:
+        lag = Deadline.after(600, client.clock) if answer == reply(404) else None
+        person = threading.Thread(target=interrupt)
+        person.start()
+        with pytest.raises(KeyboardInterrupt):
+            download_artifacts(client, wanted, tmp_path, max_parallel=4, lag=lag)
+        ended = time.monotonic()
+        person.join()
+    assert ended - pressed[0] < 5
+    assert len({request.target for request in server.received}) <= 10
+    assert _files(tmp_path) in ({}, {"quick.json": b"{}"})  # whole or absent
 
 
 def test_a_writable_folder_is_made_and_left_empty(tmp_path) -> None:
@@ -394,9 +497,3 @@ def test_late_artifacts_arrive_from_the_sandbox(sandbox, tmp_path) -> None:
         report = download_artifacts(client, wanted, tmp_path, max_parallel=2)
     assert report.errors == ()
     assert _files(tmp_path) == {"manifest.json": b"{}", "compiled/größe 1%.sql": b"select 1"}
-
-
-def test_an_artifact_is_named_as_people_would() -> None:
-    """In messages about what cannot be had."""
-    assert str(_artifact("manifest.json")) == "manifest.json"
-    assert str(_artifact("manifest.json", 4)) == "manifest.json of step 4"

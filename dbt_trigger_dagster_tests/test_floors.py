@@ -13,9 +13,9 @@ import dbt_trigger_dagster
 
 PACKAGE = "dbt_trigger_dagster"
 FLOORS = {
-    0: {"errors", "version"},
+    0: {"errors", "printable", "version"},
     1: {"artifact_paths", "models", "parameters", "timing"},
-    2: {"answers", "monitor_cursor", "parallel", "retries", "tables"},
+    2: {"answers", "connections", "monitor_cursor", "parallel", "retries", "tables"},
     3: {"transport", "stores"},
     4: {"api"},
     5: {"client"},
@@ -31,7 +31,7 @@ FLOORS = {
     },
     8: {"io_managers", "following", "launching"},
     9: {"landing", "workspace"},
-    10: {"assets", "landing_runs"},
+    10: {"assets", "landing_runs", "terminations"},
     11: {"monitoring", "schedules"},
     12: {"job_settings", "sensors"},
     13: {"monitor_settings"},
@@ -100,6 +100,8 @@ def _violations_of(name: str, source: str, modules: set[str]) -> Iterator[str]:
         top, _, below = imported.module.partition(".")
         if top == "requests" and name not in KNOW_REQUESTS:
             yield "knows requests"
+        if top == "urllib3" and name not in KNOW_REQUESTS | {"connections"}:
+            yield "knows urllib3"
         if top == "dagster" and (in_sandbox or FLOOR_OF.get(name, 99) < FIRST_FLOOR_OF_DAGSTER):
             yield "knows Dagster"
         if top == PACKAGE and below in modules | {""}:
@@ -174,6 +176,7 @@ def test_the_check_sees_the_imports_that_there_are() -> None:
         ("polling", "def f():\n    from dagster import asset", "knows Dagster"),
         ("client", "import requests", "knows requests"),
         ("assets", "from requests.adapters import HTTPAdapter", "knows requests"),
+        ("api", "import urllib3", "knows urllib3"),
         ("sandbox.server", "import requests", "knows requests"),
         ("sandbox.server", "import dagster", "knows Dagster"),
         ("sandbox.server", "from dbt_trigger_dagster.client import X", "imports client from"),

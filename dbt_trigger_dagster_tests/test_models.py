@@ -167,3 +167,20 @@ def test_a_job_keeps_its_whole_payload() -> None:
     assert (job.job_id, job.name, job.payload["new"]) == (5, "Hourly", 1)
     with pytest.raises(KeyError):
         Job.from_payload({"name": "Hourly"})
+
+
+def test_what_a_run_says_is_one_line_without_commands_to_a_terminal() -> None:
+    """It goes into logs and errors; the payload keeps it as it came."""
+    said = "failed\x1b[1A\x1b[2K\n2026-11-23 - dagster - INFO - all is well"
+    payload = run_payload(20, status_message=said, href="https://x\n/\x1b[2J1")
+    run = Run.from_payload({**payload, "retry_not_supported_reason": said, "can_retry": False})
+    shown = "failed 2026-11-23 - dagster - INFO - all is well"
+    assert (run.status_message, run.href, run.retry_obstacle) == (shown, "https://x /1", shown)
+    assert run.payload["status_message"] == said
+
+
+def test_a_steps_log_keeps_its_lines_and_nothing_that_moves_them() -> None:
+    """A carriage return would write the second line over the first."""
+    logs = "one\r\n\x1b[31mtwo\x1b[0m\rthree\x1b[3A\x08"
+    step = RunStep.from_payload({"index": 4, "name": "dbt\nbuild", "status": 20, "logs": logs})
+    assert (step.name, step.logs) == ("dbt build", "one\ntwo\nthree\ufffd")

@@ -15,7 +15,7 @@ moments = st.datetimes(timezones=st.just(timezone.utc))
 positions = st.builds(Position, moments, st.integers(0, 10**6))
 
 
-@given(st.builds(MonitorCursor, positions, positions, moments, moments))
+@given(st.builds(MonitorCursor, positions, positions, moments, moments, moments))
 def test_a_cursor_comes_back_as_it_was(cursor: MonitorCursor) -> None:
     """To the microsecond, in UTC."""
     assert MonitorCursor.from_text(cursor.as_text()) == cursor

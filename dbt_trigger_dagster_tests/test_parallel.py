@@ -7,6 +7,7 @@ import pytest
 from dbt_trigger_dagster.errors import DbtCloudStoppedError
 from dbt_trigger_dagster.parallel import in_parallel
 from dbt_trigger_dagster.timing import SystemClock
+from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
 
 
 def test_results_come_in_the_order_of_the_items(clock) -> None:
@@ -71,3 +72,27 @@ def test_an_interrupt_ends_pauses_and_leaves_what_has_not_begun() -> None:
     assert 1 in stopped
     assert len(begun) < 10
     clock.sleep(0)
+
+
+def test_calls_within_calls_are_all_ended_by_one_interrupt() -> None:
+    """Those that end first do not let the others sleep on."""
+    clock = SystemClock()
+    begun = threading.Barrier(5, timeout=10)
+
+    def sleep(number: int) -> None:
+        begun.wait()
+        clock.sleep(3600)
+
+    def inner(group: int) -> list[None]:
+        return in_parallel(sleep, [0, 1], max_parallel=2, clock=clock)
+
+    def interrupt() -> None:
+        begun.wait()
+        interrupt_what_waits()
+
+    person = threading.Thread(target=interrupt)
+    person.start()
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(inner, [0, 1], max_parallel=2, clock=clock)
+    person.join()
+    assert not clock.is_stopped

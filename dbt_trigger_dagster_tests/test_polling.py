@@ -1,5 +1,6 @@
 """Waiting for a run: pauses, the deadline, outages, and answers that end the wait."""
 
+import itertools
 import json
 import logging
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from dbt_trigger_dagster.errors import (
 )
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.polling import DETAILS, NOT_FOUND_GRACE, poll_pause, wait_for_run
-from dbt_trigger_dagster.timing import Deadline
+from dbt_trigger_dagster.timing import Clock, Deadline, SystemClock
 from dbt_trigger_dagster_tests.clocks import FakeClock
 from dbt_trigger_dagster_tests.payloads import (
     ACCESS_URL,
@@ -32,6 +33,16 @@ from dbt_trigger_dagster_tests.payloads import (
     refusal,
     run_payload,
     step_payload,
+)
+from dbt_trigger_dagster_tests.servers import (
+    Drip,
+    Received,
+    Reply,
+    Reset,
+    Server,
+    Silence,
+    reply,
+    serving,
 )
 
 LOG = logging.getLogger("the step's own")
@@ -360,3 +371,99 @@ def test_the_wait_leaves_the_client_its_retries() -> None:
         assert _wait(client).is_success
         assert client.retry_policy.max_retries == 5
     assert len(clock.pauses) == 1
+
+
+# Over real connections
+
+
+RUNNING = reply(200, json.dumps(envelope(run_payload(3))).encode())
+SUCCEEDED = reply(200, json.dumps(envelope(run_payload(10))).encode())
+TRUNCATED = reply(200, json.dumps(envelope(run_payload(3))).encode()[:40], missing=100)
+
+DEAD: dict[str, list[Any]] = {
+    "resets": [Reset()],
+    "closes": [Reply(closes=True)],
+    "truncates": [TRUNCATED],
+    "500s": [reply(500), reply(502, b"<html>"), reply(503), reply(504)],
+    "pages": [reply(200, b"<html>Please stand by</html>")],
+    "limits": [reply(429)],
+    "limits for seconds": [reply(429, headers={"Retry-After": "20"})],
+    "limits till a date": [reply(429, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"})],
+    "limits for years": [reply(503, headers={"Retry-After": "99999999999"})],
+    "limits backwards": [reply(429, headers={"Retry-After": "-60"})],
+    "limits absurdly": [reply(429, headers={"Retry-After": "soon"})],
+    "all of it": [Reset(), reply(429), TRUNCATED, reply(502), reply(200, b"{}"), reply(408)],
+}
+
+
+@pytest.mark.parametrize("way", DEAD)
+def test_five_minutes_of_a_dead_api_are_waited_through_in_silence(clock, caplog, way) -> None:
+    """However it is dead; one line when it begins, one when it ends, and none between."""
+    began = clock.now
+    answers = itertools.cycle(DEAD[way])
+
+    def respond(_: Received) -> Reply | Reset:
+        passed = clock.now - began
+        if passed < 20:
+            return RUNNING
+        return next(answers) if passed < 320 else SUCCEEDED
+
+    with serving(respond) as server, _client_of(server, clock) as client:
+        assert _wait(client, seconds=7200).is_success
+    told = [text for level, text in _messages(caplog) if level == "WARNING"]
+    texts = [text for _, text in _messages(caplog)]
+    assert len(told) == 1
+    assert told[0].endswith("Waiting goes on.")
+    assert texts.count("dbt Cloud answers again.") == 1
+    assert texts[-1] == f"dbt Cloud run {RUN_ID}: Success"
+    assert len(texts) == 5
+    assert clock.now - began <= 320 + max(3600 if way == "limits for years" else 300, 20)
+
+
+@pytest.mark.parametrize("way", DEAD)
+def test_a_dead_api_does_not_outlast_the_deadline(clock, caplog, way) -> None:
+    """It is told as what it is: the run was not over, and why nobody knows more."""
+    began = clock.now
+    answers = itertools.cycle(DEAD[way])
+    with (
+        serving(lambda _: next(answers)) as server,
+        _client_of(server, clock) as client,
+        pytest.raises(DbtCloudWaitTimeoutError) as caught,
+    ):
+        _wait(client, seconds=600)
+    assert 599 <= clock.now - began <= 600
+    assert caught.value.__cause__ is not None
+    assert len(_messages(caplog)) == 2
+
+
+@pytest.mark.parametrize(
+    "hangs",
+    [
+        Silence(),
+        Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"),
+        Drip(b"HTTP/1.1 200 OK\r\n" + b"X-Y: z\r\n" * 90, pause=0.02, head_too=True),
+        Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n" + b" " * 9999, pause=0.02),
+    ],
+    ids=["no head", "no body", "a dripping head", "a dripping body"],
+)
+def test_the_deadline_holds_inside_a_request_that_hangs(hangs) -> None:
+    """With a request timeout that is much longer than what is left."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    with (
+        serving(lambda _: hangs) as server,
+        _client_of(server, clock) as client,
+        pytest.raises(DbtCloudWaitTimeoutError),
+    ):
+        _wait(client, seconds=0.4)
+    assert 0.3 < clock.monotonic() - began < 2
+
+
+def _client_of(server: Server, clock: Clock) -> DbtCloudClient:
+    return DbtCloudClient(
+        account_id=ACCOUNT_ID,
+        token=TOKEN,
+        access_url=server.url,
+        clock=clock,
+        request_timeout=60,
+    )

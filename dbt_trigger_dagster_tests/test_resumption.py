@@ -6,10 +6,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dbt_trigger_dagster import DbtCloudTableIOManager
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.errors import StorageError
+from dbt_trigger_dagster.resumption import resume_chain
 from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster_tests.graphs import GOOD, Project, a_project, failed_ops, triggers
 
@@ -126,3 +129,47 @@ def test_two_graphs_of_one_job_in_one_dagster_run_are_two_intentions(tmp_path: P
         assert failed_ops(result) == []
         assert len(project.dbt_runs()) == 2
         assert len(set(project.run_ids("dbt_cloud_trigger"))) == 2
+
+
+HOW = ("anew", "by steps", "by assets")
+"""The ways to execute a run again."""
+
+TAGS = {
+    "anew": {},
+    "by steps": {RESUME_RETRY_TAG: "true"},
+    "by assets": {ASSET_RESUME_RETRY_TAG: "true"},
+}
+
+
+@settings(max_examples=20, deadline=None)  # each makes an instance
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(HOW)), min_size=1, max_size=10))
+def test_a_chain_leads_back_over_resumed_runs_and_no_further(tree: list[tuple[int, str]]) -> None:
+    """Any tree of re-executions: each run is resumed or executed anew, any number of times."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        runs: list[dg.DagsterRun] = []
+        expected: list[list[str]] = []
+        for number, (parent, how) in enumerate(tree):
+            is_first = not runs
+            before = parent % max(1, len(runs))
+            run = dg.DagsterRun(
+                job_name="job",
+                run_id=f"run {number}",
+                parent_run_id=None if is_first else runs[before].run_id,
+                root_run_id=None if is_first else runs[0].run_id,
+                tags=TAGS[how],
+            )
+            instance.add_run(run)
+            resumes = not is_first and how != "anew"
+            expected.append([run.run_id, *(expected[before] if resumes else [])])
+            runs.append(run)
+        for run, chain in zip(runs, expected, strict=True):
+            assert [each.run_id for each in resume_chain(instance, run)] == chain
+
+
+def test_a_chain_ends_where_a_run_has_been_deleted() -> None:
+    """Nobody can tell what came before it."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.DagsterRun(
+            job_name="job", parent_run_id="gone", root_run_id="gone", tags=TAGS["by steps"]
+        )
+        assert list(resume_chain(instance, run)) == [run]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.models import Run, parse_timestamp
 from dbt_trigger_dagster.tables import (
     ARTIFACT,
     LINEAGE,
@@ -298,3 +298,29 @@ def test_runs_become_rows_in_their_order(table) -> None:
 def test_a_record_without_sources_is_only_raw() -> None:
     """The artifact table's columns are ours; nothing is read from a payload."""
     assert ARTIFACT.record({"run_id": 1}) == {"raw": {"run_id": 1}}
+
+
+OFFSETS = st.sampled_from(["+00:00", "Z", "", "+02:00", "-05:30", "+14:00"])
+
+
+@settings(max_examples=40)  # each makes a DataFrame
+@given(
+    st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1)),  # noqa: DTZ001  # the text has the zone
+    st.text("0123456789", max_size=9),
+    st.sampled_from([" ", "T"]),
+    OFFSETS,
+)
+def test_a_table_and_a_model_read_the_same_moment(moment, fraction, between, offset) -> None:
+    """All three formats, any fraction of a second, any zone; without one it is UTC."""
+    seconds = moment.replace(microsecond=0)
+    text = (
+        f"{seconds:%Y-%m-%d}{between}{seconds:%H:%M:%S}{'.' if fraction else ''}{fraction}{offset}"
+    )
+    zone = {"Z": "+00:00", "": "+00:00"}.get(offset, offset)
+    microseconds = int(fraction[:6].ljust(6, "0"))
+    expected = datetime.fromisoformat(f"{seconds.isoformat()}{zone}").replace(
+        microsecond=microseconds
+    )
+    assert parse_timestamp(text) == expected
+    (read,) = RUN.frame([RUN.record({"created_at": text})])["created_at"]
+    assert read.to_pydatetime() == expected

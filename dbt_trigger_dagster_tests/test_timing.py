@@ -47,3 +47,15 @@ def test_a_clock_that_is_stopped_lets_nobody_sleep_until_it_is_restarted() -> No
         clock.sleep(3600)
     clock.restart()
     clock.sleep(0)
+
+
+def test_a_deadline_can_end_with_its_clock_and_others_do_not() -> None:
+    """What is asked for on the way out, a cancel for example, still has its time."""
+    clock = SystemClock()
+    ends, stays = Deadline.when_stopped(clock), Deadline.after(60, clock)
+    assert not ends.is_over
+    clock.stop()
+    assert ends.is_over
+    assert stays.remaining() > 50
+    clock.restart()
+    assert not ends.is_over

@@ -14,6 +14,7 @@ from dbt_trigger_dagster.transport import TokenAuth, Transport, normalize_access
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope
 from dbt_trigger_dagster_tests.servers import (
     Drip,
+    Received,
     Reply,
     Reset,
     Respond,
@@ -22,6 +23,7 @@ from dbt_trigger_dagster_tests.servers import (
     reply,
     serving,
 )
+from faults.tls import https_for
 
 GOOD = reply(200, b'{"data": 1}')
 
@@ -97,6 +99,8 @@ def test_an_access_url_is_brought_into_one_form(given_url, normal) -> None:
         "https://host:port",
         "https://host:99999",
         "https://host\\path",
+        "http://localhost\\.evil.example.com",
+        "http://localhost%2f.evil.example.com",
         "https://<your host>",
     ],
 )
@@ -125,6 +129,10 @@ def test_a_page_of_dbt_cloud_is_no_access_url(path) -> None:
         "ftp://joe:sesame@ab123.us1.dbt.com",
         "https://joe:sesame@[bad",
         "http://localhost:sesame@evil.example.com",
+        "http://sesame@localhost",
+        "http://localhost@sesame.example.com",
+        "http://localhost\\@sesame.example.com",
+        "http://localhost%40sesame@evil.example.com",
     ],
 )
 def test_an_access_url_with_a_password_is_refused_without_repeating_it(access_url) -> None:
@@ -135,7 +143,23 @@ def test_an_access_url_with_a_password_is_refused_without_repeating_it(access_ur
 
 
 @pytest.mark.parametrize(
-    "host", ["ab123.us1.dbt.com", "10.0.0.1", "localhost.example.com", "192.0.2.1", "[::2]"]
+    "host",
+    [
+        "ab123.us1.dbt.com",
+        "10.0.0.1",
+        "192.0.2.1",
+        "[::2]",
+        "0.0.0.0",  # noqa: S104  # nobody listens there
+        "localhost.example.com",
+        "127.0.0.1.nip.io",
+        "xlocalhost",
+        "128.0.0.1",
+        "127.1",
+        "0x7f.0.0.1",
+        "2130706433",
+        "0177.0.0.1",
+        "[::ffff:10.0.0.1]",
+    ],
 )
 def test_plain_http_is_for_loopback_addresses_only(host) -> None:
     """Anywhere else it would show the token to the network."""
@@ -363,6 +387,71 @@ def test_a_body_that_trickles_ends_with_the_deadline(end, ask) -> None:
     assert clock.monotonic() - began < 2
 
 
+def _dripping_head(pause: float) -> Drip:
+    lines = "".join(f"X-{number}: y\r\n" for number in range(90))
+    head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 0\r\n\r\n"
+    return Drip(head.encode(), pause=pause, head_too=True)
+
+
+@both_ways
+def test_a_head_that_drips_ends_with_the_deadline(ask) -> None:
+    """Each byte comes in good time, and the last of them in a quarter of an hour."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    with (
+        serving(lambda _: _dripping_head(0.01)) as server,
+        pytest.raises(DbtCloudRequestError, match="did not end in time") as caught,
+    ):
+        ask(_transport(server.url, request_timeout=60), deadline=Deadline.after(0.2, clock))
+    assert clock.monotonic() - began < 2
+    assert caught.value.may_have_been_sent
+
+
+@both_ways
+def test_a_head_that_drips_ends_with_the_request_timeout(ask) -> None:
+    """Without a deadline as well: a head is one piece of an answer."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    with (
+        serving(lambda _: _dripping_head(0.01)) as server,
+        pytest.raises(DbtCloudRequestError, match="did not end in time"),
+    ):
+        ask(_transport(server.url, request_timeout=0.2))
+    assert clock.monotonic() - began < 2
+
+
+@both_ways
+def test_a_body_that_comes_in_pieces_may_take_longer_than_the_request_timeout(ask) -> None:
+    """Big artifacts do; only each piece has to come in time."""
+    drip = Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + b"x" * 20, pause=0.02)
+    with serving(lambda _: drip) as server:
+        assert ask(_transport(server.url, request_timeout=0.3)) == b"x" * 20
+
+
+@both_ways
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
+def test_a_clock_that_is_stopped_ends_a_request_that_hangs(ask, sent) -> None:
+    """Before its answer or in the middle; long before its timeout."""
+    clock = SystemClock()
+    began = clock.monotonic()
+
+    def respond(_: Received) -> Reply | Silence:
+        clock.stop()
+        return Reply(sent) if sent else Silence()
+
+    with serving(respond) as server, pytest.raises(DbtCloudRequestError, match="did not end"):
+        ask(_transport(server.url, request_timeout=60), deadline=Deadline.when_stopped(clock))
+    assert clock.monotonic() - began < 5
+
+
+@both_ways
+def test_an_answer_that_lets_wait_arrives_whole(ask) -> None:
+    """It is looked for again and again, and nothing of it is lost."""
+    slow = Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", pause=0.3)
+    with serving(lambda _: slow) as server:
+        assert ask(_transport(server.url)) == b"ab"
+
+
 @both_ways
 def test_a_request_whose_time_is_over_is_not_sent(ask, clock) -> None:
     """And says that it was not."""
@@ -495,6 +584,32 @@ def test_a_proxy_learns_no_token_of_an_encrypted_host(ask, monkeypatch) -> None:
             ask(_transport("https://nowhere.invalid"))
     assert {request.method for request in proxy.received} == {"CONNECT"}
     assert TOKEN not in str(proxy.received)
+
+
+@both_ways
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_certificate_that_the_environment_trusts_is_trusted(
+    ask, variable, tmp_path, monkeypatch
+) -> None:
+    """Companies have authorities of their own; an answer that lets wait arrives whole here too."""
+    slow = Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", pause=0.3)
+    with serving(lambda _: slow) as server, https_for(server.url, tmp_path) as secure:
+        monkeypatch.setenv(variable, str(secure.certificate))
+        assert ask(_transport(f"https://{secure.host}")) == b"a"
+
+
+@both_ways
+@pytest.mark.parametrize("environment", [{}, {"CURL_CA_BUNDLE": ""}, {"PYTHONHTTPSVERIFY": "0"}])
+def test_a_certificate_that_nobody_knows_gets_no_token(
+    ask, environment, tmp_path, monkeypatch
+) -> None:
+    """Whoever stands between here and dbt Cloud; and no variable switches that off."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with serving(lambda _: GOOD) as server, https_for(server.url, tmp_path) as secure:
+        with pytest.raises(DbtCloudRequestError, match="certificate verify failed"):
+            ask(_transport(f"https://{secure.host}"))
+        assert server.received == []
 
 
 def test_a_good_answer_of_the_documented_form_is_read(api) -> None:

@@ -1,5 +1,6 @@
 """The exactly-once protocol, against a sandbox that loses answers, on a clock that is moved."""
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -215,7 +216,11 @@ def test_a_search_pages_on_until_it_finds_its_run(account: Account) -> None:
 
 
 @given(
-    cause=st.text(min_size=1, max_size=MAX_CAUSE_LENGTH).filter(str.strip),
+    cause=st.text(
+        st.characters() | st.sampled_from("[]\"'\\\ud83d\U0001f469"),
+        min_size=1,
+        max_size=MAX_CAUSE_LENGTH,
+    ).filter(str.strip),
     prefix=st.text("abc_-/", max_size=40),
 )
 def test_a_marked_cause_keeps_its_marker_and_fits(cause: str, prefix: str) -> None:
@@ -225,6 +230,8 @@ def test_a_marked_cause_keeps_its_marker_and_fits(cause: str, prefix: str) -> No
     assert sent.endswith(marker(key))
     assert len(sent) <= MAX_CAUSE_LENGTH
     assert sent.startswith(cause[:100].rstrip())
+    arrived = json.loads(json.dumps({"id": 1, "trigger": {"cause": sent}}))
+    assert Run.from_payload(arrived).cause.endswith(marker(key))
 
 
 def test_the_user_cannot_forge_the_marker_of_another_run(account: Account) -> None:

@@ -8,6 +8,7 @@ from dbt_trigger_dagster.sandbox.errors import SandboxError
 from dbt_trigger_dagster.sandbox.faults import Fault, RecordedRequest
 from dbt_trigger_dagster.sandbox.jobs import SandboxJob
 from dbt_trigger_dagster.sandbox.scripts import GeneratedBytes, Script, ScriptStep
+from dbt_trigger_dagster.sandbox.seeds import SeededRun
 from dbt_trigger_dagster.sandbox.server import Sandbox
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "SandboxJob",
     "Script",
     "ScriptStep",
+    "SeededRun",
 ]

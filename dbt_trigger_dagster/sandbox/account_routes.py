@@ -11,7 +11,7 @@ from starlette.routing import Route
 from dbt_trigger_dagster.sandbox.cloud import Cloud
 from dbt_trigger_dagster.sandbox.envelopes import success
 from dbt_trigger_dagster.sandbox.errors import invalid, not_found
-from dbt_trigger_dagster.sandbox.filters import refuse_unknown_keys, related_names
+from dbt_trigger_dagster.sandbox.filters import Candidates, refuse_unknown_keys, related_names
 from dbt_trigger_dagster.sandbox.job_payloads import (
     account_payload,
     environment_payload,
@@ -62,7 +62,7 @@ class AccountRoutes:
     def _listed(self, members: Callable[[], list[dict[str, Any]]]) -> Callable[[Request], Any]:
         async def list_members(request: Request) -> Response:
             query = payloads_listing().read(request.query_params)
-            page = query.page(members())
+            page = query.page(Candidates(members()))
             return success(page.items, query.description(self._cloud.account_id, page))
 
         return list_members
@@ -96,7 +96,8 @@ class JobRoutes:
 
     async def _list(self, request: Request) -> Response:
         query = jobs_listing().read(request.query_params)
-        page = query.page(sorted(self._cloud.jobs.values(), key=lambda job: job.id))
+        jobs = sorted(self._cloud.jobs.values(), key=lambda job: job.id)
+        page = query.page(Candidates(jobs))
         related = related_names(request.query_params)
         payloads = [self._payload(job, request, related) for job in page.items]
         return success(payloads, query.description(self._cloud.account_id, page))
@@ -140,6 +141,6 @@ class JobRoutes:
     def _recent_run(
         self, job: SandboxJob, request: Request, *, completed: bool
     ) -> dict[str, Any] | None:
-        runs = reversed(self._cloud.runs(job.id))
+        runs = reversed(self._cloud.ledger(job.id).by_id())
         run = next((run for run in runs if not (completed and run.in_progress)), None)
         return run_payload(self._cloud, run, str(request.base_url), ()) if run else None

@@ -15,6 +15,7 @@ from dbt_trigger_dagster.sandbox.account_routes import AccountRoutes, JobRoutes
 from dbt_trigger_dagster.sandbox.cloud import Cloud
 from dbt_trigger_dagster.sandbox.connections import Connections, new_connection_state
 from dbt_trigger_dagster.sandbox.control_routes import ControlRoutes
+from dbt_trigger_dagster.sandbox.date_header import DateHeader
 from dbt_trigger_dagster.sandbox.envelopes import (
     refusal,
     server_error,
@@ -46,6 +47,7 @@ def build_app(cloud: Cloud, board: FaultBoard, token: str, stopping: asyncio.Eve
     app = Starlette(
         routes=_routes(cloud, board),
         middleware=[
+            Middleware(DateHeader, clock=cloud.clock),
             Middleware(FaultMiddleware, board=board, stopping=stopping),
             Middleware(
                 AuthenticationMiddleware, backend=TokenBackend(token), on_error=unauthenticated

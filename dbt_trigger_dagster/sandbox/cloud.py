@@ -1,20 +1,20 @@
 """The account that the sandbox serves: its jobs, its runs and what can be done to them."""
 
-import bisect
 import importlib.metadata
 import itertools
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from dbt_trigger_dagster.models import RunStatus
 from dbt_trigger_dagster.sandbox.errors import invalid, not_found
 from dbt_trigger_dagster.sandbox.jobs import SandboxJob, with_ids
+from dbt_trigger_dagster.sandbox.ledgers import Ledger, RunBook
 from dbt_trigger_dagster.sandbox.retries import retry_obstacle
 from dbt_trigger_dagster.sandbox.runs import Run, Step, Trigger
 from dbt_trigger_dagster.sandbox.scheduler import Scheduler
-from dbt_trigger_dagster.sandbox.timestamps import utc_now
+from dbt_trigger_dagster.sandbox.scripts import Script
+from dbt_trigger_dagster.sandbox.timestamps import Clock, utc_now
 from dbt_trigger_dagster.sandbox.trigger_requests import TriggerRequest
 
 ACCOUNT_ID = 101
@@ -35,17 +35,20 @@ class Cloud:
         account_id: The account's id.
         jobs: The account's jobs, by id.
         created_at: When the sandbox started.
+        clock: The account's clock.
         dbt_version: The version that runs report where none is asked for.
     """
 
-    def __init__(self, jobs: Iterable[SandboxJob], scheduler: Scheduler) -> None:
+    def __init__(
+        self, jobs: Iterable[SandboxJob], scheduler: Scheduler, clock: Clock = utc_now
+    ) -> None:
         self.account_id = ACCOUNT_ID
         self.jobs: dict[int, SandboxJob] = {job.id: job for job in with_ids(jobs)}
-        self.created_at = utc_now()
+        self.clock = clock
+        self.created_at = clock()
         self.dbt_version = installed_dbt_version() or "latest"
         self._scheduler = scheduler
-        self._runs: dict[int, Run] = {}
-        self._runs_of_job: defaultdict[int, list[Run]] = defaultdict(list)
+        self._book = RunBook()
         self._ids: Iterator[int] = _new_ids()
 
     def job(self, job_id: int) -> SandboxJob:
@@ -64,9 +67,14 @@ class Cloud:
         Raises:
             ApiError: There is none of this id.
         """
-        if run_id not in self._runs:
+        run = self.find_run(run_id)
+        if run is None:
             raise not_found()
-        return self._runs[run_id]
+        return run
+
+    def find_run(self, run_id: int) -> Run | None:
+        """Return a run, or ``None`` if there is none of this id."""
+        return self._book.find(run_id)
 
     def step(self, step_id: int) -> tuple[Run, Step]:
         """Return a step and its run.
@@ -74,22 +82,19 @@ class Cloud:
         Raises:
             ApiError: There is none of this id.
         """
-        for run in self._runs.values():
+        for run in self._book.ledger().by_id():
             for step in run.steps:
                 if step.id == step_id:
                     return run, step
         raise not_found()
 
-    def runs(self, job_id: int | None = None, after_id: int | None = None) -> Sequence[Run]:
-        """Return runs by ascending id, those of one job or all, after an id or all."""
-        runs = list(self._runs.values()) if job_id is None else self._runs_of_job.get(job_id, [])
-        if after_id is None:
-            return runs
-        return runs[bisect.bisect_right(runs, after_id, key=lambda run: run.id) :]
+    def ledger(self, job_id: int | None = None) -> Ledger:
+        """Return the runs of one job, or all, in the orders that lists ask for."""
+        return self._book.ledger(job_id)
 
     def latest_run(self, job: SandboxJob) -> Run | None:
         """Return a job's latest run."""
-        return next(reversed(self.runs(job.id)), None)
+        return next(reversed(self.ledger(job.id).by_id()), None)
 
     def blocker_of(self, run: Run) -> Run | None:
         """Return the run that a queued run waits for."""
@@ -101,7 +106,9 @@ class Cloud:
 
     def trigger(self, job: SandboxJob, request: TriggerRequest, category: str = "api") -> Run:
         """Start a run of a job."""
-        return self._submit(job, request, category, retry_of=None)
+        run = self.new_run(job, request, category)
+        self._scheduler.submit(run)
+        return run
 
     def retry(self, run: Run) -> Run:
         """Start a run that goes on where a failed one stopped.
@@ -112,7 +119,9 @@ class Cloud:
         if obstacle := self.retry_obstacle(run):
             raise invalid(obstacle)
         request = replace(run.trigger.request, cause=f"Retry of run #{run.id}")
-        return self._submit(run.job, request, "rerun", retry_of=run)
+        retried = self.new_run(run.job, request, "rerun", retry_of=run)
+        self._scheduler.submit(retried)
+        return retried
 
     def rerun(self, job: SandboxJob) -> Run:
         """Retry a job's latest run if it failed; otherwise start a plain one."""
@@ -129,15 +138,20 @@ class Cloud:
         """Stop all runs."""
         await self._scheduler.close()
 
-    def _submit(
-        self, job: SandboxJob, request: TriggerRequest, category: str, retry_of: Run | None
+    def new_run(
+        self,
+        job: SandboxJob,
+        request: TriggerRequest,
+        category: str,
+        *,
+        retry_of: Run | None = None,
+        script: Script | None = None,
     ) -> Run:
+        """Take in a run that nobody has started yet."""
         run_id = next(self._ids)
-        trigger = Trigger(next(self._ids), request, category)
-        run = Run(run_id, job, trigger, self._ids, retry_of)
-        self._runs[run.id] = run
-        self._runs_of_job[job.id].append(run)
-        self._scheduler.submit(run)
+        trigger = Trigger(next(self._ids), request, category, self.clock())
+        run = Run(run_id, job, trigger, self._ids, self._book.end, self.clock, retry_of, script)
+        self._book.add(run)
         return run
 
 

@@ -86,6 +86,21 @@ class Page(Generic[Item]):
 
 
 @dataclass(frozen=True)
+class Candidates(Generic[Item]):
+    """What a list is made of before it is filtered and cut into pages.
+
+    Attributes:
+        items: The items that can be meant, in ascending order.
+        order: The sort key that they are ordered by.
+        settled: The filters that all of them are known to pass.
+    """
+
+    items: Sequence[Item]
+    order: str = "id"
+    settled: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class ListQuery(Generic[Item]):
     """A query that was read.
 
@@ -105,15 +120,16 @@ class ListQuery(Generic[Item]):
     state: str
     applied: Mapping[str, Any]
 
-    def page(self, items: Iterable[Item]) -> Page[Item]:
-        """Return the page that the query asks for; ``items`` come by ascending id."""
+    def page(self, candidates: Candidates[Item]) -> Page[Item]:
+        """Return the page that the query asks for."""
         # Nothing in the sandbox is ever deleted.
-        kept: list[Item] = [] if _STATES[self.state] == _STATES["deleted"] else list(items)
-        for key, value in self.applied.items():
-            keep = self.listing.filters[key].keep
-            kept = [item for item in kept if keep(item, value)]
-        ordered = self._ordered(kept)
-        return Page(ordered[self.offset : self.offset + self.limit], len(ordered))
+        if _STATES[self.state] == _STATES["deleted"]:
+            return Page((), 0)
+        kept = self._kept(candidates)
+        order = self.order_by.removeprefix("-")
+        if order != candidates.order:
+            kept = sorted(kept, key=self.listing.orders[order])
+        return Page(self._cut(kept), len(kept))
 
     def description(self, account_id: int, page: Page[Item]) -> dict[str, Any]:
         """Return what the envelope says about the page."""
@@ -125,13 +141,19 @@ class ListQuery(Generic[Item]):
             "pagination": {"count": len(page.items), "total_count": page.total_count},
         }
 
-    def _ordered(self, items: list[Item]) -> list[Item]:
-        if self.order_by == "id":
-            return items
-        if self.order_by == "-id":
-            return items[::-1]
-        key = self.listing.orders[self.order_by.removeprefix("-")]
-        return sorted(items, key=key, reverse=self.order_by.startswith("-"))
+    def _kept(self, candidates: Candidates[Item]) -> Sequence[Item]:
+        kept = candidates.items
+        for key, value in self.applied.items():
+            if key not in candidates.settled:
+                keep = self.listing.filters[key].keep
+                kept = [item for item in kept if keep(item, value)]
+        return kept
+
+    def _cut(self, items: Sequence[Item]) -> Sequence[Item]:
+        if not self.order_by.startswith("-"):
+            return items[self.offset : self.offset + self.limit]
+        stop = max(0, len(items) - self.offset)
+        return items[max(0, stop - self.limit) : stop][::-1]
 
 
 def refuse_unknown_keys(query: QueryParams, known: Iterable[str]) -> None:

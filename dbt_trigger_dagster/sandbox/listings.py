@@ -7,9 +7,11 @@ from typing import Any
 
 from dbt_trigger_dagster.sandbox.cloud import Cloud
 from dbt_trigger_dagster.sandbox.filters import (
+    Candidates,
     Filter,
     Item,
     Listing,
+    ListQuery,
     boolean,
     integer,
     integers,
@@ -65,10 +67,25 @@ def runs_listing(cloud: Cloud) -> Listing[Run]:
     }
     orders: dict[str, Callable[[Run], Any]] = {
         "id": attrgetter("id"),
-        "created_at": attrgetter("created_at"),
-        "finished_at": _finished_at_or_last,
+        "created_at": attrgetter("created_at", "id"),
+        "finished_at": lambda run: (run.finished_at or _FAR_FUTURE, run.id),
     }
     return Listing(filters, orders, default_state="all")
+
+
+def run_candidates(cloud: Cloud, query: ListQuery[Run]) -> Candidates[Run]:
+    """Return the runs that a query can mean, found in the account's ledgers without a scan."""
+    applied = query.applied
+    ledger = cloud.ledger(applied.get("job_definition_id"))
+    if "finished_at__range" in applied:
+        settled = frozenset({"job_definition_id", "finished_at__range"})
+        return Candidates(
+            ledger.ended_between(*applied["finished_at__range"]), "finished_at", settled
+        )
+    if query.order_by.removeprefix("-") == "finished_at":
+        return Candidates(ledger.by_end(), "finished_at", frozenset({"job_definition_id"}))
+    settled = frozenset({"job_definition_id", "id__gt"})
+    return Candidates(ledger.by_id(applied.get("id__gt")), settled=settled)
 
 
 def payloads_listing() -> Listing[dict[str, Any]]:
@@ -95,7 +112,3 @@ def _between(moment_of: Callable[[Item], datetime | None]) -> Filter[Item]:
         return moment is not None and ends[0] <= moment <= ends[1]
 
     return Filter(moments, keep)
-
-
-def _finished_at_or_last(run: Run) -> datetime:
-    return run.finished_at or _FAR_FUTURE

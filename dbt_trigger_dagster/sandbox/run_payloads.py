@@ -15,7 +15,6 @@ from dbt_trigger_dagster.sandbox.timestamps import (
     as_duration,
     as_run_timestamp,
     humanized,
-    utc_now,
 )
 
 # What the answer to a trigger brings along without being asked for.
@@ -112,7 +111,7 @@ def has_sources_generated(run: Run) -> bool:
 
 def _timestamps(run: Run) -> dict[str, Any]:
     updated_at = run.finished_at or run.started_at or run.dequeued_at or run.created_at
-    last_seen_at = run.finished_at or (utc_now() if run.started_at else None)
+    last_seen_at = run.finished_at or (run.clock() if run.started_at else None)
     return {
         "created_at": as_run_timestamp(run.created_at),
         "updated_at": as_run_timestamp(updated_at),
@@ -126,7 +125,7 @@ def _timestamps(run: Run) -> dict[str, Any]:
 
 
 def _durations(run: Run) -> dict[str, Any]:
-    now = utc_now()
+    now = run.clock()
     end = run.finished_at or now
     durations = {
         "duration": end - run.created_at,
@@ -174,7 +173,7 @@ def trigger_payload(run: Run) -> dict[str, Any]:
 
 def step_payload(cloud: Cloud, step: Step, *, whole_logs: bool) -> dict[str, Any]:
     """Return a step; the whole debug logs only if they were asked for."""
-    duration = (step.finished_at or utc_now()) - step.started_at
+    duration = (step.finished_at or step.clock()) - step.started_at
     return {
         "id": step.id,
         "run_id": step.run_id,

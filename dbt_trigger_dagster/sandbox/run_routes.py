@@ -14,7 +14,7 @@ from dbt_trigger_dagster.sandbox.envelopes import success
 from dbt_trigger_dagster.sandbox.errors import invalid, not_found
 from dbt_trigger_dagster.sandbox.filters import refuse_unknown_keys, related_names
 from dbt_trigger_dagster.sandbox.job_payloads import nested_job_payload
-from dbt_trigger_dagster.sandbox.listings import runs_listing
+from dbt_trigger_dagster.sandbox.listings import run_candidates, runs_listing
 from dbt_trigger_dagster.sandbox.run_payloads import (
     RELATED_TO_NEW_RUNS,
     run_payload,
@@ -46,8 +46,7 @@ class RunRoutes:
 
     async def _list(self, request: Request) -> Response:
         query = self._listing.read(request.query_params)
-        runs = self._cloud.runs(query.applied.get("job_definition_id"), query.applied.get("id__gt"))
-        page = query.page(runs)
+        page = query.page(run_candidates(self._cloud, query))
         related = related_names(request.query_params) & _RELATED_IN_LISTS
         payloads = [self._payload(run, request, related) for run in page.items]
         return success(payloads, query.description(self._cloud.account_id, page))
@@ -120,7 +119,7 @@ class ArtifactRoutes:
 
     async def _get_latest(self, request: Request) -> Response:
         job = self._cloud.job(request.path_params["job_id"])
-        runs = reversed(self._cloud.runs(job.id))
+        runs = reversed(self._cloud.ledger(job.id).by_id())
         run = next((run for run in runs if run.artifacts_at(None) is not None), None)
         if run is None:
             raise not_found()

@@ -1,6 +1,7 @@
 """The seam between the scheduler and whatever executes a run."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from dbt_trigger_dagster.models import RunStatus
@@ -14,10 +15,12 @@ class Outcome:
     Attributes:
         status: The run's terminal status.
         message: The run's ``status_message``.
+        finished_at: When, if not now.
     """
 
     status: RunStatus
     message: str | None = None
+    finished_at: datetime | None = None
 
     def __str__(self) -> str:
         label = self.status.name.capitalize()

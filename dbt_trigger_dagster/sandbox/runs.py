@@ -1,6 +1,6 @@
 """Runs and their steps, as the sandbox knows them: what happened, and when."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -8,7 +8,8 @@ from pathlib import Path
 from dbt_trigger_dagster.models import RunStatus
 from dbt_trigger_dagster.sandbox.artifacts import StepArtifacts
 from dbt_trigger_dagster.sandbox.jobs import RUN_DURATION_LIMIT_SECONDS, SandboxJob
-from dbt_trigger_dagster.sandbox.timestamps import utc_now
+from dbt_trigger_dagster.sandbox.scripts import Script
+from dbt_trigger_dagster.sandbox.timestamps import Clock, utc_now
 from dbt_trigger_dagster.sandbox.trigger_requests import TriggerRequest
 
 IN_PROGRESS = frozenset({RunStatus.QUEUED, RunStatus.STARTING, RunStatus.RUNNING})
@@ -24,7 +25,7 @@ def invocation_name(command: str) -> str:
     return f"Invoke dbt with `{command}`"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Step:
     """One step of a run.
 
@@ -38,25 +39,27 @@ class Step:
         status: How far it got.
         started_at: When it began.
         finished_at: When it ended.
+        clock: The account's clock.
     """
 
     id: int
     run_id: int
     index: int
     name: str
+    started_at: datetime
     logs: Path | str = ""
     debug_logs: Path | str = ""
     status: RunStatus = RunStatus.RUNNING
-    started_at: datetime = field(default_factory=utc_now)
     finished_at: datetime | None = None
+    clock: Clock = field(default=utc_now, repr=False)
 
-    def finish(self, status: RunStatus) -> None:
-        """End the step."""
+    def finish(self, status: RunStatus, finished_at: datetime | None = None) -> None:
+        """End the step, now or at another moment."""
         self.status = status
-        self.finished_at = utc_now()
+        self.finished_at = finished_at or self.clock()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trigger:
     """Why a run exists.
 
@@ -70,7 +73,7 @@ class Trigger:
     id: int
     request: TriggerRequest
     cause_category: str
-    created_at: datetime = field(default_factory=utc_now)
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class FailedCommand:
     state: Path | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Run:
     """A run of a job.
 
@@ -99,14 +102,16 @@ class Run:
         job: The job, as it was when the run was triggered.
         trigger: Why the run exists.
         ids: Where its steps get their ids from.
+        on_end: Told when the run is over.
+        clock: The account's clock.
         retry_of: The failed run that this one retries.
+        script: What it does instead of what its job does.
         status: How far it got.
         status_message: Why it ended so.
         steps: The steps that began.
         artifacts: What the steps left behind, by step index.
         artifacts_saved_at: When the artifacts can be had from.
         failed_command: Where it failed.
-        created_at: When it was triggered.
         dequeued_at: When its turn came.
         started_at: When its first step began.
         finished_at: When it ended.
@@ -116,17 +121,24 @@ class Run:
     job: SandboxJob
     trigger: Trigger
     ids: Iterator[int] = field(repr=False)
+    on_end: "Callable[[Run], None]" = field(repr=False)
+    clock: Clock = field(default=utc_now, repr=False)
     retry_of: "Run | None" = None
+    script: Script | None = None
     status: RunStatus = RunStatus.QUEUED
     status_message: str | None = None
     steps: list[Step] = field(default_factory=list)
     artifacts: dict[int, StepArtifacts] = field(default_factory=dict)
     artifacts_saved_at: datetime | None = None
     failed_command: FailedCommand | None = None
-    created_at: datetime = field(default_factory=utc_now)
     dequeued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was triggered."""
+        return self.trigger.created_at
 
     @property
     def in_progress(self) -> bool:
@@ -166,36 +178,41 @@ class Run:
     def dequeue(self) -> None:
         """Take the run from the queue."""
         self.status = RunStatus.STARTING
-        self.dequeued_at = utc_now()
+        self.dequeued_at = self.clock()
 
     def begin(self) -> None:
         """Begin to run."""
         self.status = RunStatus.RUNNING
-        self.started_at = utc_now()
+        self.started_at = self.clock()
 
     def begin_step(self, name: str, logs: Path | str = "", debug_logs: Path | str = "") -> Step:
         """Begin the run's next step."""
         index = len(self.steps) + 1
-        step = Step(next(self.ids), self.id, index, name, logs, debug_logs)
+        step = Step(
+            next(self.ids), self.id, index, name, self.clock(), logs, debug_logs, clock=self.clock
+        )
         self.steps.append(step)
         return step
 
     def save_artifacts(self, lag_seconds: float = 0) -> None:
         """Let the artifacts be had, now or after a lag."""
-        self.artifacts_saved_at = utc_now() + timedelta(seconds=lag_seconds)
+        self.artifacts_saved_at = self.clock() + timedelta(seconds=lag_seconds)
 
-    def finish(self, status: RunStatus, message: str | None) -> None:
-        """End the run, and the step it was in."""
+    def finish(
+        self, status: RunStatus, message: str | None, finished_at: datetime | None = None
+    ) -> None:
+        """End the run, and the step it was in, now or at another moment."""
+        self.finished_at = finished_at or self.clock()
         for step in self.steps:
             if step.finished_at is None:
-                step.finish(status)
+                step.finish(status, self.finished_at)
         self.status_message = message
-        self.finished_at = utc_now()
         self.status = status
+        self.on_end(self)
 
     def artifacts_at(self, index: int | None) -> StepArtifacts | None:
         """Return what can be had of a step now; ``None`` takes the last that left something."""
-        if self.artifacts_saved_at is None or self.artifacts_saved_at > utc_now():
+        if self.artifacts_saved_at is None or self.artifacts_saved_at > self.clock():
             return None
         if index is None:
             index = max(self.artifacts, default=0)

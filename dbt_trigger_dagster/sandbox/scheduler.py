@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 from dbt_trigger_dagster.models import RunStatus
@@ -42,12 +42,16 @@ class Scheduler:
     def submit(self, run: Run) -> None:
         """Start a run, or queue it behind the one of its job that is in flight."""
         if run.job.job_type == "ci":
-            self._launch(run)
+            self.launch(run)
         elif run.job.id in self._in_flight:
             self._waiting[run.job.id].append(run)
         else:
             self._in_flight[run.job.id] = run
-            self._launch(run)
+            self.launch(run)
+
+    def launch(self, run: Run) -> None:
+        """Start a run now, whatever its job is doing."""
+        self._tasks[run.id] = asyncio.get_running_loop().create_task(self._supervise(run))
 
     def blocker_of(self, run: Run) -> Run | None:
         """Return the run in flight that a queued run waits for."""
@@ -63,6 +67,10 @@ class Scheduler:
             outcome = cancelled_by_user()
             run.finish(outcome.status, outcome.message)
 
+    async def ended(self, runs: Iterable[Run]) -> None:
+        """Wait until runs are over."""
+        await asyncio.gather(*(self._tasks[run.id] for run in runs if run.id in self._tasks))
+
     async def close(self) -> None:
         """Stop everything that runs, and wait until it has stopped."""
         self._waiting.clear()
@@ -70,9 +78,6 @@ class Scheduler:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _launch(self, run: Run) -> None:
-        self._tasks[run.id] = asyncio.get_running_loop().create_task(self._supervise(run))
 
     def _stop(self, run: Run, outcome: Outcome) -> None:
         # The first reason counts, and a second cancellation would break off the cleaning up.
@@ -87,7 +92,7 @@ class Scheduler:
             outcome = await self._execute(run)
         finally:
             timer.cancel()
-        run.finish(outcome.status, outcome.message)
+        run.finish(outcome.status, outcome.message, outcome.finished_at)
         _logger.info("Run %s of %r ended: %s", run.id, run.job.name, outcome)
         self._release(run)
 
@@ -110,6 +115,6 @@ class Scheduler:
         waiting = self._waiting[run.job.id]
         if waiting:
             self._in_flight[run.job.id] = waiting.popleft()
-            self._launch(self._in_flight[run.job.id])
+            self.launch(self._in_flight[run.job.id])
         else:
             del self._in_flight[run.job.id]

@@ -5,12 +5,13 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import Future
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -26,13 +27,18 @@ from dbt_trigger_dagster.sandbox.jobs import SHOP_JOBS, SandboxJob
 from dbt_trigger_dagster.sandbox.runner import Runner
 from dbt_trigger_dagster.sandbox.runs import Run
 from dbt_trigger_dagster.sandbox.scheduler import Scheduler
-from dbt_trigger_dagster.sandbox.scripted_runner import ScriptedRunner
+from dbt_trigger_dagster.sandbox.scripted_runner import Ending, ScriptedRunner
+from dbt_trigger_dagster.sandbox.scripts import ScriptOutcome
+from dbt_trigger_dagster.sandbox.seeds import SeededRun, Seeder
+from dbt_trigger_dagster.sandbox.timestamps import clock_that_is_off
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in the standard library from Python 3.11 on
 
 # Obviously no secret: it opens nothing but a sandbox.
 DEFAULT_TOKEN = "sandbox-token-not-a-secret"  # noqa: S105
+
+Answer = TypeVar("Answer")
 
 
 class Sandbox:
@@ -57,6 +63,7 @@ class Sandbox:
         token: str = DEFAULT_TOKEN,
         project: DbtProject | None = None,
         data_folder: Path | None = None,
+        clock_offset: timedelta = timedelta(),
     ) -> None:
         """Make a sandbox that is not started yet.
 
@@ -67,6 +74,8 @@ class Sandbox:
             token: The token that clients must send.
             project: The dbt project of the jobs without a script; by default the bundled shop.
             data_folder: Where runs and warehouses are kept; by default in a temporary folder.
+            clock_offset: How far the account's clock is ahead of this machine's. It tells every
+                moment that the API writes, the ``Date`` header among them.
         """
         self.token = token
         self._host = host
@@ -77,7 +86,9 @@ class Sandbox:
         self._data_folder = data_folder
         self._scripted_runner = ScriptedRunner()
         self._dbt_runner: Runner | None = None
-        self._cloud = Cloud(jobs, Scheduler(self._runner_of))
+        self._scheduler = Scheduler(self._runner_of)
+        self._cloud = Cloud(jobs, self._scheduler, clock_that_is_off(clock_offset))
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def access_url(self) -> str:
@@ -109,6 +120,37 @@ class Sandbox:
         """Let nothing go wrong any more."""
         self._board.clear()
 
+    def seed(self, runs: Iterable[SeededRun]) -> list[int]:
+        """Put runs into the account that nobody triggered: old ones, or ones in flight.
+
+        Returns:
+            The runs' ids, in the order given, which is also theirs.
+
+        Raises:
+            SandboxError: A job is unknown, or the sandbox is not started.
+        """
+        return self._wait_for(self._seeder.seed(list(runs)))
+
+    def finish(
+        self,
+        run_ids: Iterable[int],
+        *,
+        outcome: ScriptOutcome | None = None,
+        finished_at: datetime | None = None,
+    ) -> None:
+        """End scripted runs in flight, seeded or triggered, before their scripts would.
+
+        Args:
+            run_ids: The runs.
+            outcome: How they end; without one, as their scripts say.
+            finished_at: When, by the account's clock, so that runs may share a moment or show up
+                late; without it, now, each a little later than the one before.
+
+        Raises:
+            SandboxError: A run is not in flight or runs dbt, or the sandbox is not started.
+        """
+        self._wait_for(self._seeder.finish(list(run_ids), Ending(outcome, finished_at)))
+
     def environment(self, job_name: str | None = None) -> dict[str, str]:
         """Return the environment variables with which a client finds a job, or the first one.
 
@@ -132,7 +174,8 @@ class Sandbox:
                 self._dbt_runner = self._new_dbt_runner(stack)
             listener = stack.enter_context(self._listen())
             self._port = listener.getsockname()[1]
-            stack.enter_context(_serving(self._cloud, self._board, self.token, listener))
+            app = (self._cloud, self._board, self.token)
+            self._loop = stack.enter_context(_serving(*app, listener))
             self._exit = stack.pop_all()
         return self
 
@@ -142,12 +185,24 @@ class Sandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._loop = None
         self._exit.close()
 
+    @property
+    def _seeder(self) -> Seeder:
+        return Seeder(self._cloud, self._scheduler, self._scripted_runner)
+
+    def _wait_for(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        if self._loop is None:
+            work.close()
+            raise SandboxError("The sandbox is not started.")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
     def _runner_of(self, run: Run) -> Runner:
-        if run.job.script is None and self._dbt_runner is not None:
-            return self._dbt_runner
-        return self._scripted_runner
+        is_scripted = run.script or run.job.script
+        if self._dbt_runner is None or is_scripted:
+            return self._scripted_runner
+        return self._dbt_runner
 
     def _new_dbt_runner(self, stack: contextlib.ExitStack) -> Runner:
         if installed_dbt_version() is None:
@@ -179,7 +234,7 @@ class Sandbox:
 @contextlib.contextmanager
 def _serving(
     cloud: Cloud, board: FaultBoard, token: str, listener: socket.socket
-) -> Iterator[None]:
+) -> Iterator[asyncio.AbstractEventLoop]:
     stopping = asyncio.Event()
     server = uvicorn.Server(_config(build_app(cloud, board, token, stopping)))
     loop_known: Future[asyncio.AbstractEventLoop] = Future()
@@ -194,7 +249,7 @@ def _serving(
     thread = threading.Thread(target=asyncio.run, args=(serve(),), name="dbt-cloud-sandbox")
     thread.start()
     try:
-        yield
+        yield loop_known.result()
     finally:
         loop_known.result().call_soon_threadsafe(stopping.set)
         thread.join()
@@ -211,6 +266,7 @@ def _config(app: Starlette) -> uvicorn.Config:
         log_config=None,
         log_level="warning",
         proxy_headers=False,
+        date_header=False,  # the account's clock may differ from this machine's
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
     )

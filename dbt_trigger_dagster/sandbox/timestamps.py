@@ -1,5 +1,6 @@
 """Moments and durations in the several ways that dbt Cloud writes them."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 _UNITS = (
@@ -13,9 +14,23 @@ _UNITS = (
 )
 
 
+Clock = Callable[[], datetime]
+"""What tells the present moment in UTC."""
+
+
 def utc_now() -> datetime:
     """Return the present moment in UTC."""
     return datetime.now(timezone.utc)
+
+
+def clock_that_is_off(offset: timedelta) -> Clock:
+    """Return a clock that differs from this machine's; a positive offset is ahead."""
+    return lambda: utc_now() + offset
+
+
+def stopped_clock(moment: datetime) -> Clock:
+    """Return a clock that always tells the same moment."""
+    return lambda: moment
 
 
 def as_run_timestamp(moment: datetime | None) -> str | None:

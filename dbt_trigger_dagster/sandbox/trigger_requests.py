@@ -9,7 +9,7 @@ from dbt_trigger_dagster.sandbox.errors import invalid, unexpected_keys
 CAUSE_MAX_LENGTH = 255
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TriggerRequest:
     """What a run is asked to do, under the API's own names; ``None`` overrides nothing."""
 

@@ -1,0 +1,278 @@
+"""Beyond one machine: the files in deploy/, and all of Dagster's processes at work with them."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+from dbt_trigger_dagster.definitions import WHERE_TO_FIND
+from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
+from dbt_trigger_dagster.termination import CANCEL_DEADLINE
+from dbt_trigger_dagster_tests.deployments import (
+    DEPLOY,
+    JOB,
+    Deployment,
+    a_deployment,
+    missing,
+)
+from dbt_trigger_dagster_tests.graphs import ARTIFACTS, dbt_runs, sent, triggers, until
+
+LOCATIONS = {
+    "morning": ("-m", "dbt_trigger_dagster.definitions"),
+    "evening": ("-f", Path(__file__).parent / "evening.py"),
+}
+LANDING_JOB = "dbt_cloud_monitor_landing"
+WAITING: dict[str, Any] = {"poll_interval": 0.2}
+SECONDS = 5
+"""How long a dbt run takes: long enough to kill who waits for it."""
+
+ROOT = DEPLOY.parent
+SECRETS = {"DBT_CLOUD_TOKEN", "POSTGRES_PASSWORD"}
+
+
+def read(name: str) -> Any:
+    """What a YAML file in deploy/ says."""
+    return yaml.safe_load((DEPLOY / name).read_text())
+
+
+def services() -> dict[str, Any]:
+    """The services of the Compose file."""
+    found: dict[str, Any] = read("compose.yaml")["services"]
+    return found
+
+
+def example_environment() -> dict[str, str]:
+    """The variables of .env.example."""
+    lines = (DEPLOY / ".env.example").read_text().splitlines()
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    return {name: value for name, _, value in pairs}
+
+
+# All processes
+
+
+def an_account() -> Sandbox:
+    """A dbt Cloud account with jobs that run side by side."""
+    names = ("morning", "noon", "evening", "night")
+    script = Script(seconds=SECONDS, artifacts=ARTIFACTS)
+    return Sandbox([SandboxJob(name=name, script=script) for name in names])
+
+
+def is_polled(sandbox: Sandbox, job_name: str) -> bool:
+    """Whether somebody waits for a run of a job."""
+    (job_id,) = [job.id for job in sandbox.jobs if job.name == job_name]
+    ids = [run["id"] for run in dbt_runs(sandbox) if run["job_definition_id"] == job_id]
+    return any(sent(sandbox, "GET", f"/runs/{run_id}/") for run_id in ids)
+
+
+def assert_kept_once(deployment: Deployment, sandbox: Sandbox, count: int) -> None:
+    """So many triggers, dbt runs, rows in each table, and files of each."""
+    run_ids = sorted(run["id"] for run in dbt_runs(sandbox))
+    assert len(run_ids) == triggers(sandbox) == count
+    assert sorted(deployment.run_ids("dbt_cloud_trigger")) == run_ids
+    assert sorted(deployment.run_ids("dbt_cloud_run")) == run_ids
+    assert len(deployment.rows("dbt_cloud_artifact")) == count * len(ARTIFACTS)
+    assert len(deployment.files()) == count * len(ARTIFACTS)
+
+
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_each_wish_is_one_dbt_run_whatever_is_killed() -> None:
+    """Queue, daemon and two code servers on PostgreSQL; what is killed is resumed by itself.
+
+    Killed are a worker while the answer to its trigger is under way, and a whole code location
+    while it waits. The run that nobody waits for is landed by the monitor.
+    """
+    with an_account() as sandbox, a_deployment(LOCATIONS, sandbox.environment()) as deployment:
+        morning, noon, _, night = sandbox.jobs
+        trigger = f"/jobs/{morning.id}/run/"
+        hanging = Fault("hang", method="POST", path=f"*{trigger}", when="after", seconds=600)
+        sandbox.inject(hanging)
+        killed = deployment.launch("morning", dbt_cloud_run=WAITING)
+        deployment.launch("morning", trigger_response={"job_id": noon.id}, dbt_cloud_run=WAITING)
+        deployment.launch(
+            "evening",
+            evening__trigger_response={"job_id": night.id},
+            evening__dbt_cloud_run={"wait_for_result": False},
+        )
+        until(lambda: sent(sandbox, "POST", trigger), "the answer hangs")
+        os.kill(deployment.worker_of(killed), signal.SIGKILL)
+
+        deployment.launch("evening", evening__dbt_cloud_run=WAITING)
+        until(lambda: is_polled(sandbox, "evening"), "the evening's run is waited for")
+        deployment.end_container("evening")
+        deployment.start_code_server("evening")
+        until(lambda: is_all_well(deployment, 4), "all is well")
+        deployment.stop()
+
+        # The wishes, what resumed two of them, and the landing.
+        assert deployment.runs_in_postgres() >= 4 + 2 + 1
+        wishes = [run for run in dbt_runs(sandbox) if run["job_definition_id"] == morning.id]
+        assert_kept_once(deployment, sandbox, 4)
+        adopted = [row["id"] for row in deployment.rows("dbt_cloud_trigger") if row["adopted"]]
+        assert adopted == [run["id"] for run in wishes]
+
+
+def is_all_well(deployment: Deployment, wishes: int) -> bool:
+    """Whether so many dbt runs have left their files, and all Dagster runs are over and good."""
+    outcomes = [deployment.outcomes(JOB), deployment.outcomes(LANDING_JOB)]
+    return (
+        len(outcomes[0]) == wishes
+        and len(deployment.files()) == wishes * len(ARTIFACTS)
+        and {status for each in outcomes for status in each.values()} == {"SUCCESS"}
+    )
+
+
+# The files
+
+
+def has_docker_compose() -> bool:
+    """Whether ``docker compose`` works here; it needs no daemon to read a file."""
+    command = ["docker", "compose", "version"]
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603  # as above
+
+
+@pytest.mark.skipif(not has_docker_compose(), reason="not found: docker compose")
+def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
+    """With all variables set; where one without a default is not, it names that one."""
+    variables = {name: value or "123" for name, value in example_environment().items()}
+    assert refusal_of(variables, tmp_path) == ""
+    for name, value in example_environment().items():
+        fewer = {other: variables[other] for other in variables if other != name}
+        assert (name in refusal_of(fewer, tmp_path)) == (not value)
+
+
+def refusal_of(variables: Mapping[str, str], folder: Path) -> str:
+    """What ``docker compose config`` has to say against the file; empty for nothing."""
+    settings = folder / ".env"
+    settings.write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    command = ["docker", "compose", "-f", str(DEPLOY / "compose.yaml"), "--env-file", str(settings)]
+    done = subprocess.run(  # noqa: S603  # Docker's own
+        [*command, "config", "--quiet"], check=False, capture_output=True, text=True
+    )
+    return done.stderr if done.returncode else ""
+
+
+def test_every_service_is_kept_alive_and_watched() -> None:
+    """Restarted after a crash and a reboot, with a health check, of a version within a range."""
+    assert set(services()) == {"postgres", "code", "daemon", "webserver"}
+    for name, service in services().items():
+        assert service["restart"] == "unless-stopped", name
+        assert service["healthcheck"]["test"][0] == "CMD", name
+        assert "privileged" not in service
+    assert re.fullmatch(r"postgres:\d+", services()["postgres"]["image"])
+    assert all(services()[name]["init"] for name in ("code", "daemon", "webserver"))
+
+
+def test_every_volume_and_every_dependency_exists() -> None:
+    """And what must outlive a container is on a volume."""
+    volumes = set(read("compose.yaml")["volumes"])
+    mounted = {name: service["volumes"] for name, service in services().items()}
+    used = {mount.partition(":")[0] for mounts in mounted.values() for mount in mounts}
+    assert used == volumes
+    folder = services()["code"]["environment"]
+    assert "data:/data" in mounted["code"]
+    assert folder["DBT_TRIGGER_DATABASE"].startswith("/data/")
+    assert folder["DBT_TRIGGER_ARTIFACTS"].startswith("/data/")
+    # A DuckDB file has one writer machine.
+    assert [name for name, mounts in mounted.items() if "data:/data" in mounts] == ["code"]
+    for service in services().values():
+        assert set(service.get("depends_on", {})) <= set(services())
+
+
+def test_only_the_ui_is_published_and_only_on_this_machine() -> None:
+    """Dagster's UI asks for no password."""
+    published = {
+        name: service["ports"] for name, service in services().items() if "ports" in service
+    }
+    assert published == {"webserver": ["${DAGSTER_ADDRESS:-127.0.0.1}:${DAGSTER_PORT:-3000}:3000"]}
+    assert example_environment()["DAGSTER_ADDRESS"] == "127.0.0.1"
+
+
+def test_no_secret_stands_in_a_file() -> None:
+    """They come from the environment, and only the code location gets the token."""
+    text = (DEPLOY / "compose.yaml").read_text()
+    used = set(re.findall(r"\$\{(\w+)", text))
+    assert used == set(example_environment())
+    for name, value in example_environment().items():
+        assert bool(value) == (f"${{{name}:-{value}}}" in text), name
+    assert set(WHERE_TO_FIND) | SECRETS <= used
+    assert not any(example_environment()[name] for name in SECRETS)
+    knowing = [name for name, service in services().items() if "TOKEN" in str(service)]
+    assert knowing == ["code"]
+
+
+def test_a_file_with_secrets_gets_neither_into_git_nor_into_the_image() -> None:
+    """The image's context is a list of what is let in, and all that is on it exists."""
+    assert ".env" in (ROOT / ".gitignore").read_text().splitlines()
+    lines = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    rules = [line for line in lines if not line.startswith("#")]
+    let_in = [rule.removeprefix("!") for rule in rules if rule.startswith("!")]
+    assert rules[0] == "*"
+    assert all((ROOT / path).exists() for path in let_in)
+    assert not any(".env" in path or path in {".", "deploy"} for path in let_in)
+
+
+def test_the_image_runs_as_nobody_special() -> None:
+    """With numbers, by which Kubernetes can tell that it is not root."""
+    instructions = (DEPLOY / "Dockerfile").read_text().splitlines()
+    assert instructions[-1] == "USER 10001:10001"
+    assert "FROM python:3.12-slim" in instructions
+
+
+def test_there_is_time_to_cancel_a_dbt_run() -> None:
+    """Before a container, or a pod, is killed."""
+    assert services()["code"]["stop_grace_period"] == "20s"
+    config = read("values.yaml")["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    assert CANCEL_DEADLINE < 20 < config["podSpecConfig"]["terminationGracePeriodSeconds"]
+
+
+def test_dagster_accepts_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are queued, started beside the code server, watched, and resumed where they were."""
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://nobody@localhost/none")
+    shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
+    kept = InstanceRef.from_dir(str(tmp_path))
+    assert isinstance(kept.run_coordinator, dg.QueuedRunCoordinator)
+    assert isinstance(kept.run_launcher, dg.DefaultRunLauncher)
+    assert kept.settings["run_monitoring"]["enabled"]
+    assert kept.settings["run_retries"] == {
+        "enabled": True,
+        "max_retries": 5,
+        "retry_on_asset_or_op_failure": False,
+    }
+
+
+def test_webserver_and_daemon_find_the_code_server() -> None:
+    """Host, port and name are those of the service that listens."""
+    (origin,) = location_origins_from_yaml_paths([str(DEPLOY / "workspace.yaml")])
+    command = services()["code"]["command"]
+    assert origin.host in services()  # type: ignore[attr-defined]
+    assert f"--port={origin.port}" in command  # type: ignore[attr-defined]
+    assert f"--location-name={origin.location_name}" in command
+
+
+def test_kubernetes_gets_what_compose_gets() -> None:
+    """The same folders for all pods; the account from a secret."""
+    values = read("values.yaml")
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    environment = {each["name"]: each["value"] for each in deployment["env"]}
+    compose = services()["code"]["environment"]
+    assert environment.items() <= compose.items()
+    assert set(compose) - set(environment) - {"DAGSTER_POSTGRES_URL"} == set(WHERE_TO_FIND)
+    assert deployment["envSecrets"] == [{"name": "dbt-cloud"}]
+    assert deployment["includeConfigInLaunchedRuns"]["enabled"]
+    assert [mount["mountPath"] for mount in deployment["volumeMounts"]] == ["/data"]
+    runs = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["podSpecConfig"]
+    assert deployment["nodeSelector"] == runs["nodeSelector"]
+    assert deployment["podSecurityContext"] == runs["securityContext"]

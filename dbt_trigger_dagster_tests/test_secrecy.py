@@ -1,0 +1,184 @@
+"""The token is in nothing that a command leaves behind or shows while it runs."""
+
+import base64
+import html
+import json
+import shlex
+import sqlite3
+import subprocess
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import duckdb
+import pytest
+
+from dbt_trigger_dagster.sandbox import Fault, Script
+from dbt_trigger_dagster_tests.graphs import BROKEN, GOOD, Project, a_project, dagster, end_of
+from dbt_trigger_dagster_tests.servers import Received, Reply, free_port, reply, serving
+
+TOKEN = "dbtc_Qq7'\"`$(id)${IFS};|&<>*?#%41/\\+=,:@[]{}~^!"
+"""What a shell, a URL, JSON, HTML or a regular expression would each write in its own way."""
+
+EXECUTE = ("job", "execute", "-m", "dbt_trigger_dagster.definitions", "-j", "dbt_cloud_job")
+
+FORMS = sorted(
+    form.encode()
+    for form in {
+        TOKEN,
+        repr(TOKEN)[1:-1],
+        json.dumps(TOKEN)[1:-1],
+        json.dumps(json.dumps(TOKEN)[1:-1])[1:-1],
+        quote(TOKEN),
+        quote(TOKEN, safe=""),
+        shlex.quote(TOKEN),
+        html.escape(TOKEN),
+        base64.b64encode(TOKEN.encode()).decode().rstrip("="),
+        TOKEN[:14],  # whatever has been done to the rest
+    }
+)
+
+
+def holds_the_token(content: bytes) -> bool:
+    """Whether a content has the token in some form; without regard to how wide its characters."""
+    narrow = content.replace(b"\0", b"")
+    return any(form in content or form in narrow for form in FORMS)
+
+
+def values_in(file: Path) -> Iterator[bytes]:
+    """A file's bytes, and what a database keeps in it compressed."""
+    yield file.read_bytes()
+    if file.suffix == ".db":
+        with sqlite3.connect(file) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            for (table,) in tables.fetchall():
+                for row in connection.execute(f'SELECT * FROM "{table}"'):  # noqa: S608  # its own name
+                    yield from map(_as_bytes, row)
+        connection.close()
+    if file.suffix == ".duckdb":
+        with duckdb.connect(file, read_only=True) as connection:
+            for (table,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall():
+                yield repr(connection.execute(f'FROM "{table}"').fetchall()).encode()
+
+
+def _as_bytes(value: object) -> bytes:
+    content = value if isinstance(value, bytes) else str(value).encode()
+    try:
+        return zlib.decompress(content)  # Dagster's snapshots
+    except zlib.error:
+        return content
+
+
+def places_with_the_token(folder: Path) -> list[str]:
+    """The files below a folder that hold it."""
+    return [
+        str(file.relative_to(folder))
+        for file in folder.rglob("*")
+        if file.is_file() and any(map(holds_the_token, values_in(file)))
+    ]
+
+
+def command_lines() -> bytes:
+    """Those of all processes on the machine."""
+    return subprocess.run(["ps", "-axww", "-o", "args="], check=True, capture_output=True).stdout  # noqa: S607  # wherever it is
+
+
+def run_and_look(
+    project: Project, look: Callable[[], bytes], **variables: str
+) -> tuple[int, str, list[bytes]]:
+    """Execute the code location's job; its exit code, its output, and what was seen meanwhile."""
+    seen: list[bytes] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            seen.append(look())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        code, output = end_of(dagster(project, *EXECUTE, environment=variables))
+    finally:
+        over.set()
+        watcher.join()
+    return code, output, seen
+
+
+def test_the_search_finds_a_token_wherever_it_hides(tmp_path: Path) -> None:
+    """If it found none there, it would find none anywhere."""
+    (tmp_path / "log").write_text(f"Authorization: Token {TOKEN}")
+    (tmp_path / "json").write_text(json.dumps({"metadata": json.dumps({"token": TOKEN})}))
+    (tmp_path / "wide").write_bytes(TOKEN.encode("utf-16-le"))
+    (tmp_path / "url").write_text(f"https://x/?token={quote(TOKEN)}")
+    (tmp_path / "clean").write_text("nothing")
+    with sqlite3.connect(tmp_path / "snapshots.db") as connection:
+        connection.execute("CREATE TABLE t (body BLOB)")
+        connection.execute("INSERT INTO t VALUES (?)", (zlib.compress(TOKEN.encode()),))
+    connection.close()
+    with duckdb.connect(tmp_path / "rows.duckdb") as rows:
+        rows.execute("CREATE TABLE t AS SELECT ? AS x", [TOKEN])
+    expected = ["json", "log", "rows.duckdb", "snapshots.db", "url", "wide"]
+    assert sorted(places_with_the_token(tmp_path)) == expected
+
+
+def echo(received: Received) -> Reply:
+    """A refusal that repeats what it got, as some proxies' error pages do."""
+    header = received.headers["authorization"]
+    said = {"code": 401, "is_success": False, "user_message": f"Invalid: {header}"}
+    return reply(401, json.dumps({"status": said, "data": {"headers": header}}).encode())
+
+
+def page(received: Received) -> Reply:
+    """The same as a page, with the header at the place where a message is cut."""
+    header = html.escape(received.headers["authorization"])
+    return reply(200, f"<html>{'x' * 170}{header} {header}</html>".encode())
+
+
+@pytest.mark.parametrize("script", [GOOD, BROKEN], ids=["good", "failing dbt"])
+def test_a_run_leaves_no_token(tmp_path: Path, script: Script) -> None:
+    """In no log, event, table, file or process list; and the right token has been sent."""
+    with a_project(tmp_path, script, token=TOKEN) as project:
+        code, output, seen = run_and_look(project, command_lines)
+        (dbt_run,) = project.dbt_runs()
+        assert (code == 0) == (script is GOOD), output
+        assert project.run_ids() == [dbt_run["id"]]
+        assert len(project.files()) == 2
+    assert any(b"dbt_cloud_job" in lines for lines in seen)
+    assert not any(map(holds_the_token, seen))
+    assert not holds_the_token(output.encode())
+    assert places_with_the_token(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "trouble", ["refused", "echoed", "echoed in a page", "unreachable", "failing trigger"]
+)
+def test_a_run_that_cannot_begin_leaves_no_token(tmp_path: Path, trouble: str) -> None:
+    """Whatever is answered, the token itself included."""
+    with (
+        a_project(tmp_path, GOOD, token=TOKEN) as project,
+        serving(page if trouble == "echoed in a page" else echo) as server,
+    ):
+        variables = {
+            "refused": {"DBT_CLOUD_TOKEN": f"{TOKEN}x"},
+            "echoed": {"DBT_CLOUD_ACCESS_URL": server.url},
+            "echoed in a page": {"DBT_CLOUD_ACCESS_URL": server.url},
+            "unreachable": {"DBT_CLOUD_ACCESS_URL": f"http://127.0.0.1:{free_port()}"},
+            "failing trigger": {},
+        }[trouble]
+        if trouble == "failing trigger":
+            project.sandbox.inject(Fault(method="POST", path="*/run/", status=400))
+        code, output, seen = run_and_look(project, command_lines, **variables)
+    told = {
+        "refused": "answered 401",
+        "echoed": "answered 401: Invalid: Token (the token) headers: Token (the token)",
+        "echoed in a page": "Token (the to",
+        "unreachable": "refused",
+        "failing trigger": "answered 400",
+    }
+    assert code != 0
+    assert told[trouble] in output
+    assert not any(map(holds_the_token, seen))
+    assert not holds_the_token(output.encode())
+    assert places_with_the_token(tmp_path) == []
