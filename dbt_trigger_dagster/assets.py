@@ -164,8 +164,7 @@ class _JobGraph:
                     launch = Launch(
                         client,
                         intention_of(context, self.prefix),
-                        Termination(context.instance, context.run.run_id),
-                        waiting.cancel_on_termination,
+                        _termination(context, waiting),
                         context.log,
                     )
                     job_id = self.job.resolve(client, config)
@@ -216,7 +215,7 @@ class _JobGraph:
                     following = Following(
                         client,
                         config,
-                        Termination(context.instance, context.run.run_id),
+                        _termination(context, config),
                         is_executed_again(context, triggered.dagster_run_id if triggered else None),
                         context.log,
                     )
@@ -245,6 +244,15 @@ class _JobGraph:
             owners=self.owners,
             is_required=False,
         )
+
+
+def _termination(context: dg.AssetExecutionContext, config: DbtCloudRunConfig) -> Termination:
+    return Termination(
+        context.instance,
+        context.run.run_id,
+        cancel=config.cancel_on_termination,
+        log=context.log,
+    )
 
 
 def _configured_by(config_class: type[dg.Config]) -> Callable[[_Function], _Function]:

@@ -173,15 +173,16 @@ def as_joint_failure(
         _may_help(error, retry_failed_run=retry_failed_run)
         for error in (run_errors or artifact_errors)
     ]
-    several = len(runs) > 1
+    several = len(runs) != 1
     problems = [_beginning(error) if several else str(error) for error in run_errors]
     bad = [error.run.run_id for error in run_errors if isinstance(error, DbtCloudRunError)]
     if several and bad:
         ids = ", ".join(map(str, bad))
         problems.insert(0, f"{len(bad)} of {len(runs)} dbt Cloud runs did not end well: {ids}.")
+    of_several = {"dbt_cloud_failed_run_ids": dg.MetadataValue.json(bad)}
     return dg.Failure(
         description="\n".join([*problems, *map(str, artifact_errors)]),
-        metadata={"dbt_cloud_failed_run_ids": bad} if several else run_metadata(runs[0]),
+        metadata=of_several if several else run_metadata(runs[0]),
         allow_retries=all(mend) if run_errors else any(mend),
     )
 

@@ -1,21 +1,22 @@
 """Follows runs to their end under the wait policy, retries and interrupts included."""
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dbt_trigger_dagster.client import DbtCloudClient
-from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudWaitTimeoutError
+from dbt_trigger_dagster.errors import (
+    DbtCloudError,
+    DbtCloudStoppedError,
+    DbtCloudWaitTimeoutError,
+)
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.op_configs import DbtCloudRunConfig
 from dbt_trigger_dagster.parallel import in_parallel
 from dbt_trigger_dagster.polling import DETAILS, wait_for_run
-from dbt_trigger_dagster.termination import (
-    INTERRUPTS,
-    StartInterruptedError,
-    Termination,
-    start_run,
-)
+from dbt_trigger_dagster.termination import Termination, start_run
 from dbt_trigger_dagster.timing import Deadline
 from dbt_trigger_dagster.trigger import find_retry, retry_once
 
@@ -33,12 +34,12 @@ class Following:
     Args:
         client: The account's client.
         config: The wait policy.
-        termination: Tells whether an interrupt is a person's wish.
+        termination: Guards the step.
         is_repeated: Whether Dagster executes the step again.
         log: Where it tells what happens.
 
     Attributes:
-        errors: Why runs were not followed to their end.
+        errors: Why runs were not followed to their end; each with the run, where it is known.
         continued: Ids of the failed runs that another run continues.
         not_retried: Why failed runs could not be retried, by their ids.
     """
@@ -48,20 +49,29 @@ class Following:
     termination: Termination
     is_repeated: bool
     log: logging.Logger
-    errors: list[DbtCloudError] = field(init=False, default_factory=list)
+    errors: list[tuple[DbtCloudError, Run | None]] = field(init=False, default_factory=list)
     continued: set[int] = field(init=False, default_factory=set)
     not_retried: dict[int, DbtCloudError] = field(init=False, default_factory=dict)
     _started_here: set[int] = field(init=False, default_factory=set)
 
+    @cached_property
+    def _deadline(self) -> Deadline:
+        """When the wait is over; it begins with the first look."""
+        seconds = self.config.max_wait_time
+        return Deadline.when_stopped(
+            self.client.clock, after=math.inf if seconds is None else seconds
+        )
+
     def find(self, run_ids: Sequence[int]) -> list[Run]:
         """The runs that have these numbers, with their details; `errors` says which have not."""
-        found = in_parallel(
-            self._get,
-            list(dict.fromkeys(run_ids)),
-            max_parallel=self.config.max_parallel_downloads,
-            clock=self.client.clock,
-        )
-        self.errors += [error for error in found if isinstance(error, DbtCloudError)]
+        with self.termination.guarded(self.client):
+            found = in_parallel(
+                self._get,
+                list(dict.fromkeys(run_ids)),
+                max_parallel=self.config.max_parallel_downloads,
+                clock=self.client.clock,
+            )
+        self.errors += [(error, None) for error in found if isinstance(error, DbtCloudError)]
         runs = [run for run in found if isinstance(run, Run)]
         over = sum(run.is_over for run in runs)
         self.log.info("%d dbt Cloud runs found, %d of them over.", len(runs), over)
@@ -69,7 +79,7 @@ class Following:
 
     def _get(self, run_id: int) -> Run | DbtCloudError:
         try:
-            return self.client.get_run(run_id, include_related=DETAILS)
+            return self.client.get_run(run_id, include_related=DETAILS, deadline=self._deadline)
         except DbtCloudError as error:
             return error
 
@@ -83,49 +93,45 @@ class Following:
             Those that are over in time, with their details. A failed run that was retried stands
             before the run that continues it.
         """
-        seconds = self.config.max_wait_time
-        deadline = None if seconds is None else Deadline.after(seconds, self.client.clock)
         waiting = list(runs)
         ended = []
-        with self.termination.watched():
-            try:
-                while waiting:
-                    run = self._wait_for(waiting[0], self._not_before_one_look(deadline))
-                    waiting.pop(0)
-                    if run is not None:
-                        ended.append(run)
-                        self._continue(run, waiting)
-            except INTERRUPTS as interrupt:
-                self.termination.end(
-                    self.client,
-                    waiting,
-                    interrupt,
-                    cancel=self.config.cancel_on_termination,
-                    log=self.log,
-                )
+        with self.termination.guarded(self.client, waiting):
+            while waiting:
+                run = self._wait_for(waiting[0])
+                waiting.pop(0)
+                if run is not None:
+                    ended.append(run)
+                    self._continue(run, waiting)
         return ended
-
-    def _not_before_one_look(self, deadline: Deadline | None) -> Deadline | None:
-        """The deadline; where it is over, one that leaves time to see whether a run is over too."""
-        if deadline is None or not deadline.is_over:
-            return deadline
-        return Deadline.after(ONE_LOOK, self.client.clock)
 
     # Waiting for one run
 
-    def _wait_for(self, run: Run, deadline: Deadline | None) -> Run | None:
+    def _wait_for(self, run: Run) -> Run | None:
         """The run when it is over; None when it is not in time."""
         if run.is_over and run.steps:  # found so, with its details: a batch need not log each
             return run
         try:
-            return self._wait_until(run, deadline)
+            return self._wait_until(run, self._not_before_one_look())
         except DbtCloudWaitTimeoutError as error:
+            self._check_not_stopped(error)
             return self._on_timeout(error)
         except DbtCloudError as error:
-            self.errors.append(error)
+            self._check_not_stopped(error)
+            self.errors.append((error, run))
             return None
 
-    def _wait_until(self, run: Run, deadline: Deadline | None) -> Run:
+    def _check_not_stopped(self, error: DbtCloudError) -> None:
+        """An error that an interrupt has brought about is none of dbt Cloud's."""
+        if self.client.clock.is_stopped:
+            raise DbtCloudStoppedError("The step was interrupted.") from error
+
+    def _not_before_one_look(self) -> Deadline:
+        """The deadline; where it is over, one that leaves time to see whether a run is over too."""
+        if not self._deadline.is_over:
+            return self._deadline
+        return Deadline.when_stopped(self.client.clock, after=ONE_LOOK)
+
+    def _wait_until(self, run: Run, deadline: Deadline) -> Run:
         return wait_for_run(
             self.client,
             run,
@@ -139,16 +145,19 @@ class Following:
             self.log.warning("%s It goes on: %s", error, error.run.href)
             return None
         ended = self._cancel_and_wait(error.run) if self.config.on_timeout == "cancel" else None
-        self.errors.append(DbtCloudWaitTimeoutError(str(error), run=ended or error.run))
+        run = ended or error.run
+        self.errors.append((DbtCloudWaitTimeoutError(str(error), run=run), run))
         return ended
 
     def _cancel_and_wait(self, run: Run) -> Run | None:
         """Cancel a run, and give it some time to end; None when it does not."""
+        deadline = Deadline.when_stopped(self.client.clock, after=CANCEL_WAIT)
         try:
-            cancelled = self.client.cancel_run(run.run_id)
+            cancelled = self.client.cancel_run(run.run_id, deadline=deadline)
             self.log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
-            return self._wait_until(cancelled, Deadline.after(CANCEL_WAIT, self.client.clock))
+            return self._wait_until(cancelled, deadline)
         except DbtCloudError as error:
+            self._check_not_stopped(error)
             self.log.error(  # noqa: TRY400  # the sentence is enough; the step fails anyway
                 "dbt Cloud run %s was to be cancelled: %s %s", run.run_id, error, run.href
             )
@@ -162,17 +171,16 @@ class Following:
             return
         try:
             newer = find_retry(self.client, run)
-            if newer is None and run.retry_obstacle is None:
-                newer = self._retry(run)
+            if newer is not None:
+                waiting.insert(0, newer)
+            elif run.retry_obstacle is None:
+                newer = self._retry(run, waiting)
         except DbtCloudError as error:
+            self._check_not_stopped(error)
             self.not_retried[run.run_id] = error
             return
-        except StartInterruptedError as interrupted:
-            waiting.extend(interrupted.runs)
-            raise interrupted.interrupt from interrupted
         if newer is not None:
             self.continued.add(run.run_id)
-            waiting.insert(0, newer)
 
     def _is_to_go_on(self, run: Run) -> bool:
         """Whether a run is to be retried: one that was started here has had its chance."""
@@ -183,10 +191,10 @@ class Following:
             and run.run_id not in self._started_here
         )
 
-    def _retry(self, run: Run) -> Run:
+    def _retry(self, run: Run, waiting: list[Run]) -> Run:
         self.log.info("dbt Cloud run %s failed; dbt Cloud is to retry it: %s", run.run_id, run.href)
         newer = start_run(
-            self.client, lambda: retry_once(self.client, run, log=self.log), log=self.log
+            self.client, lambda: retry_once(self.client, run, log=self.log), waiting, log=self.log
         ).run
         self._started_here.add(newer.run_id)
         self.log.info("dbt Cloud run %s continues run %s: %s", newer.run_id, run.run_id, newer.href)

@@ -79,21 +79,22 @@ class Landing:
             metadata = self._metadata(ended)
             yield dg.Output(frame_of_runs(RUN, ended), RUN_RESULT, metadata=metadata)
         if ended and ARTIFACTS in self.outputs and self.config.store_artifacts:
-            reports = self._store_artifacts(ended)
+            with self.following.termination.guarded(self.following.client):
+                reports = self._store_artifacts(ended)
             artifact_errors += [error for report in reports for _, error in report.errors]
             yield self._artifacts(ended, [each for report in reports for each in report.stored])
         seen = {run.run_id: run for run in [*runs, *ended]}
         judged = [run for run in seen.values() if run.run_id not in self.following.continued]
         self._raise_what_went_wrong(judged, self._run_errors(ended), artifact_errors)
 
-    def _run_errors(self, ended: Sequence[Run]) -> list[DbtCloudError]:
+    def _run_errors(self, ended: Sequence[Run]) -> list[tuple[DbtCloudError, Run | None]]:
         """What is wrong with the runs, those that were not followed to their end included."""
         errors = list(self.following.errors)
         if not self.config.raise_on_failed_run:
             return errors
-        told = {error.run.run_id for error in errors if isinstance(error, DbtCloudRunError)}
+        told = {error.run.run_id for error, _ in errors if isinstance(error, DbtCloudRunError)}
         others = (run for run in ended if run.run_id not in told | self.following.continued)
-        return [*errors, *filter(None, map(self._run_error, others))]
+        return [*errors, *((error, error.run) for error in map(self._run_error, others) if error)]
 
     def _run_error(self, run: Run) -> DbtCloudRunError | None:
         if not self.config.retry_failed_run:
@@ -103,17 +104,23 @@ class Landing:
     def _raise_what_went_wrong(
         self,
         runs: Sequence[Run],
-        run_errors: Sequence[DbtCloudError],
+        run_errors: Sequence[tuple[DbtCloudError, Run | None]],
         artifact_errors: Sequence[DbtCloudError | StorageError],
     ) -> None:
-        errors = [*run_errors, *artifact_errors]
+        of_the_run = runs[0] if len(runs) == 1 else None
+        errors = [*run_errors, *((error, of_the_run) for error in artifact_errors)]
         retry = self.config.retry_failed_run
         if len(errors) == 1:
-            run = runs[0] if len(runs) == 1 else None
-            raise as_failure(errors[0], run=run, retry_failed_run=retry) from errors[0]
+            error, run = errors[0]
+            raise as_failure(error, run=run, retry_failed_run=retry) from error
         if errors:
-            failure = as_joint_failure(runs, run_errors, artifact_errors, retry_failed_run=retry)
-            raise failure from errors[0]
+            failure = as_joint_failure(
+                runs,
+                [error for error, _ in run_errors],
+                artifact_errors,
+                retry_failed_run=retry,
+            )
+            raise failure from errors[0][0]
 
     def _metadata(self, ended: Sequence[Run]) -> dict[str, dg.MetadataValue]:
         """Of the one run that counts, what it is; nothing where there are several."""

@@ -2,17 +2,20 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from dbt_trigger_dagster.client import DbtCloudClient
-from dbt_trigger_dagster.errors import DbtCloudError
+from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudStoppedError
 from dbt_trigger_dagster.failures import as_trigger_failure
 from dbt_trigger_dagster.op_configs import TriggerResponseConfig
 from dbt_trigger_dagster.parameters import TriggerRequest
-from dbt_trigger_dagster.termination import StartInterruptedError, Termination, start_run
+from dbt_trigger_dagster.termination import Termination, start_run
 from dbt_trigger_dagster.trigger import Intention, Triggered, trigger_once
+
+if TYPE_CHECKING:
+    from dbt_trigger_dagster.models import Run
 
 
 @dataclass(frozen=True)
@@ -65,15 +68,13 @@ class Launch:
     Args:
         client: The account's client.
         intention: What the run is for.
-        termination: Tells whether an interrupt is a person's wish.
-        cancel_on_termination: Whether that wish cancels the run.
+        termination: Guards the step.
         log: Where it tells what happens.
     """
 
     client: DbtCloudClient
     intention: Intention
     termination: Termination
-    cancel_on_termination: bool
     log: logging.Logger
 
     def trigger(self, job_id: int, request: TriggerRequest) -> Triggered:
@@ -82,22 +83,18 @@ class Launch:
         Raises:
             dg.Failure: The job was not triggered, or nobody can tell.
         """
-        with self.termination.watched():
+        runs: list[Run] = []
+        with self.termination.guarded(self.client, runs):
             try:
                 return start_run(
                     self.client,
                     lambda: trigger_once(
                         self.client, job_id, request, self.intention, log=self.log
                     ),
+                    runs,
                     log=self.log,
                 )
+            except DbtCloudStoppedError:
+                raise
             except DbtCloudError as error:
                 raise as_trigger_failure(error) from error
-            except StartInterruptedError as interrupted:
-                self.termination.end(
-                    self.client,
-                    interrupted.runs,
-                    interrupted.interrupt,
-                    cancel=self.cancel_on_termination,
-                    log=self.log,
-                )

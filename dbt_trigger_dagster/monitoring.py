@@ -177,7 +177,7 @@ def _cancel_orphans(
                 )
                 if run.is_over:
                     continue
-                told = end_of(run, client)
+                told = end_of(run, client, Deadline.after(15.0, client.clock))
             except DbtCloudError as error:
                 told = f"dbt Cloud run {orphan.run_id} could not be cancelled: {error}"
             log.warning(told)

@@ -1,7 +1,10 @@
 """Doing the same to several things at once, on threads."""
 
-from collections.abc import Callable, Sequence
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from dbt_trigger_dagster.timing import Clock
@@ -28,7 +31,9 @@ def in_parallel(
         return [function(item) for item in items]
     executor = ThreadPoolExecutor(max_workers=min(max_parallel, len(items)))
     try:
-        return list(executor.map(function, items))
+        with signals_held_back():
+            results = executor.map(function, items)
+        return list(results)
     except BaseException:
         runs = not clock.is_stopped  # or these calls are part of others that are interrupted
         clock.stop()
@@ -38,3 +43,21 @@ def in_parallel(
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Let signals wait while threads are started: an interrupt in the middle would lose one."""
+    if not is_main_thread():
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def is_main_thread() -> bool:
+    """Whether this is the thread that Python handles signals in."""
+    return threading.current_thread() is threading.main_thread()

@@ -86,9 +86,9 @@ class Deadline:
         return cls(at=clock.monotonic() + seconds, clock=clock)
 
     @classmethod
-    def when_stopped(cls, clock: Clock) -> "Deadline":
-        """No moment but that at which the clock is stopped."""
-        return cls(at=math.inf, clock=clock, ends_with_clock=True)
+    def when_stopped(cls, clock: Clock, *, after: float = math.inf) -> "Deadline":
+        """The moment at which the clock is stopped, or the one so many seconds ahead."""
+        return cls(at=clock.monotonic() + after, clock=clock, ends_with_clock=True)
 
     def remaining(self) -> float:
         """Seconds left; never below zero."""

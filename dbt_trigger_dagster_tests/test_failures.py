@@ -309,6 +309,13 @@ def test_a_joint_failure_of_several_runs_names_those_that_failed() -> None:
     assert failure.metadata == {"dbt_cloud_failed_run_ids": dg.MetadataValue.json([1, 3])}
 
 
+def test_a_joint_failure_without_any_run_tells_its_errors() -> None:
+    """All runs of a batch may be out of reach, as with a token that was revoked."""
+    failure = as_joint_failure([], [refused(401), refused(401)], [])
+    assert str(failure.description).splitlines() == ["POST was answered 401."] * 2
+    assert failure.metadata == {"dbt_cloud_failed_run_ids": dg.MetadataValue.json([])}
+
+
 def test_a_joint_failure_of_many_runs_leaves_out_their_logs() -> None:
     """Fifty logs would hide which runs they are of."""
     steps = [a_step(1, 20, "a long log")]

@@ -1,5 +1,6 @@
 """What a repeated step makes of a run that failed: dbt Cloud continues it, exactly once."""
 
+import functools
 import importlib.util
 import json
 import logging
@@ -7,7 +8,7 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,12 +18,15 @@ import dagster as dg
 import pytest
 import requests
 
+from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.definitions import defs
-from dbt_trigger_dagster.following import Following
+from dbt_trigger_dagster.errors import DbtCloudWaitTimeoutError
+from dbt_trigger_dagster.following import CANCEL_WAIT, Following
 from dbt_trigger_dagster.op_configs import DbtCloudRunConfig
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
 from dbt_trigger_dagster.sandbox.dbt_project import SHOP_FOLDER, load_project
 from dbt_trigger_dagster.termination import Termination
+from dbt_trigger_dagster_tests.clocks import FakeClock
 from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
     BROKEN,
@@ -313,7 +317,9 @@ def test_a_model_that_was_mended_is_all_that_real_dbt_builds_again(
 
 
 @contextmanager
-def interrupted_when_retried(project: Project) -> Iterator[None]:
+def interrupted_when_retried(
+    project: Project, before_it: Callable[[], None] | None
+) -> Iterator[None]:
     """As Dagster interrupts a step, as soon as dbt Cloud has the request to retry."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
@@ -321,6 +327,8 @@ def interrupted_when_retried(project: Project) -> Iterator[None]:
 
     def wait_and_interrupt() -> None:
         until(lambda: retries(project), "the run is retried")
+        if before_it is not None:
+            before_it()
         os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -344,19 +352,22 @@ def test_an_interrupt_while_the_run_is_retried_loses_no_run(
             Fault("hang", method="POST", path="*/retry/", when="after", seconds=600)
         )
         run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
-        if is_wanted:
-            project.instance.report_run_canceling(run)
+        log = logging.getLogger("step")
         with project.account(request_timeout=1).build_client() as client:
             following = Following(
                 client,
                 DbtCloudRunConfig(),
-                Termination(project.instance, run.run_id),
+                Termination(project.instance, run.run_id, cancel=True, log=log),
                 is_repeated=True,
-                log=logging.getLogger("step"),
+                log=log,
             )
             failed = following.find(project.run_ids())
             ends_with = dg.Failure if is_wanted else dg.DagsterExecutionInterruptedError
-            with interrupted_when_retried(project), pytest.raises(ends_with):
+            terminate = functools.partial(project.instance.report_run_canceling, run)
+            with (
+                interrupted_when_retried(project, terminate if is_wanted else None),
+                pytest.raises(ends_with),
+            ):
                 following.to_the_end(failed)
         assert retries(project) == 1
         continued = 30 if is_wanted else 3
@@ -364,3 +375,28 @@ def test_an_interrupt_while_the_run_is_retried_loses_no_run(
             lambda: [each["status"] for each in project.dbt_runs()] == [20, continued],
             "the new run is as it should be",
         )
+
+
+def test_a_cancel_that_dbt_cloud_puts_off_comes_to_an_end(tmp_path: Path) -> None:
+    """on_timeout "cancel" and a rate limit: five cool-downs would be twenty-five minutes."""
+    clock = FakeClock()
+    with a_project(tmp_path, SLOW) as project:
+        project.materialize(run={"wait_for_result": False})
+        project.sandbox.inject(Fault(path="*/cancel/", status=429, count=None))
+        config = DbtCloudRunConfig(max_wait_time=5, on_timeout="cancel")
+        log = logging.getLogger("step")
+        with DbtCloudClient(
+            account_id=project.sandbox.account_id,
+            token=project.sandbox.token,
+            access_url=project.sandbox.access_url,
+            clock=clock,
+        ) as client:
+            begun = clock.now
+            run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
+            termination = Termination(project.instance, run.run_id, cancel=True, log=log)
+            following = Following(client, config, termination, is_repeated=False, log=log)
+            found = following.find(project.run_ids("dbt_cloud_trigger"))
+            assert following.to_the_end(found) == []
+        assert clock.now - begun <= 5 + CANCEL_WAIT
+        ((error, _),) = following.errors
+        assert isinstance(error, DbtCloudWaitTimeoutError)

@@ -1,7 +1,6 @@
 """What a run leaves in tables, files and Dagster, however it ends."""
 
 import hashlib
-import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from dbt_trigger_dagster.landing import TriggeredRun
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.sandbox import Fault, Script, ScriptStep
 from dbt_trigger_dagster.tables import TRIGGER, frame_of_runs
-from dbt_trigger_dagster.termination import Termination
 from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
     BROKEN,
@@ -31,14 +29,6 @@ from dbt_trigger_dagster_tests.graphs import (
 )
 
 ALL_ASSETS = ["trigger_response", "run_result", "artifacts"]
-
-
-def a_termination(project: Project, *, is_wanted: bool) -> Termination:
-    """Of a Dagster run that a person has terminated, or of one that just runs."""
-    run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
-    if is_wanted:
-        project.instance.report_run_canceling(run)
-    return Termination(project.instance, run.run_id)
 
 
 def finished(project: Project, run_id: int) -> str:
@@ -376,6 +366,21 @@ def test_a_run_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
         assert project.run_ids() == []
 
 
+def test_runs_of_which_none_is_there_are_all_told(tmp_path: Path) -> None:
+    """And the one that is there is landed beside one that is not, whose error is not about it."""
+    with a_project(tmp_path, GOOD) as project:
+        result = project.materialize(selection=["run_result"], run={"run_ids": [4711, 4712]})
+        description = str(failure_of(result, "dbt_cloud_run").description)
+        assert ["runs/4711/" in description, "runs/4712/" in description] == [True, True]
+        project.materialize(selection=["trigger_response"])
+        (run_id,) = project.run_ids("dbt_cloud_trigger")
+        result = project.materialize(selection=["run_result"], run={"run_ids": [run_id, 4711]})
+        failure = failure_of(result, "dbt_cloud_run")
+        assert "runs/4711/" in str(failure.description)
+        assert "dbt_cloud_run_id" not in failure.metadata
+        assert project.run_ids() == [run_id]
+
+
 # on_timeout
 
 
@@ -490,46 +495,6 @@ def test_the_run_of_rows_is_that_of_the_newest() -> None:
     )
     triggered = TriggeredRun.from_rows(rows)
     assert triggered == TriggeredRun(a_run(1, href="https://x/1"), "second")
-
-
-def test_a_cancel_that_fails_never_hides_the_interrupt(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """It is logged with the run's page, and the other runs are cancelled all the same."""
-    log = logging.getLogger("step")
-    with a_project(tmp_path, SLOW) as project:
-        project.materialize(run={"wait_for_result": False})
-        (run_id,) = project.run_ids("dbt_cloud_trigger")
-        with project.account().build_client() as client:
-            runs = [a_run(4711, href="https://x/4711"), a_run(run_id)]
-            interrupt = dg.DagsterExecutionInterruptedError()
-            with pytest.raises(dg.Failure) as caught:
-                a_termination(project, is_wanted=True).end(
-                    client, runs, interrupt, cancel=True, log=log
-                )
-            assert caught.value.allow_retries is False
-        assert "4711 could not be cancelled" in caplog.text
-        assert "https://x/4711" in caplog.text
-        assert finished(project, run_id) == "Cancelled"
-
-
-def test_runs_that_are_not_to_be_cancelled_are_left_alone(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The log says that the run goes on, and no request is made."""
-    with (
-        a_project(tmp_path) as project,
-        project.account().build_client() as client,
-    ):
-        runs = [a_run(1, href="https://x/1")]
-        interrupt = dg.DagsterExecutionInterruptedError()
-        log = logging.getLogger("step")
-        with pytest.raises(dg.DagsterExecutionInterruptedError):
-            a_termination(project, is_wanted=False).end(
-                client, runs, interrupt, cancel=True, log=log
-            )
-        assert "dbt Cloud run 1 goes on: https://x/1" in caplog.text
-        assert project.sandbox.requests == []
 
 
 def test_a_queued_run_is_waited_for_like_any_other(tmp_path: Path) -> None:

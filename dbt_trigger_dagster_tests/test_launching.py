@@ -1,10 +1,11 @@
 """A launch that is interrupted, in this process and with a real signal."""
 
+import functools
 import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -22,7 +23,9 @@ from dbt_trigger_dagster_tests.graphs import SLOW, Project, a_project, triggers,
 
 
 @contextmanager
-def interrupted_when_triggered(project: Project) -> Iterator[None]:
+def interrupted_when_triggered(
+    project: Project, before_it: Callable[[], None] | None
+) -> Iterator[None]:
     """As Dagster interrupts a step, as soon as dbt Cloud has the request."""
 
     def interrupt(_: int, __: FrameType | None) -> None:
@@ -30,6 +33,8 @@ def interrupted_when_triggered(project: Project) -> Iterator[None]:
 
     def wait_and_interrupt() -> None:
         until(lambda: triggers(project.sandbox), "the job is triggered")
+        if before_it is not None:
+            before_it()
         os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.signal(signal.SIGTERM, interrupt)
@@ -45,15 +50,15 @@ def interrupted_when_triggered(project: Project) -> Iterator[None]:
 def launched(project: Project, *, is_wanted: bool) -> None:
     """Trigger the job for a step that is interrupted meanwhile."""
     run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
-    if is_wanted:
-        project.instance.report_run_canceling(run)
+    terminate = functools.partial(project.instance.report_run_canceling, run)
     intention = Intention(run.run_id, datetime.now(timezone.utc), is_repeated=False)
-    termination = Termination(project.instance, run.run_id)
+    log = logging.getLogger("step")
+    termination = Termination(project.instance, run.run_id, cancel=True, log=log)
     with (
         project.account(request_timeout=1).build_client() as client,
-        interrupted_when_triggered(project),
+        interrupted_when_triggered(project, terminate if is_wanted else None),
     ):
-        launch = Launch(client, intention, termination, True, logging.getLogger("step"))  # noqa: FBT003  # its meaning is that of the field
+        launch = Launch(client, intention, termination, log)
         launch.trigger(project.job_id, TriggerRequest(cause="Nightly"))
 
 
