@@ -127,13 +127,22 @@ def _forms_of(token: str) -> list[str]:
 
 
 @contextmanager
-def as_request_error(asked: str) -> Iterator[None]:
-    """Turn what requests and urllib3 raise into our error: did nothing leave, or may it have?"""
+def as_request_error(asked: str, host: str = "dbt Cloud") -> Iterator[None]:
+    """Turn what requests and urllib3 raise into our error: did nothing leave, or may it have?
+
+    Args:
+        asked: What was asked, for the message.
+        host: Whom, likewise.
+    """
     try:
         yield
     except (requests.RequestException, HTTPError) as error:
         never_sent = _was_never_sent(error)
-        hint = " No connection was made: check access_url and the network." if never_sent else ""
+        hint = (
+            f" No connection to {host} was made: check access_url and the network."
+            if never_sent
+            else ""
+        )
         raise DbtCloudRequestError(
             f"{asked} got no answer: {_innermost(error)}.{hint}", may_have_been_sent=not never_sent
         ) from error

@@ -207,7 +207,10 @@ class _JobGraph:
             trigger_response: Any,
         ) -> Iterator[Any]:
             if not config.wait_for_result:
-                context.log.info("wait_for_result is false: nothing is waited for.")
+                context.log.info(
+                    "wait_for_result is false: nothing is waited for. The monitor lands the run "
+                    "when it is over, where it is on."
+                )
                 return
             try:
                 triggered = None if config.run_ids else TriggeredRun.from_rows(trigger_response)

@@ -10,6 +10,7 @@ import dagster as dg
 
 from dbt_trigger_dagster.errors import (
     DbtCloudError,
+    DbtCloudNotFoundError,
     DbtCloudRunCancelledError,
     DbtCloudRunError,
     DbtCloudRunFailedError,
@@ -29,7 +30,7 @@ RETRY_OBSTACLES = {
 }
 """Why dbt Cloud cannot retry a run, by its own words for it."""
 
-_COLORS = re.compile(r"\x1b\[[0-9;]*m")
+_DBT_SUMMARY = re.compile(r"Completed with \d+ error")
 _LOG_LINES = 20
 _LOG_LINE_LENGTH = 500
 _LINES_OF_ONE_OF_MANY = 2
@@ -78,8 +79,8 @@ def retry_outlook(run: Run, not_retried: DbtCloudError | None = None) -> str:
         return f"It could not be retried from its point of failure: {not_retried}"
     if run.retry_obstacle is None:
         return (
-            "Re-execute this Dagster run from its failure, and dbt Cloud retries the dbt run from "
-            "its point of failure."
+            "Re-execute this Dagster run from its failure (in the UI: the arrow beside "
+            "Re-execute), and dbt Cloud retries the dbt run from its point of failure."
         )
     reason = RETRY_OBSTACLES.get(run.retry_obstacle, "dbt Cloud says no more")
     return (
@@ -99,9 +100,11 @@ def _explain(run: Run, outlook: str) -> str:
 
 
 def _last_lines(step: RunStep) -> list[str]:
-    logs = _COLORS.sub("", step.logs)
-    lines = [line.rstrip() for line in logs.splitlines() if line.strip()]
-    return [f"    {line[:_LOG_LINE_LENGTH]}" for line in lines[-_LOG_LINES:]]
+    """The last lines of a step's log, from where dbt sums up what failed, if it does."""
+    lines = [line for line in step.logs.splitlines() if line.strip()]
+    sums_up = [at for at, line in enumerate(lines) if _DBT_SUMMARY.search(line)]
+    last = lines[sums_up[-1] :][:_LOG_LINES] if sums_up else lines[-_LOG_LINES:]
+    return [f"    {line[:_LOG_LINE_LENGTH]}" for line in last]
 
 
 def as_failure(
@@ -120,12 +123,16 @@ def as_failure(
         retry_failed_run: Whether a repetition has dbt Cloud retry a run that failed.
     """
     run = error.run if isinstance(error, DbtCloudRunError) else run
-    description = str(error)
+    description, metadata = str(error), {} if run is None else run_metadata(run)
     if run is not None and not run.is_over:
-        description += f"\nThe dbt run goes on: {run.href or run.run_id}"
+        what = "The dbt run goes on"
+        if isinstance(error, DbtCloudNotFoundError):
+            what = "What became of the dbt run is not known"
+            del metadata["dbt_cloud_status"]  # it is what was seen last, perhaps long ago
+        description += f"\n{what}: {run.href or run.run_id}"
     return dg.Failure(
         description=description,
-        metadata=run_metadata(run) if run is not None else {},
+        metadata=metadata,
         allow_retries=_may_help(error, retry_failed_run=retry_failed_run),
     )
 

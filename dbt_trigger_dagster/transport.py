@@ -195,7 +195,7 @@ class Transport:
             DbtCloudResponseError: The answer is a refusal.
         """
         asked = f"{method} {path}"
-        with as_request_error(asked), reading_until(deadline):
+        with as_request_error(asked, self.access_url), reading_until(deadline):
             response = self._session.request(
                 method,
                 self.access_url + path,
@@ -223,7 +223,7 @@ class Transport:
             DbtCloudResponseError: The answer is a refusal.
         """
         asked = f"GET {path}"
-        with as_request_error(asked), reading_until(deadline):
+        with as_request_error(asked, self.access_url), reading_until(deadline):
             timeout = self._timeout(asked, deadline)
             files = self._files = self._files or self._find_files()
             response = files.send(f"{path}?{urlencode(query)}" if query else path, timeout)

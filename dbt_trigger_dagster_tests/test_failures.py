@@ -188,6 +188,15 @@ def test_a_failed_run_is_worth_a_retry_where_dbt_cloud_can_continue_it(
     assert joint.allow_retries is allowed
 
 
+def test_a_log_is_shown_from_where_dbt_sums_up_what_failed() -> None:
+    """Dbt lists what passed right before it; what failed must be the first thing to be seen."""
+    logs = [*(f"{number} of 9 PASS" for number in range(9)), "Completed with 1 error:", "  boom"]
+    logs += [f"line {number}" for number in range(100)]
+    lines = str(run_error(a_run(20, run_steps=[a_step(1, 20, "\n".join(logs))]))).splitlines()[3:]
+    assert lines[:2] == ["    Completed with 1 error:", "      boom"]
+    assert len(lines) == 20
+
+
 def test_long_logs_are_cut_to_their_end() -> None:
     """A step's log may have megabytes; twenty lines of at most 500 characters are shown."""
     logs = "\n".join([*(f"line {number}" for number in range(1000)), "x" * 10_000])
@@ -240,6 +249,15 @@ def test_a_failure_says_that_the_run_goes_on_when_it_does() -> None:
     assert going_on.metadata["dbt_cloud_run_url"] == dg.MetadataValue.url(URL)
     over = as_failure(DbtCloudRunFailedError("failed.", run=a_run(20)))
     assert over.description == "failed."
+
+
+def test_a_run_that_is_gone_is_not_said_to_go_on() -> None:
+    """It was seen running once; whether it still is, nobody knows."""
+    failure = as_failure(DbtCloudNotFoundError("404.", status_code=404), run=a_run(1))
+    assert failure.description == f"404.\nWhat became of the dbt run is not known: {URL}"
+    assert "dbt_cloud_status" not in failure.metadata
+    over = as_failure(DbtCloudNotFoundError("404.", status_code=404), run=a_run(10))
+    assert over.description == "404."
 
 
 def test_an_error_that_carries_no_run_gets_the_one_that_it_is_about() -> None:

@@ -108,7 +108,7 @@ def test_a_resumed_dagster_run_continues_the_failed_dbt_run(tmp_path: Path, monk
     """Both runs are kept, with their artifacts, and the second names the first."""
     with a_location(tmp_path, monkeypatch, BROKEN, GOOD) as project:
         first = executed(project)
-        assert "from its failure, and dbt Cloud retries" in said(first)
+        assert "and dbt Cloud retries the dbt run from its point of failure" in said(first)
         assert retries(project) == 0
         second = resumed(project, first)
         assert second.success

@@ -104,19 +104,23 @@ def _is_loopback(host: str) -> bool:
 
 
 def _run_command(command: list[str], environment: dict[str, str]) -> int:
-    try:
-        process = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603  # the user's own command
-    except OSError as error:
-        raise SandboxError(f"Cannot run {command[0]}: {error.strerror}.") from error
+    running: list[subprocess.Popen[bytes]] = []
 
     def pass_on(number: int, _: FrameType | None) -> None:
         # The terminal sends an interrupt to the command by itself.
         if number == signal.SIGTERM:
-            process.terminate()
+            for process in running:
+                process.terminate()
 
+    # Before it starts: a command inherits an interrupt that is ignored, as in the background of a
+    # script, and not one that is handled.
     signal.signal(signal.SIGINT, pass_on)
     signal.signal(signal.SIGTERM, pass_on)
-    exit_code = process.wait()
+    try:
+        running.append(subprocess.Popen(command, env={**os.environ, **environment}))  # noqa: S603  # the user's own command
+    except OSError as error:
+        raise SandboxError(f"Cannot run {command[0]}: {error.strerror}.") from error
+    exit_code = running[0].wait()
     return exit_code if exit_code >= 0 else _KILLED_BY_SIGNAL - exit_code
 
 
