@@ -24,17 +24,8 @@ from dbt_trigger_dagster.workspace import (
 )
 
 JOB_ID = "DBT_CLOUD_JOB_ID"
-WORKSPACE = Workspace(
-    account_id_env="DBT_CLOUD_ACCOUNT_ID",
-    token_env="DBT_CLOUD_TOKEN",  # noqa: S106  # the name of a variable
-    access_url_env="DBT_CLOUD_ACCESS_URL",
-)
-STORAGE = Storage(
-    database="data/dbt_cloud.duckdb",
-    database_env="DBT_TRIGGER_DATABASE",
-    artifacts="data/artifacts",
-    artifacts_env="DBT_TRIGGER_ARTIFACTS",
-)
+WORKSPACE = Workspace()
+STORAGE = Storage()
 WHERE_TO_FIND = {
     WORKSPACE.access_url_env: PLACES["access_url"],
     WORKSPACE.account_id_env: PLACES["account_id"],

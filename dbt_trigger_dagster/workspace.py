@@ -135,20 +135,22 @@ class Storage(Section):
 
     database: str | None = Field(
         default=None,
-        description=f"The database of the tables; {_DATABASE} where nothing is named",
+        description="The database of the tables, where database_env is not set; without both, "
+        f"{_DATABASE}",
     )
-    database_env: str | None = Field(
-        default=None,
-        description="A variable with the database; where it is not set, database counts",
+    database_env: str = Field(
+        default="DBT_TRIGGER_DATABASE",
+        description="The variable with the database; it comes before database",
     )
     schema_: str = Field(default=_SCHEMA, alias="schema", description="Schema of the tables")
     artifacts: str | None = Field(
         default=None,
-        description=f"The folder of the artifacts; {_ARTIFACTS} where nothing is named",
+        description="The folder of the artifacts, where artifacts_env is not set; without both, "
+        f"{_ARTIFACTS}",
     )
-    artifacts_env: str | None = Field(
-        default=None,
-        description="A variable with that folder; where it is not set, artifacts counts",
+    artifacts_env: str = Field(
+        default="DBT_TRIGGER_ARTIFACTS",
+        description="The variable with that folder; it comes before artifacts",
     )
 
     @model_validator(mode="after")
@@ -157,21 +159,14 @@ class Storage(Section):
         return self
 
     def build_tables(self) -> DbtCloudTableIOManager:
-        """The tables' IO manager, with what the environment says now.
-
-        Raises:
-            ValueError: A variable is not set, and there is no value in its place.
-        """
-        database = _chosen(self.database, self.database_env, _DATABASE)
+        """The tables' IO manager, with what the environment says now."""
+        database = _value_of(self.database_env) or self.database or _DATABASE
         return DbtCloudTableIOManager(database=database, schema=self.schema_)
 
     def build_artifacts(self) -> DbtCloudArtifactStore:
-        """The artifacts' store, likewise.
-
-        Raises:
-            ValueError: As above.
-        """
-        return DbtCloudArtifactStore(root=_chosen(self.artifacts, self.artifacts_env, _ARTIFACTS))
+        """The artifacts' store, likewise."""
+        root = _value_of(self.artifacts_env) or self.artifacts or _ARTIFACTS
+        return DbtCloudArtifactStore(root=root)
 
 
 # Two files that say the same are given the same resources, for Dagster takes no two of one name.
@@ -224,12 +219,3 @@ def _check_variables(section: Section, *names: str) -> None:
 
 def _value_of(variable: str) -> str:
     return os.environ.get(variable, "")
-
-
-def _chosen(value: str | None, variable: str | None, default: str) -> str:
-    if variable is None:
-        return value or default
-    chosen = _value_of(variable) or value
-    if not chosen:
-        raise ValueError(f"The environment variable {variable} is not set.")
-    return chosen

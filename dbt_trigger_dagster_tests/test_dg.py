@@ -84,7 +84,7 @@ def test_from_an_empty_project_to_a_run(project: Project) -> None:
     assert "exit code 0" in launched, launched
     (dbt_run,) = project.dbt_runs()
     assert dbt_run["status_humanized"] == "Success"
-    assert (project.folder / "data" / "dbt_cloud.duckdb").is_file()
+    assert project.run_ids() == [dbt_run["id"]]
 
 
 @pytest.mark.parametrize(

@@ -100,11 +100,17 @@ def test_a_workspace_that_says_nothing_of_use_is_refused(
     assert sentence in caught.value.errors()[0]["msg"]
 
 
-def test_storage_has_the_resources_defaults() -> None:
-    """So an empty section works."""
+def test_storage_has_the_documented_variables_and_the_resources_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So an empty section works, with the variables and without."""
     assert Storage().build_tables().database == "data/dbt_cloud.duckdb"
     assert Storage().build_tables().schema_ == "main"
     assert Storage().build_artifacts().root == "data/artifacts"
+    monkeypatch.setenv("DBT_TRIGGER_DATABASE", "a.duckdb")
+    monkeypatch.setenv("DBT_TRIGGER_ARTIFACTS", "b")
+    assert Storage(schema="c").build_tables().database == "a.duckdb"
+    assert Storage(schema="c").build_artifacts().root == "b"
 
 
 def test_every_setting_arrives_in_the_storage() -> None:
@@ -116,13 +122,20 @@ def test_every_setting_arrives_in_the_storage() -> None:
 
 
 def test_a_variable_comes_before_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is written counts where the variable is not set; with neither, the run fails."""
-    storage = Storage(database="a.duckdb", database_env="MY_DB", artifacts_env="MY_FILES")
-    assert storage.build_tables().database == "a.duckdb"
+    """What is written counts where the variable is not set, or is empty."""
+    storage = Storage(
+        database="a.duckdb", database_env="MY_DB", artifacts="a", artifacts_env="MY_FILES"
+    )
+    for value in (None, ""):
+        if value is not None:
+            monkeypatch.setenv("MY_DB", value)
+            monkeypatch.setenv("MY_FILES", value)
+        assert storage.build_tables().database == "a.duckdb"
+        assert storage.build_artifacts().root == "a"
     monkeypatch.setenv("MY_DB", "b.duckdb")
+    monkeypatch.setenv("MY_FILES", "b")
     assert storage.build_tables().database == "b.duckdb"
-    with pytest.raises(ValueError, match="MY_FILES is not set"):
-        storage.build_artifacts()
+    assert storage.build_artifacts().root == "b"
 
 
 def test_the_same_settings_are_the_same_resources() -> None:
