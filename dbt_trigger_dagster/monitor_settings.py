@@ -32,9 +32,10 @@ class MonitorSettings(Section):
     batch_size: int = Field(
         default=50, description="How many runs of a job one Dagster run lands at most"
     )
-    raise_on_failed_run: bool = Field(
-        default=True,
-        description="Whether a dbt run that ended badly fails the Dagster run that lands it",
+    raise_on_failed_run: bool | None = Field(
+        default=None,
+        description="Whether a dbt run that ended badly fails the Dagster run that lands it; "
+        "without it, each job's own raise_on_failed_run counts",
     )
     start: str | None = Field(
         default=None,
