@@ -33,6 +33,30 @@ from dbt_trigger_dagster.version import __version__
 _CANDIDATES = 5
 
 
+def check_account(account_id: int) -> None:
+    """Refuse what cannot be an account's number.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if account_id <= 0:
+        raise ValueError(f"account_id {account_id} is no dbt Cloud account's number.")
+
+
+def check_requests(timeout: float, max_retries: int, retry_delay: float) -> None:
+    """Refuse a request policy that cannot be kept.
+
+    Raises:
+        ValueError: A setting is out of its range; the message begins with its name.
+    """
+    if not 0 < timeout < math.inf:
+        raise ValueError(f"request_timeout {timeout} must be more than 0 seconds.")
+    if max_retries < 0:
+        raise ValueError(f"request_max_retries {max_retries} must be 0 or more.")
+    if not 0 <= retry_delay < math.inf:
+        raise ValueError(f"request_retry_delay {retry_delay} must be 0 or more seconds.")
+
+
 class DbtCloudClient:
     """A client for one dbt Cloud account.
 
@@ -64,12 +88,8 @@ class DbtCloudClient:
         log: logging.Logger | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if account_id <= 0:
-            raise ValueError(f"account_id {account_id} is no dbt Cloud account's number.")
-        if not 0 < request_timeout < math.inf:
-            raise ValueError(f"request_timeout {request_timeout} must be more than 0 seconds.")
-        if request_max_retries < 0 or not 0 <= request_retry_delay < math.inf:
-            raise ValueError("request_max_retries and request_retry_delay must be 0 or more.")
+        check_account(account_id)
+        check_requests(request_timeout, request_max_retries, request_retry_delay)
         self.account_id = account_id
         self.clock = clock or SystemClock()
         self._transport = Transport(
