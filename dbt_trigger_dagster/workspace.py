@@ -5,17 +5,20 @@ read when a run starts. So the code location loads where the variables are not s
 """
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from dbt_trigger_dagster.client import check_account, check_requests
 from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.sections import ProblemError, Section
+from dbt_trigger_dagster.transport import normalize_access_url
 
 PLACES = {
     "access_url": "your account's own host: Account settings, Account information, Access URL",
@@ -27,6 +30,7 @@ PLACES = {
 }
 """What names an account and a job, and where the values are found."""
 
+_TOKEN = re.compile(r"dbt[cu]_.*|[0-9A-Fa-f]{32,}", re.DOTALL)
 _DATABASE = DbtCloudTableIOManager.model_fields["database"].default
 _SCHEMA = DbtCloudTableIOManager.model_fields["schema_"].default
 _ARTIFACTS = DbtCloudArtifactStore.model_fields["root"].default
@@ -38,6 +42,8 @@ class Workspace(Section):
     Fields that end in `_env` name environment variables; they are read when a run starts.
     """
 
+    # A checker tells this with the name alone; whatever it says of a value shows the value.
+    yaml_schema: ClassVar = {"propertyNames": {"not": {"const": "token"}}}
     model_config = ConfigDict(frozen=True)
 
     account_id: int | None = Field(
@@ -78,11 +84,24 @@ class Workspace(Section):
                 "that has it.",
                 "token",
             )
-        _check_variables(self, "account_id_env", "token_env", "access_url_env")
+        check_variables(self, "account_id_env", "token_env", "access_url_env")
         for name in ("account_id", "access_url"):
             if getattr(self, name) is not None and f"{name}_env" in self.model_fields_set:
                 raise ProblemError(f"{name} and {name}_env are both given: give one.", name)
+        try:
+            self._check_values()
+        except ValueError as error:
+            name = str(error).partition(" ")[0]  # the client says first which setting it means
+            raise ProblemError(str(error), name) from error
         return self
+
+    def _check_values(self) -> None:
+        """What the client will refuse, as far as it stands here."""
+        if self.account_id is not None:
+            check_account(self.account_id)
+        if self.access_url is not None:
+            normalize_access_url(self.access_url)
+        check_requests(self.request_timeout, self.request_max_retries, self.request_retry_delay)
 
     def build_account(self, job_id_env: str | None = None) -> DbtCloudResource:
         """The account, with what the environment says now.
@@ -155,7 +174,7 @@ class Storage(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_variables(self, "database_env", "artifacts_env")
+        check_variables(self, "database_env", "artifacts_env")
         return self
 
     def build_tables(self) -> DbtCloudTableIOManager:
@@ -207,14 +226,22 @@ def storage_resources(storage: Storage) -> Mapping[str, dg.ResourceDefinition]:
     return {"dbt_cloud_tables": dbt_cloud_tables, "dbt_cloud_artifacts": dbt_cloud_artifacts}
 
 
-def _check_variables(section: Section, *names: str) -> None:
+def check_variables(section: Section, *names: str) -> None:
+    """Refuse what cannot be the name of an environment variable, above all a token.
+
+    Args:
+        section: What has the fields.
+        names: The fields; None is fine.
+
+    Raises:
+        ProblemError: It cannot. The value is not told: it may be a token.
+    """
     for name in names:
         variable = getattr(section, name)
-        # The value is not told: it may be a token that somebody has put there.
+        if variable is not None and _TOKEN.fullmatch(variable):
+            raise ProblemError("this looks like a token: give the name of a variable.", name)
         if variable is not None and not variable.isidentifier():
             raise ProblemError("this is not the name of an environment variable.", name)
-        if variable is not None and variable.startswith(("dbtc_", "dbtu_")):
-            raise ProblemError("this looks like a token: give the name of a variable.", name)
 
 
 def _value_of(variable: str) -> str:

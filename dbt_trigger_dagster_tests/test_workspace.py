@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
@@ -81,7 +82,12 @@ def test_an_account_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, 
     ("settings", "sentence"),
     [
         ({"token": TOKEN}, "a token stands in no file: give token_env"),
-        ({"token_env": TOKEN}, "not the name of an environment variable"),
+        ({"token_env": TOKEN}, "looks like a token"),
+        ({"token_env": "ab12" * 10}, "looks like a token"),
+        ({"token_env": "12ab" * 10}, "looks like a token"),
+        ({"account_id_env": "AB12" * 8}, "looks like a token"),
+        ({"access_url_env": "dbtu_abc"}, "looks like a token"),
+        ({"token_env": "a-b"}, "not the name of an environment variable"),
         ({"token_env": "dbtc_abc"}, "looks like a token"),
         ({"token_env": "dbtu_abc"}, "looks like a token"),
         ({"token_env": ""}, "not the name of an environment variable"),
@@ -98,6 +104,35 @@ def test_a_workspace_that_says_nothing_of_use_is_refused(
     with pytest.raises(ValidationError) as caught:
         Workspace(**settings)
     assert sentence in caught.value.errors()[0]["msg"]
+
+
+def test_a_checker_refuses_a_token_without_showing_it() -> None:
+    """``dg check yaml`` and editors know the JSON schema alone."""
+    validator = jsonschema.Draft202012Validator(Workspace.model().model_json_schema())
+    assert validator.is_valid({"token_env": "MY_TOKEN"})
+    (error,) = validator.iter_errors({"token": TOKEN})
+    assert error.message == "'token' should not be valid under {'const': 'token'}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("account_id", -1),
+        ("access_url", "http://evil.example"),
+        ("access_url", "not a host"),
+        ("request_timeout", -1),
+        ("request_timeout", float("inf")),
+        ("request_max_retries", -1),
+        ("request_retry_delay", -0.5),
+    ],
+)
+def test_what_the_client_would_refuse_in_the_run_is_refused_at_once(name: str, value: Any) -> None:
+    """In the client's own words, at the field that they name."""
+    with pytest.raises(ValidationError) as caught:
+        Workspace(**{name: value})
+    problem = caught.value.errors()[0]["ctx"]["error"]
+    assert str(problem).startswith(f"{name} ")
+    assert problem.keys == (name,)
 
 
 def test_storage_has_the_documented_variables_and_the_resources_defaults(
