@@ -1,7 +1,7 @@
 """A job as a file describes it: what is triggered, how its run is waited for, and when."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -118,12 +118,22 @@ class JobSettings(_Defaults):
             keys = [name] if name in self.model_fields_set else []
             raise ProblemError(sentence, *keys) from error
         except dg.DagsterError as error:
-            raise ProblemError(str(error)) from error
+            raise ProblemError(str(error), *self._refused()) from error
         try:
             _ = self.schedule
         except dg.DagsterError as error:
             name = "timezone" if "timezone" in str(error) else "cron"
             raise ProblemError(str(error), name) from error
+
+    def _refused(self) -> Iterator[str]:
+        """The first field that Dagster refuses alone, for its sentences name none."""
+        for name in ("group", "pool", "deps", "tags", "owners"):
+            value = {name: getattr(self, name)}
+            try:
+                _ = JobSettings.model_construct(job_id=1, key=self.key, **value).assets
+            except dg.DagsterError:
+                yield name
+                return
 
     def _check_request(self) -> None:
         """Cause and overrides are judged when they are about to be sent; so do it once here."""

@@ -132,9 +132,12 @@ def test_a_cron_makes_a_schedule() -> None:
             ("timeout_seconds_override",),
         ),
         ({"job_id": 1, "steps_override": []}, "lacks a dbt command", ("steps_override",)),
-        ({"job_id": 1, "group": "a b"}, "not a valid asset group name", ()),
-        ({"job_id": 1, "owners": ["me"]}, "Invalid owner 'me'", ()),
-        ({"job_id": 1, "tags": {"a b": "c"}}, "tag", ()),
+        ({"job_id": 1, "group": "a b"}, "not a valid asset group name", ("group",)),
+        ({"job_id": 1, "pool": "a b"}, "not a valid pool name", ("pool",)),
+        ({"job_id": 1, "deps": ["a b"]}, '"a b" is not a valid name', ("deps",)),
+        ({"job_id": 1, "key": "a", "deps": ["a/trigger_response"]}, "on itself", ("deps",)),
+        ({"job_id": 1, "owners": ["me"], "group": "ok"}, "Invalid owner 'me'", ("owners",)),
+        ({"job_id": 1, "tags": {"a b": "c"}}, "invalid tag keys", ("tags",)),
     ],
 )
 def test_what_cannot_be_used_is_told_with_its_field(
