@@ -47,20 +47,17 @@ def _one_job() -> dg.Definitions:
     )
 
 
-def _jobs_of(file: Path) -> dg.Definitions:
-    """The jobs of a file; what it does not say of account and storage, the environment does."""
-    jobs = read_section(DbtCloudJobsComponent, file)
-    return DbtCloudJobsComponent(
-        workspace=jobs.workspace or WORKSPACE,
-        storage=jobs.storage or STORAGE,
-        jobs=jobs.jobs,
-        monitor=jobs.monitor or MonitorSettings(),
-    ).build_definitions()
+class _Jobs(DbtCloudJobsComponent):
+    """A file of jobs; what it does not say of account and storage, the environment does."""
+
+    workspace: Workspace = WORKSPACE
+    storage: Storage = STORAGE
+    monitor: MonitorSettings = MonitorSettings()
 
 
 def _definitions() -> dg.Definitions:
     file = os.environ.get("DBT_TRIGGER_JOBS")
-    found = _jobs_of(Path(file)) if file else _one_job()
+    found = read_section(_Jobs, Path(file)).build_definitions() if file else _one_job()
     # The steps of a job come one after another and wait for the network: a process for each would
     # only cost seconds.
     return dg.Definitions.merge(found, dg.Definitions(executor=dg.in_process_executor))

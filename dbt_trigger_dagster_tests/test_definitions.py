@@ -291,6 +291,14 @@ def test_what_the_file_leaves_out_of_a_section_the_environment_says(tmp_path: Pa
             "jobs:\n- job_name: a\n  kee: b\n",
             "jobs.yaml:3: jobs.0.kee: is unknown; did you mean key?",
         ),
+        (
+            "jobs:\n- job_name: a\nmonitor:\n  batch_size: 0\n",
+            "jobs.yaml:4: monitor.batch_size: batch_size is 0: give 1 or more.",
+        ),
+        (
+            "type: dbt_trigger_dagster.DbtCloudJobsComponent\nattributes:\n  jobs: []\n",
+            "jobs.yaml is a file for dg: give one that has what stands under attributes.",
+        ),
     ],
 )
 def test_a_file_that_is_missing_or_wrong_is_told_with_its_line(
