@@ -10,7 +10,6 @@ import copy
 import dataclasses
 import difflib
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -18,7 +17,13 @@ from urllib.parse import quote
 
 from typing_extensions import Self
 
-from dbt_trigger_dagster.api import PAGE_SIZE, AccountApi, Download
+from dbt_trigger_dagster.api import (
+    PAGE_SIZE,
+    AccountApi,
+    Download,
+    check_account,
+    check_requests,
+)
 from dbt_trigger_dagster.errors import (
     DbtCloudError,
     DbtCloudJobNameError,
@@ -31,30 +36,6 @@ from dbt_trigger_dagster.transport import Transport
 from dbt_trigger_dagster.version import __version__
 
 _CANDIDATES = 5
-
-
-def check_account(account_id: int) -> None:
-    """Refuse what cannot be an account's number.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if account_id <= 0:
-        raise ValueError(f"account_id {account_id} is no dbt Cloud account's number.")
-
-
-def check_requests(timeout: float, max_retries: int, retry_delay: float) -> None:
-    """Refuse a request policy that cannot be kept.
-
-    Raises:
-        ValueError: A setting is out of its range; the message begins with its name.
-    """
-    if not 0 < timeout < math.inf:
-        raise ValueError(f"request_timeout {timeout} must be more than 0 seconds.")
-    if max_retries < 0:
-        raise ValueError(f"request_max_retries {max_retries} must be 0 or more.")
-    if not 0 <= retry_delay < math.inf:
-        raise ValueError(f"request_retry_delay {retry_delay} must be 0 or more seconds.")
 
 
 class DbtCloudClient:

@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-from dbt_trigger_dagster.client import check_account, check_requests
+from dbt_trigger_dagster.api import check_account, check_requests
 from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.sections import ProblemError, Section
