@@ -1,6 +1,7 @@
 """Asking the API of one account: paths, envelopes, pages, and repetitions where they do no harm."""
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,30 @@ PAGE_SIZE = 100
 
 _PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
 _PAGES = (".html", ".htm")
+
+
+def check_account(account_id: int) -> None:
+    """Refuse what cannot be an account's number.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if account_id <= 0:
+        raise ValueError(f"account_id {account_id} is no dbt Cloud account's number.")
+
+
+def check_requests(timeout: float, max_retries: int, retry_delay: float) -> None:
+    """Refuse a request policy that cannot be kept.
+
+    Raises:
+        ValueError: A setting is out of its range; the message begins with its name.
+    """
+    if not 0 < timeout < math.inf:
+        raise ValueError(f"request_timeout {timeout} must be more than 0 seconds.")
+    if max_retries < 0:
+        raise ValueError(f"request_max_retries {max_retries} must be 0 or more.")
+    if not 0 <= retry_delay < math.inf:
+        raise ValueError(f"request_retry_delay {retry_delay} must be 0 or more seconds.")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import copy
 import dataclasses
 import difflib
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -18,7 +17,13 @@ from urllib.parse import quote
 
 from typing_extensions import Self
 
-from dbt_trigger_dagster.api import PAGE_SIZE, AccountApi, Download
+from dbt_trigger_dagster.api import (
+    PAGE_SIZE,
+    AccountApi,
+    Download,
+    check_account,
+    check_requests,
+)
 from dbt_trigger_dagster.errors import (
     DbtCloudError,
     DbtCloudJobNameError,
@@ -64,12 +69,8 @@ class DbtCloudClient:
         log: logging.Logger | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if account_id <= 0:
-            raise ValueError(f"account_id {account_id} is no dbt Cloud account's number.")
-        if not 0 < request_timeout < math.inf:
-            raise ValueError(f"request_timeout {request_timeout} must be more than 0 seconds.")
-        if request_max_retries < 0 or not 0 <= request_retry_delay < math.inf:
-            raise ValueError("request_max_retries and request_retry_delay must be 0 or more.")
+        check_account(account_id)
+        check_requests(request_timeout, request_max_retries, request_retry_delay)
         self.account_id = account_id
         self.clock = clock or SystemClock()
         self._transport = Transport(

@@ -33,7 +33,8 @@ attributes:
     access_url_env: DBT_CLOUD_ACCESS_URL
     token_env: DBT_CLOUD_TOKEN
 
-  # Where tables and artifacts are kept.
+  # Where tables and artifacts are kept, where DBT_TRIGGER_DATABASE and DBT_TRIGGER_ARTIFACTS are
+  # not set.
   storage:
     database: data/dbt_cloud.duckdb
     artifacts: data/artifacts

@@ -24,17 +24,8 @@ from dbt_trigger_dagster.workspace import (
 )
 
 JOB_ID = "DBT_CLOUD_JOB_ID"
-WORKSPACE = Workspace(
-    account_id_env="DBT_CLOUD_ACCOUNT_ID",
-    token_env="DBT_CLOUD_TOKEN",  # noqa: S106  # the name of a variable
-    access_url_env="DBT_CLOUD_ACCESS_URL",
-)
-STORAGE = Storage(
-    database="data/dbt_cloud.duckdb",
-    database_env="DBT_TRIGGER_DATABASE",
-    artifacts="data/artifacts",
-    artifacts_env="DBT_TRIGGER_ARTIFACTS",
-)
+WORKSPACE = Workspace()
+STORAGE = Storage()
 WHERE_TO_FIND = {
     WORKSPACE.access_url_env: PLACES["access_url"],
     WORKSPACE.account_id_env: PLACES["account_id"],
@@ -56,20 +47,17 @@ def _one_job() -> dg.Definitions:
     )
 
 
-def _jobs_of(file: Path) -> dg.Definitions:
-    """The jobs of a file; what it does not say of account and storage, the environment does."""
-    jobs = read_section(DbtCloudJobsComponent, file)
-    return DbtCloudJobsComponent(
-        workspace=jobs.workspace or WORKSPACE,
-        storage=jobs.storage or STORAGE,
-        jobs=jobs.jobs,
-        monitor=jobs.monitor or MonitorSettings(),
-    ).build_definitions()
+class _Jobs(DbtCloudJobsComponent):
+    """A file of jobs; what it does not say of account and storage, the environment does."""
+
+    workspace: Workspace = WORKSPACE
+    storage: Storage = STORAGE
+    monitor: MonitorSettings = MonitorSettings()
 
 
 def _definitions() -> dg.Definitions:
     file = os.environ.get("DBT_TRIGGER_JOBS")
-    found = _jobs_of(Path(file)) if file else _one_job()
+    found = read_section(_Jobs, Path(file)).build_definitions() if file else _one_job()
     # The steps of a job come one after another and wait for the network: a process for each would
     # only cost seconds.
     return dg.Definitions.merge(found, dg.Definitions(executor=dg.in_process_executor))

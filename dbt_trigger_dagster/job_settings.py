@@ -1,7 +1,7 @@
 """A job as a file describes it: what is triggered, how its run is waited for, and when."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,6 +17,7 @@ from dbt_trigger_dagster.op_configs import (
 )
 from dbt_trigger_dagster.schedules import build_dbt_cloud_schedule
 from dbt_trigger_dagster.sections import ProblemError, Section
+from dbt_trigger_dagster.workspace import check_variables
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _JOB = ("job_id", "job_name", "job_id_env")
@@ -104,25 +105,41 @@ class JobSettings(_Defaults):
             raise ProblemError(f"no job is named: {_ONE_OF_THEM}.")
         if len(given) > 1:
             raise ProblemError(f"the job is named twice: {_ONE_OF_THEM}.", given[1])
-        if self.job_id_env is not None and not self.job_id_env.isidentifier():
-            raise ProblemError("this is not the name of an environment variable.", "job_id_env")
+        check_variables(self, "job_id_env")
 
     def _check_definitions(self) -> None:
-        """Let Dagster judge what it is given, while it is known where that stands."""
+        """Let everybody judge what they are given, while it is known where that stands."""
         try:
+            self._check_request()
             _ = self.assets
-        except ValidationError as error:
-            sentence = as_sentence(error)
+        except ValueError as error:
+            sentence = as_sentence(error) if isinstance(error, ValidationError) else str(error)
             name = sentence.partition(" ")[0]  # the ops' config says what is out of its range
             keys = [name] if name in self.model_fields_set else []
             raise ProblemError(sentence, *keys) from error
         except dg.DagsterError as error:
-            raise ProblemError(str(error)) from error
+            raise ProblemError(str(error), *self._refused()) from error
         try:
             _ = self.schedule
         except dg.DagsterError as error:
             name = "timezone" if "timezone" in str(error) else "cron"
             raise ProblemError(str(error), name) from error
+
+    def _refused(self) -> Iterator[str]:
+        """The first field that Dagster refuses alone, for its sentences name none."""
+        for name in ("group", "pool", "deps", "tags", "owners"):
+            value = {name: getattr(self, name)}
+            try:
+                _ = JobSettings.model_construct(job_id=1, key=self.key, **value).assets
+            except dg.DagsterError:
+                yield name
+                return
+
+    def _check_request(self) -> None:
+        """Cause and overrides are judged when they are about to be sent; so do it once here."""
+        trigger = self._defaults(TriggerResponseConfig, _TRIGGER)
+        if trigger is not None:
+            trigger.as_request()
 
     @cached_property
     def assets(self) -> list[dg.AssetsDefinition]:

@@ -157,16 +157,18 @@ class LandingRuns:
             dg.RunsFilter(tags={MONITOR_TAG: self.monitor}, **wanted)
         )
 
-    def request(self, batch: Sequence[Due], *, raise_on_failed_run: bool) -> dg.RunRequest:
-        """Request a Dagster run that lands some runs of one graph."""
+    def request(self, batch: Sequence[Due], *, raise_on_failed_run: bool | None) -> dg.RunRequest:
+        """Request a Dagster run that lands some runs of one graph.
+
+        Args:
+            batch: The runs.
+            raise_on_failed_run: None leaves it to the config of the graph.
+        """
         run_ids = [due.run_id for due in batch]
         graph, attempt = batch[0].graph, batch[0].attempt
-        config = {
-            "run_ids": run_ids,
-            "wait_for_result": True,
-            "raise_on_failed_run": raise_on_failed_run,
-            "retry_failed_run": False,
-        }
+        config = {"run_ids": run_ids, "wait_for_result": True, "retry_failed_run": False}
+        if raise_on_failed_run is not None:
+            config["raise_on_failed_run"] = raise_on_failed_run
         job_ids = {due.job_id for due in batch}
         job = {JOB_TAG: str(*job_ids)} if len(job_ids) == 1 and None not in job_ids else {}
         return dg.RunRequest(

@@ -12,6 +12,8 @@ from typing_extensions import Self
 from dbt_trigger_dagster.sections import ProblemError, Section
 from dbt_trigger_dagster.sensors import build_dbt_cloud_monitor
 
+_AS_A_TIME = "write one with its zone, as 2026-01-31T00:00:00Z."
+
 
 class MonitorSettings(Section):
     """The sensor that lands the runs of these jobs that nobody waits for."""
@@ -32,9 +34,10 @@ class MonitorSettings(Section):
     batch_size: int = Field(
         default=50, description="How many runs of a job one Dagster run lands at most"
     )
-    raise_on_failed_run: bool = Field(
-        default=True,
-        description="Whether a dbt run that ended badly fails the Dagster run that lands it",
+    raise_on_failed_run: bool | None = Field(
+        default=None,
+        description="Whether a dbt run that ended badly fails the Dagster run that lands it; "
+        "without it, each job's own raise_on_failed_run counts",
     )
     start: str | None = Field(
         default=None,
@@ -51,11 +54,11 @@ class MonitorSettings(Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         try:
-            self._start()
+            start = self._start()
         except PydanticError as error:
-            raise ProblemError(
-                "this is no time: write one with its zone, as 2026-01-31T00:00:00Z.", "start"
-            ) from error
+            raise ProblemError(f"this is no time: {_AS_A_TIME}", "start") from error
+        if start is not None and start.tzinfo is None:
+            raise ProblemError(f"this time has no zone: {_AS_A_TIME}", "start")
         return self
 
     def build(self, assets: Iterable[dg.AssetsDefinition]) -> dg.SensorDefinition:
@@ -72,11 +75,13 @@ class MonitorSettings(Section):
                 default_status=dg.DefaultSensorStatus[self.default_status.upper()],
                 **settings,
             )
-        except (ValueError, dg.DagsterError) as error:
+        except ValueError as error:
             name = str(error).partition(" ")[0]  # the builder says first which argument it means
             raise ProblemError(
                 str(error), *([name] if name in self.model_fields_set else [])
             ) from error
+        except dg.DagsterError as error:
+            raise ProblemError(str(error), "name") from error  # Dagster judges nothing else
 
     def _start(self) -> datetime | None:
         return TypeAdapter(datetime | None).validate_python(self.start)

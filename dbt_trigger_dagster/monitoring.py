@@ -78,7 +78,7 @@ class Monitor:
     settle: timedelta
     lookback: timedelta
     batch_size: int
-    raise_on_failed_run: bool
+    raise_on_failed_run: bool | None
     start: datetime | None = None
     now: Callable[[], datetime] = _utc_now
     pages: int = PAGES_PER_TICK

@@ -76,8 +76,20 @@ class TriggerResponseConfig(dg.Config):
         """The request that triggers the job.
 
         Raises:
-            ValueError: The cause is empty or too long.
+            ValueError: The cause is empty or too long, or an override is out of its range.
         """
+        if self.threads_override is not None and self.threads_override < 1:
+            raise ValueError(f"threads_override is {self.threads_override}: give 1 or more.")
+        if self.timeout_seconds_override is not None and self.timeout_seconds_override < 0:
+            raise ValueError(
+                f"timeout_seconds_override is {self.timeout_seconds_override}: give 0 or more."
+            )
+        steps = self.steps_override
+        if steps is not None and not (steps and all(step.strip() for step in steps)):
+            raise ValueError(
+                "steps_override lacks a dbt command: give at least one, none of them empty, or "
+                "leave it out."
+            )
         return TriggerRequest(**self.model_dump(exclude={"job_id", "job_name"}))
 
 

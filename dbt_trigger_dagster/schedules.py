@@ -1,6 +1,7 @@
 """A schedule that runs the graph of one dbt Cloud job."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -23,7 +24,8 @@ def build_dbt_cloud_schedule(
     """A schedule, and the Dagster job that it runs: the whole graph of one dbt Cloud job.
 
     The job is part of the schedule: ``Definitions(schedules=[…])`` is all it takes. With a key
-    prefix both carry it: ``nightly__dbt_cloud_schedule`` runs ``nightly__dbt_cloud_job``.
+    prefix both carry it: ``nightly__dbt_cloud_schedule`` runs ``nightly__dbt_cloud_job``. Several
+    schedules of one graph share its job; give all but one of them a ``name``.
 
     Args:
         assets: What `build_dbt_cloud_job_assets` returned, of one job.
@@ -40,14 +42,7 @@ def build_dbt_cloud_schedule(
         dg.DagsterInvalidDefinitionError: The cron schedule or the time zone is none.
     """
     prefix = _prefix_of(assets)
-    job = dg.define_asset_job(
-        _name(prefix, "dbt_cloud_job"),
-        selection=dg.AssetSelection.assets(*assets),
-        description="Triggers the dbt Cloud job, waits for it and keeps what it leaves",
-        # The steps come one after another and wait for the network: a process for each would
-        # only cost seconds.
-        executor_def=dg.in_process_executor,
-    )
+    job = _job_of(tuple(assets))
     ops = {TRIGGER_RESPONSE: trigger, DBT_CLOUD_RUN: run}
     return dg.ScheduleDefinition(
         name=name or _name(prefix, "dbt_cloud_schedule"),
@@ -58,6 +53,20 @@ def build_dbt_cloud_schedule(
         tags=tags,
         description=f"Runs {job.name}, once it is switched on",
         default_status=default_status,
+    )
+
+
+# Two schedules of one graph are given the same job, for Dagster takes no two of one name.
+@cache
+def _job_of(assets: tuple[dg.AssetsDefinition, ...]) -> Any:
+    """The Dagster job that runs one graph."""
+    return dg.define_asset_job(
+        _name(_prefix_of(assets), "dbt_cloud_job"),
+        selection=dg.AssetSelection.assets(*assets),
+        description="Triggers the dbt Cloud job, waits for it and keeps what it leaves",
+        # The steps come one after another and wait for the network: a process for each would
+        # only cost seconds.
+        executor_def=dg.in_process_executor,
     )
 
 

@@ -4,6 +4,8 @@ They are Dagster's ``Resolvable``: the same classes read a component's ``defs.ya
 that ``DBT_TRIGGER_JOBS`` names, and ``dg`` makes the editors' JSON schema of them.
 """
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from difflib import get_close_matches
@@ -52,6 +54,7 @@ def _as_template(text: str) -> str:
 
 
 _Template = Annotated[str, AfterValidator(_as_template)]
+_VARIABLE = re.compile(r"\{\{\s*env\.(\w+)\s*\}\}")  # Dagster makes None of one that is not set
 _IS_TEMPLATE = {"type": "string", "pattern": r"\{\{"}
 
 _MODELS: dict[type["Section"], type[BaseModel]] = {}
@@ -108,6 +111,11 @@ def _resolved(context: dg.ResolutionContext, value: Any) -> Any:
     Dagster would take every text for a template, and give the number 1.1 for the text "1.10".
     """
     if isinstance(value, str):
+        for variable in _VARIABLE.findall(value):
+            if variable not in os.environ:
+                place = _place(context.source_position_tree, context.path)
+                sentence = f"the environment variable {variable} is not set."
+                raise ResolutionException(": ".join([*place, sentence]))
         return context.resolve_value(value) if "{{" in value else value
     if isinstance(value, list | tuple):
         return [_resolved(context.at_path(at), each) for at, each in enumerate(value)]
@@ -127,6 +135,10 @@ def read_section(section: type[SectionType], file: Path) -> SectionType:
             line ``file:line: what: why`` for each problem.
     """
     parsed = _parse(file)
+    if isinstance(parsed.value, dict) and {"type", "attributes"} <= parsed.value.keys():
+        raise ValueError(
+            f"{file} is a file for dg: give one that has what stands under attributes."
+        )
     try:
         model = section.model().model_validate(parsed.value)
         context = dg.ResolutionContext.default(parsed.source_position_tree)
@@ -258,6 +270,8 @@ def _sentence(details: ErrorDetails) -> str:
         return "is missing."
     if details["type"] == "model_type":
         return "write its fields below it, or {} for its defaults."
+    if details["type"] in {"list_type", "tuple_type"}:
+        return "write a list below it, each item after a dash."
     if details["type"] == "extra_forbidden":
         names = {name for model in _MODELS.values() for name in model.model_fields}
         near = get_close_matches(str(details["loc"][-1]), names, n=1)

@@ -20,7 +20,7 @@ def build_dbt_cloud_monitor(
     settle_seconds: float = 60.0,
     lookback: float = 3600.0,
     batch_size: int = 50,
-    raise_on_failed_run: bool = True,
+    raise_on_failed_run: bool | None = None,
     start: datetime | None = None,
     minimum_interval_seconds: int = 30,
     default_status: dg.DefaultSensorStatus = dg.DefaultSensorStatus.STOPPED,
@@ -43,7 +43,7 @@ def build_dbt_cloud_monitor(
             told of it late; 0 never does.
         batch_size: How many runs of a job one Dagster run lands at most.
         raise_on_failed_run: Whether a dbt run that ended badly fails the Dagster run that lands
-            it, after everything is stored.
+            it, after everything is stored; without it, what the assets' own config starts from.
         start: Runs that finished before are left alone; without it, those that finished before
             the monitor is first switched on.
         minimum_interval_seconds: Seconds between two ticks, at least.

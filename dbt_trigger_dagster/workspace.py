@@ -5,17 +5,20 @@ read when a run starts. So the code location loads where the variables are not s
 """
 
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from dbt_trigger_dagster.api import check_account, check_requests
 from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
 from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.sections import ProblemError, Section
+from dbt_trigger_dagster.transport import normalize_access_url
 
 PLACES = {
     "access_url": "your account's own host: Account settings, Account information, Access URL",
@@ -27,6 +30,7 @@ PLACES = {
 }
 """What names an account and a job, and where the values are found."""
 
+_TOKEN = re.compile(r"dbt[cu]_.*|[0-9A-Fa-f]{32,}", re.DOTALL)
 _DATABASE = DbtCloudTableIOManager.model_fields["database"].default
 _SCHEMA = DbtCloudTableIOManager.model_fields["schema_"].default
 _ARTIFACTS = DbtCloudArtifactStore.model_fields["root"].default
@@ -38,6 +42,8 @@ class Workspace(Section):
     Fields that end in `_env` name environment variables; they are read when a run starts.
     """
 
+    # A checker tells this with the name alone; whatever it says of a value shows the value.
+    yaml_schema: ClassVar = {"propertyNames": {"not": {"const": "token"}}}
     model_config = ConfigDict(frozen=True)
 
     account_id: int | None = Field(
@@ -78,11 +84,24 @@ class Workspace(Section):
                 "that has it.",
                 "token",
             )
-        _check_variables(self, "account_id_env", "token_env", "access_url_env")
+        check_variables(self, "account_id_env", "token_env", "access_url_env")
         for name in ("account_id", "access_url"):
             if getattr(self, name) is not None and f"{name}_env" in self.model_fields_set:
                 raise ProblemError(f"{name} and {name}_env are both given: give one.", name)
+        try:
+            self._check_values()
+        except ValueError as error:
+            name = str(error).partition(" ")[0]  # the client says first which setting it means
+            raise ProblemError(str(error), name) from error
         return self
+
+    def _check_values(self) -> None:
+        """What the client will refuse, as far as it stands here."""
+        if self.account_id is not None:
+            check_account(self.account_id)
+        if self.access_url is not None:
+            normalize_access_url(self.access_url)
+        check_requests(self.request_timeout, self.request_max_retries, self.request_retry_delay)
 
     def build_account(self, job_id_env: str | None = None) -> DbtCloudResource:
         """The account, with what the environment says now.
@@ -135,43 +154,38 @@ class Storage(Section):
 
     database: str | None = Field(
         default=None,
-        description=f"The database of the tables; {_DATABASE} where nothing is named",
+        description="The database of the tables, where database_env is not set; without both, "
+        f"{_DATABASE}",
     )
-    database_env: str | None = Field(
-        default=None,
-        description="A variable with the database; where it is not set, database counts",
+    database_env: str = Field(
+        default="DBT_TRIGGER_DATABASE",
+        description="The variable with the database; it comes before database",
     )
     schema_: str = Field(default=_SCHEMA, alias="schema", description="Schema of the tables")
     artifacts: str | None = Field(
         default=None,
-        description=f"The folder of the artifacts; {_ARTIFACTS} where nothing is named",
+        description="The folder of the artifacts, where artifacts_env is not set; without both, "
+        f"{_ARTIFACTS}",
     )
-    artifacts_env: str | None = Field(
-        default=None,
-        description="A variable with that folder; where it is not set, artifacts counts",
+    artifacts_env: str = Field(
+        default="DBT_TRIGGER_ARTIFACTS",
+        description="The variable with that folder; it comes before artifacts",
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _check_variables(self, "database_env", "artifacts_env")
+        check_variables(self, "database_env", "artifacts_env")
         return self
 
     def build_tables(self) -> DbtCloudTableIOManager:
-        """The tables' IO manager, with what the environment says now.
-
-        Raises:
-            ValueError: A variable is not set, and there is no value in its place.
-        """
-        database = _chosen(self.database, self.database_env, _DATABASE)
+        """The tables' IO manager, with what the environment says now."""
+        database = _value_of(self.database_env) or self.database or _DATABASE
         return DbtCloudTableIOManager(database=database, schema=self.schema_)
 
     def build_artifacts(self) -> DbtCloudArtifactStore:
-        """The artifacts' store, likewise.
-
-        Raises:
-            ValueError: As above.
-        """
-        return DbtCloudArtifactStore(root=_chosen(self.artifacts, self.artifacts_env, _ARTIFACTS))
+        """The artifacts' store, likewise."""
+        root = _value_of(self.artifacts_env) or self.artifacts or _ARTIFACTS
+        return DbtCloudArtifactStore(root=root)
 
 
 # Two files that say the same are given the same resources, for Dagster takes no two of one name.
@@ -212,24 +226,23 @@ def storage_resources(storage: Storage) -> Mapping[str, dg.ResourceDefinition]:
     return {"dbt_cloud_tables": dbt_cloud_tables, "dbt_cloud_artifacts": dbt_cloud_artifacts}
 
 
-def _check_variables(section: Section, *names: str) -> None:
+def check_variables(section: Section, *names: str) -> None:
+    """Refuse what cannot be the name of an environment variable, above all a token.
+
+    Args:
+        section: What has the fields.
+        names: The fields; None is fine.
+
+    Raises:
+        ProblemError: It cannot. The value is not told: it may be a token.
+    """
     for name in names:
         variable = getattr(section, name)
-        # The value is not told: it may be a token that somebody has put there.
+        if variable is not None and _TOKEN.fullmatch(variable):
+            raise ProblemError("this looks like a token: give the name of a variable.", name)
         if variable is not None and not variable.isidentifier():
             raise ProblemError("this is not the name of an environment variable.", name)
-        if variable is not None and variable.startswith(("dbtc_", "dbtu_")):
-            raise ProblemError("this looks like a token: give the name of a variable.", name)
 
 
 def _value_of(variable: str) -> str:
     return os.environ.get(variable, "")
-
-
-def _chosen(value: str | None, variable: str | None, default: str) -> str:
-    if variable is None:
-        return value or default
-    chosen = _value_of(variable) or value
-    if not chosen:
-        raise ValueError(f"The environment variable {variable} is not set.")
-    return chosen

@@ -92,7 +92,7 @@ class Watch:
             settle=timedelta(seconds=self.arguments["settle_seconds"]),
             lookback=timedelta(seconds=seconds),
             batch_size=self.arguments.get("batch_size", 50),
-            raise_on_failed_run=self.arguments.get("raise_on_failed_run", True),
+            raise_on_failed_run=self.arguments.get("raise_on_failed_run"),
             start=self.arguments.get("start"),
             now=lambda: datetime.now(timezone.utc) + self.ahead,
             pages=self.arguments.get("pages", 10),

@@ -65,12 +65,9 @@ def job(**settings: Any) -> dict[str, Any]:
     return {"job_name": "nightly", "poll_interval": 0.05, **settings}
 
 
-STORAGE = {"database_env": "DBT_TRIGGER_DATABASE", "artifacts_env": "DBT_TRIGGER_ARTIFACTS"}
-
-
 def test_a_file_of_a_dg_project_is_assets_that_run(project: Project) -> None:
     """Account and storage come from the environment when the run starts."""
-    definitions = load({"workspace": {}, "storage": STORAGE, "jobs": [job(key="a", cause="Mine")]})
+    definitions = load({"workspace": {}, "storage": {}, "jobs": [job(key="a", cause="Mine")]})
     result = definitions.resolve_implicit_global_asset_job_def().execute_in_process()
     assert result.success
     (dbt_run,) = project.dbt_runs()
@@ -169,7 +166,7 @@ def test_the_monitor_lands_what_a_job_of_the_file_leaves(project: Project) -> No
     """A run that nobody waits for, with the file's artifact policy."""
     attributes = {
         "workspace": {},
-        "storage": STORAGE,
+        "storage": {},
         "jobs": [job(key="a", wait_for_result=False, include_artifacts=["manifest.json"])],
         "monitor": {"settle_seconds": 0, "start": "2020-01-01T00:00:00Z"},
     }
@@ -242,8 +239,10 @@ def attributes_of(file: Path) -> list[Any]:
 def test_the_scaffold_runs_as_it_is(
     tmp_path: Path, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the documented variables set, and nothing changed."""
+    """With the account's variables set, and nothing changed."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DBT_TRIGGER_DATABASE")
+    monkeypatch.delenv("DBT_TRIGGER_ARTIFACTS")
     DbtCloudJobsScaffolder().scaffold(request(tmp_path))
     (attributes,) = attributes_of(tmp_path / "defs.yaml")
     definitions = component(**attributes).build_definitions()

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 import yaml
 
-from dbt_trigger_dagster import definitions
+from dbt_trigger_dagster import definitions, workspace
 from dbt_trigger_dagster.definitions import WHERE_TO_FIND, defs
 from dbt_trigger_dagster_tests.graphs import GOOD, a_project, triggers
 
@@ -183,10 +184,10 @@ def test_a_missing_job_is_named_with_the_place_to_find_it(account: pytest.Monkey
 
 def test_no_other_variable_is_read() -> None:
     """The documented six are all there is, and the one that names a file of jobs."""
-    tree = ast.parse(inspect.getsource(definitions))
     named = {
         node.value.strip()
-        for node in ast.walk(tree)
+        for module in (definitions, workspace)
+        for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
         and node.value.startswith(("DBT_CLOUD_", "DBT_TRIGGER_"))
@@ -248,12 +249,13 @@ def test_a_file_of_jobs_takes_the_place_of_the_one_job(tmp_path: Path) -> None:
 
 
 def test_what_the_file_says_of_account_and_storage_comes_first(tmp_path: Path) -> None:
-    """Where it says something of them; variables of other names, another database."""
+    """Variables of other names, another database where none of its variables is set."""
     settings = "workspace: {token_env: MINE}\nstorage: {database: mine.duckdb, artifacts: mine}"
     (tmp_path / "jobs.yaml").write_text(settings + JOBS)
     with a_project(tmp_path, GOOD) as project:
         variables = project.environment()
         variables["MINE"] = variables.pop("DBT_CLOUD_TOKEN")
+        del variables["DBT_TRIGGER_DATABASE"], variables["DBT_TRIGGER_ARTIFACTS"]
         code = (
             "from dbt_trigger_dagster.definitions import defs\n"
             "assert defs.resolve_job_def('a__dbt_cloud_job').execute_in_process().success\n"
@@ -265,6 +267,22 @@ def test_what_the_file_says_of_account_and_storage_comes_first(tmp_path: Path) -
     assert len(list((tmp_path / "mine").rglob("*.json"))) == 2
 
 
+def test_what_the_file_leaves_out_of_a_section_the_environment_says(tmp_path: Path) -> None:
+    """A schema alone moves neither the database nor the artifacts."""
+    (tmp_path / "jobs.yaml").write_text(f"storage: {{schema: mine}}{JOBS}")
+    with a_project(tmp_path, GOOD) as project:
+        code = (
+            "from dbt_trigger_dagster.definitions import defs\n"
+            "assert defs.resolve_job_def('a__dbt_cloud_job').execute_in_process().success\n"
+        )
+        variables = project.environment()
+        done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="jobs.yaml", **variables)
+        assert done.returncode == 0, done.stderr
+        with duckdb.connect(project.database, read_only=True) as connection:
+            assert connection.sql("FROM mine.dbt_cloud_run").fetchall()
+        assert len(project.files()) == 2
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -272,6 +290,14 @@ def test_what_the_file_says_of_account_and_storage_comes_first(tmp_path: Path) -
         (
             "jobs:\n- job_name: a\n  kee: b\n",
             "jobs.yaml:3: jobs.0.kee: is unknown; did you mean key?",
+        ),
+        (
+            "jobs:\n- job_name: a\nmonitor:\n  batch_size: 0\n",
+            "jobs.yaml:4: monitor.batch_size: batch_size is 0: give 1 or more.",
+        ),
+        (
+            "type: dbt_trigger_dagster.DbtCloudJobsComponent\nattributes:\n  jobs: []\n",
+            "jobs.yaml is a file for dg: give one that has what stands under attributes.",
         ),
     ],
 )
@@ -289,8 +315,8 @@ def test_a_file_that_is_missing_or_wrong_is_told_with_its_line(
 
 def test_the_workspace_names_the_code_location() -> None:
     """And the folder it stands in, so that a checkout that is not installed loads, too."""
-    workspace = yaml.safe_load((ROOT / "workspace.yaml").read_text())
-    assert workspace == {
+    content = yaml.safe_load((ROOT / "workspace.yaml").read_text())
+    assert content == {
         "load_from": [
             {
                 "python_module": {

@@ -84,13 +84,18 @@ def test_from_an_empty_project_to_a_run(project: Project) -> None:
     assert "exit code 0" in launched, launched
     (dbt_run,) = project.dbt_runs()
     assert dbt_run["status_humanized"] == "Success"
-    assert (project.folder / "data" / "dbt_cloud.duckdb").is_file()
+    assert project.run_ids() == [dbt_run["id"]]
 
 
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
         ("token_env", "tokenenv", ":8 - {type} attributes.workspace.tokenenv Additional"),
+        (
+            "token_env: DBT_CLOUD_TOKEN",
+            "token: dbtc_S3cret",
+            ":5 - {type} attributes.workspace 'token' should not be valid",
+        ),
         ("job_id_env: DBT_CLOUD_JOB_ID", "job_id: twelve", "jobs.0.job_id 'twelve' is not of type"),
         ("- job_id_env: DBT_CLOUD_JOB_ID\n", "-\n", "jobs.0 'job_id' is a required property"),
     ],

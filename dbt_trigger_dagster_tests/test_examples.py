@@ -90,6 +90,31 @@ def test_a_report_comes_after_a_run_that_ended_well(project: Project) -> None:
     ]
 
 
+def test_a_report_comes_after_a_run_that_was_retried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that is retried leaves two rows; the report is on the one that ended well."""
+    job = SandboxJob(name=SHOP_JOBS[0].name, script=(BROKEN, GOOD))
+    with a_project(tmp_path, jobs=[job]) as project:
+        monkeypatch.chdir(tmp_path)
+        for name, value in project.environment().items():
+            monkeypatch.setenv(name, value)
+        scope = example("alerts_and_reports.py")
+        eager = dg.define_asset_job(
+            "eager",
+            selection=dg.AssetSelection.assets(*scope["nightly"], scope["duration_report"]),
+            op_retry_policy=dg.RetryPolicy(max_retries=1),
+        )
+        definitions = dg.Definitions.merge(scope["defs"], dg.Definitions(jobs=[eager]))
+        result = definitions.resolve_job_def("eager").execute_in_process(
+            run_config=often("nightly"), instance=project.instance
+        )
+        failed, succeeded = project.dbt_runs()
+        [report] = result.asset_materializations_for_node("duration_report")
+        assert (failed["status_humanized"], succeeded["status_humanized"]) == ("Error", "Success")
+        assert report.metadata["run_id"].value == succeeded["id"]
+
+
 def test_the_jobs_of_the_file_are_the_sandboxs_and_run(project: Project) -> None:
     """Each of them, with what the file says of it."""
     jobs = read_section(DbtCloudJobsComponent, EXAMPLES / "many_jobs.yaml")

@@ -51,10 +51,21 @@ def test_a_start_is_a_time_with_its_zone(start: str) -> None:
     assert MonitorSettings(start=start)._start() == expected
 
 
-def test_a_start_that_is_no_time_is_refused() -> None:
-    """When the file is read."""
-    with pytest.raises(ValidationError, match="this is no time: write one with its zone"):
-        MonitorSettings(start="yesterday")
+@pytest.mark.parametrize(
+    ("start", "sentence"),
+    [
+        ("yesterday", "this is no time"),
+        ("2026-01-31", "this time has no zone"),
+        ("2026-01-31T00:00:00", "this time has no zone"),
+    ],
+)
+def test_a_start_that_is_no_moment_is_refused(start: str, sentence: str) -> None:
+    """When the file is read, with how it is written in YAML."""
+    with pytest.raises(ValidationError) as caught:
+        MonitorSettings(start=start)
+    problem = caught.value.errors()[0]["ctx"]["error"]
+    assert str(problem) == f"{sentence}: write one with its zone, as 2026-01-31T00:00:00Z."
+    assert problem.keys == ("start",)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +73,9 @@ def test_a_start_that_is_no_time_is_refused() -> None:
     [
         ({"batch_size": 0}, "batch_size is 0: give 1 or more.", ("batch_size",)),
         ({"settle_seconds": -1}, "settle_seconds is -1", ("settle_seconds",)),
-        ({"start": "2026-01-31T00:00:00"}, "has no time zone: give one", ("start",)),
-        ({"name": "a b"}, '"a b" is not a valid name', ()),
+        ({"settle_seconds": 10, "lookback": 5}, "lookback is 5", ("lookback",)),
+        ({"settle_seconds": 4000}, "lookback is 3600", ()),
+        ({"name": "a b"}, '"a b" is not a valid name', ("name",)),
     ],
 )
 def test_what_the_builder_refuses_is_told_with_its_field(settings, sentence, keys) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dbt_trigger_dagster import DbtCloudRunConfig
 from dbt_trigger_dagster.errors import DbtCloudAuthError
 from dbt_trigger_dagster.landing_runs import ATTEMPT_TAG, JOB_TAG, MONITOR_TAG
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
@@ -109,6 +110,25 @@ def test_a_failed_run_may_leave_its_landing_in_peace(tmp_path: Path) -> None:
         leave(watch)
         (landing,) = watch.launch(watch.tick())
         assert landing.success
+
+
+def test_an_asset_that_lets_failed_runs_pass_is_landed_so(tmp_path: Path) -> None:
+    """A monitor that is not told otherwise leaves it to the job's own config."""
+    graph = {"run_defaults": DbtCloudRunConfig(raise_on_failed_run=False)}
+    with a_watch(tmp_path, BROKEN, graphs=[graph]) as watch:
+        (run_id,) = leave(watch)
+        (landing,) = watch.launch(watch.tick())
+        assert landing.success
+        assert watch.project.run_ids() == [run_id]
+
+
+def test_a_monitor_that_is_told_so_fails_the_landing_all_the_same(tmp_path: Path) -> None:
+    """Its own word comes before the job's."""
+    graph = {"run_defaults": DbtCloudRunConfig(raise_on_failed_run=False)}
+    with a_watch(tmp_path, BROKEN, graphs=[graph], raise_on_failed_run=True) as watch:
+        leave(watch)
+        (landing,) = watch.launch(watch.tick())
+        assert failed_ops(landing) == ["dbt_cloud_run"]
 
 
 def test_a_run_whose_worker_died_before_its_row_was_written_is_landed(tmp_path: Path) -> None:

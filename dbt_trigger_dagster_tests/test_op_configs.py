@@ -93,6 +93,26 @@ def test_every_override_stands_in_the_request() -> None:
     assert body == {"cause": "by hand", **OVERRIDES}
 
 
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"threads_override": 0}, "threads_override is 0: give 1 or more."),
+        ({"threads_override": -3}, "threads_override is -3: give 1 or more."),
+        ({"timeout_seconds_override": -1}, "timeout_seconds_override is -1: give 0 or more."),
+        ({"steps_override": []}, "steps_override lacks a dbt command: give at least one"),
+        ({"steps_override": ["dbt build", " "]}, "steps_override lacks a dbt command"),
+        ({"cause": ""}, "cause is empty"),
+    ],
+)
+def test_a_request_that_says_nothing_of_use_is_not_made(
+    values: dict[str, Any], sentence: str
+) -> None:
+    """So nothing is sent; 0 seconds is dbt Cloud's own word for no limit."""
+    with pytest.raises(ValueError, match=f"^{sentence}"):
+        TriggerResponseConfig(**values).as_request()
+    assert TriggerResponseConfig(timeout_seconds_override=0, threads_override=1).as_request()
+
+
 def test_a_job_by_number_and_by_name_is_refused() -> None:
     """One of them would be ignored."""
     with pytest.raises(ValidationError, match="give one of them"):

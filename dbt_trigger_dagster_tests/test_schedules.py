@@ -59,6 +59,22 @@ def test_the_schedule_brings_its_job_which_runs_the_graph_in_one_process() -> No
     }
 
 
+def test_one_graph_may_have_several_schedules() -> None:
+    """They share its job, which a code location takes once."""
+    assets = build_dbt_cloud_job_assets(job_id=1, key_prefix="a")
+    weekdays = build_dbt_cloud_schedule(assets, cron_schedule="0 6 * * 1-5")
+    saturdays = build_dbt_cloud_schedule(
+        assets, cron_schedule="0 9 * * 6", name="saturdays", run=DbtCloudRunConfig(poll_interval=60)
+    )
+    definitions = dg.Definitions(assets, schedules=[weekdays, saturdays], resources=defs.resources)
+    repository = definitions.get_repository_def()
+    assert {each.name: each.job_name for each in repository.schedule_defs} == {
+        "a__dbt_cloud_schedule": "a__dbt_cloud_job",
+        "saturdays": "a__dbt_cloud_job",
+    }
+    assert {job.name for job in repository.get_all_jobs()} == {"a__dbt_cloud_job", "__ASSET_JOB"}
+
+
 def test_it_is_stopped_unless_told_otherwise() -> None:
     """A deployment must not trigger dbt Cloud by itself."""
     assets = build_dbt_cloud_job_assets(job_id=1)

@@ -97,6 +97,15 @@ A = "leaves:\n- name: a\n"
             "5: leaves.2.name: only two leaves fit.",
         ),
         (f"{A}  number: \"{{{{ 'x' * 2 }}}}\"", f"3: leaves.0.number: {NO_INTEGER}"),
+        ("leaves:", "1: leaves: write a list below it, each item after a dash."),
+        (
+            "leaves:\n- name: '{{ env.NOWHERE }}'",
+            "2: leaves.0.name: the environment variable NOWHERE is not set.",
+        ),
+        (
+            f"{A}labels:\n  a: 'x'\n  b: 'in/{{{{env.NOWHERE}}}}/here'",
+            "5: labels.b: the environment variable NOWHERE is not set.",
+        ),
         ("leaves: [", "1: this is not YAML: expected the node content, but found '<stream end>'."),
         ("- name: a", "1: write its fields below it, or {} for its defaults."),
         ("leaves: []\nroot:", "2: root: write its fields below it, or {} for its defaults."),
@@ -122,6 +131,7 @@ def test_everything_that_has_a_wrong_type_is_told_at_once(read: Read) -> None:
     ("text", "said"),
     [
         ("", "has 0 YAML documents; it needs one."),
+        ("type: a.B\nattributes:\n  leaves: []\n", "a file for dg: give one that has what stands"),
         ("leaves: []\n---\nleaves: []\n", "has 2 YAML documents; it needs one."),
     ],
 )
@@ -148,6 +158,12 @@ def test_templates_and_anchors_work(read: Read, monkeypatch: pytest.MonkeyPatch)
         "leaves:\n- &first\n  name: a\n  number: '{{ env.TEST_NUMBER }}'\n- <<: *first\n  name: b\n"
     )
     assert [(leaf.name, leaf.number) for leaf in tree.leaves] == [("a", 4), ("b", 4)]
+
+
+def test_a_template_may_do_without_a_variable(read: Read) -> None:
+    """With a value of its own in its place."""
+    text = "leaves:\n- name: \"{{ env.NOWHERE or 'a' }}\"\n- name: \"{{ env('NOWHERE', 'b') }}\""
+    assert [leaf.name for leaf in read(text).leaves] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+import jsonschema
 import pytest
 from pydantic import ValidationError
 
@@ -81,7 +82,12 @@ def test_an_account_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, 
     ("settings", "sentence"),
     [
         ({"token": TOKEN}, "a token stands in no file: give token_env"),
-        ({"token_env": TOKEN}, "not the name of an environment variable"),
+        ({"token_env": TOKEN}, "looks like a token"),
+        ({"token_env": "ab12" * 10}, "looks like a token"),
+        ({"token_env": "12ab" * 10}, "looks like a token"),
+        ({"account_id_env": "AB12" * 8}, "looks like a token"),
+        ({"access_url_env": "dbtu_abc"}, "looks like a token"),
+        ({"token_env": "a-b"}, "not the name of an environment variable"),
         ({"token_env": "dbtc_abc"}, "looks like a token"),
         ({"token_env": "dbtu_abc"}, "looks like a token"),
         ({"token_env": ""}, "not the name of an environment variable"),
@@ -100,11 +106,46 @@ def test_a_workspace_that_says_nothing_of_use_is_refused(
     assert sentence in caught.value.errors()[0]["msg"]
 
 
-def test_storage_has_the_resources_defaults() -> None:
-    """So an empty section works."""
+def test_a_checker_refuses_a_token_without_showing_it() -> None:
+    """``dg check yaml`` and editors know the JSON schema alone."""
+    validator = jsonschema.Draft202012Validator(Workspace.model().model_json_schema())
+    assert validator.is_valid({"token_env": "MY_TOKEN"})
+    (error,) = validator.iter_errors({"token": TOKEN})
+    assert error.message == "'token' should not be valid under {'const': 'token'}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("account_id", -1),
+        ("access_url", "http://evil.example"),
+        ("access_url", "not a host"),
+        ("request_timeout", -1),
+        ("request_timeout", float("inf")),
+        ("request_max_retries", -1),
+        ("request_retry_delay", -0.5),
+    ],
+)
+def test_what_the_client_would_refuse_in_the_run_is_refused_at_once(name: str, value: Any) -> None:
+    """In the client's own words, at the field that they name."""
+    with pytest.raises(ValidationError) as caught:
+        Workspace(**{name: value})
+    problem = caught.value.errors()[0]["ctx"]["error"]
+    assert str(problem).startswith(f"{name} ")
+    assert problem.keys == (name,)
+
+
+def test_storage_has_the_documented_variables_and_the_resources_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So an empty section works, with the variables and without."""
     assert Storage().build_tables().database == "data/dbt_cloud.duckdb"
     assert Storage().build_tables().schema_ == "main"
     assert Storage().build_artifacts().root == "data/artifacts"
+    monkeypatch.setenv("DBT_TRIGGER_DATABASE", "a.duckdb")
+    monkeypatch.setenv("DBT_TRIGGER_ARTIFACTS", "b")
+    assert Storage(schema="c").build_tables().database == "a.duckdb"
+    assert Storage(schema="c").build_artifacts().root == "b"
 
 
 def test_every_setting_arrives_in_the_storage() -> None:
@@ -116,13 +157,20 @@ def test_every_setting_arrives_in_the_storage() -> None:
 
 
 def test_a_variable_comes_before_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is written counts where the variable is not set; with neither, the run fails."""
-    storage = Storage(database="a.duckdb", database_env="MY_DB", artifacts_env="MY_FILES")
-    assert storage.build_tables().database == "a.duckdb"
+    """What is written counts where the variable is not set, or is empty."""
+    storage = Storage(
+        database="a.duckdb", database_env="MY_DB", artifacts="a", artifacts_env="MY_FILES"
+    )
+    for value in (None, ""):
+        if value is not None:
+            monkeypatch.setenv("MY_DB", value)
+            monkeypatch.setenv("MY_FILES", value)
+        assert storage.build_tables().database == "a.duckdb"
+        assert storage.build_artifacts().root == "a"
     monkeypatch.setenv("MY_DB", "b.duckdb")
+    monkeypatch.setenv("MY_FILES", "b")
     assert storage.build_tables().database == "b.duckdb"
-    with pytest.raises(ValueError, match="MY_FILES is not set"):
-        storage.build_artifacts()
+    assert storage.build_artifacts().root == "b"
 
 
 def test_the_same_settings_are_the_same_resources() -> None:

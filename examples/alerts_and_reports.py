@@ -47,8 +47,10 @@ def tell_of_failures(context: dg.RunFailureSensorContext) -> None:
 @dg.asset(ins={"run": dg.AssetIn(key=["nightly", "run_result"])})
 def duration_report(run: pd.DataFrame) -> dg.MaterializeResult[Any]:
     """How long the run took; materialized only after runs that ended well."""
-    [seconds] = run["run_duration_seconds"]
-    return dg.MaterializeResult(metadata={"seconds": int(seconds)})
+    # A step that Dagster has retried leaves a row for each dbt Cloud run; the last ended well.
+    last = run.sort_values("id").iloc[-1]
+    seconds = int(last["run_duration_seconds"])
+    return dg.MaterializeResult(metadata={"seconds": seconds, "run_id": int(last["id"])})
 
 
 nightly = build_dbt_cloud_job_assets(job_name="Shop nightly build", key_prefix="nightly")
