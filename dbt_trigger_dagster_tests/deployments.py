@@ -144,14 +144,13 @@ class Deployment(Place):
     Attributes:
         locations: What each code server loads, as arguments, by the location's name.
         environment: What all processes find in their environment.
-        port: The webserver's.
     """
 
     locations: Mapping[str, Sequence[Any]]
     environment: Mapping[str, str]
-    port: int
     _processes: ExitStack
     _servers: "dict[str, subprocess.Popen[bytes]]" = dataclasses.field(default_factory=dict)
+    _ports: list[int] = dataclasses.field(default_factory=list)
 
     def start(self) -> None:
         """Start everything in the order that the Compose file has, and wait until it is there."""
@@ -166,13 +165,13 @@ class Deployment(Place):
             # The first one makes the tables in PostgreSQL.
             until(self._socket(name).exists, f"the code server of {name} listens")
         self._start("daemon", "-m", "dagster._daemon", "run", "-w", workspace)
-        self._start("webserver", "-m", "dagster_webserver", "-w", workspace, "-p", self.port)
-        until(lambda: self._loaded() == set(self.locations), "the webserver knows the locations")
+        until(lambda: self._serves(workspace), "the webserver knows the locations")
 
     def start_code_server(self, name: str) -> None:
         """Do what the container of a code location does when it starts."""
         self._socket(name).unlink(missing_ok=True)
-        address = ("--location-name", name, "-s", self._socket(name))
+        lock = self.folder / f"{name}.lock"
+        address = ("--lock-file", lock, "--location-name", name, "-s", self._socket(name))
         command = (DEPLOY / "start_code_server.py", *address, *self.locations[name])
         self._servers[name] = self._start(name, *command)
 
@@ -205,7 +204,7 @@ class Deployment(Place):
     def ask(self, query: str, **variables: Any) -> dict[str, Any]:
         """The webserver's answer to a question in GraphQL."""
         answer = requests.post(
-            f"http://127.0.0.1:{self.port}/graphql",
+            f"http://127.0.0.1:{self._ports[-1]}/graphql",
             json={"query": query, "variables": variables},
             timeout=30,
         )
@@ -256,12 +255,17 @@ class Deployment(Place):
         options = {"env": environment, "cwd": self.folder, "stdout": log, "stderr": log}
         return self._processes.enter_context(a_process([sys.executable, *arguments], **options))
 
-    def _loaded(self) -> set[str]:
+    def _serves(self, workspace: Path) -> bool:
+        """Whether the webserver knows the locations; started anew where its port was taken."""
+        if "webserver" not in self._servers or self._servers["webserver"].poll() is not None:
+            self._ports.append(free_port())
+            command = ("-m", "dagster_webserver", "-w", workspace, "-p", self._ports[-1])
+            self._servers["webserver"] = self._start("webserver", *command)
         try:
             found = self.ask(_LOCATIONS)["repositoriesOrError"]
         except requests.RequestException:
-            return set()
-        return {node["location"]["name"] for node in found.get("nodes", [])}
+            return False
+        return {node["location"]["name"] for node in found.get("nodes", [])} == set(self.locations)
 
 
 @contextmanager
@@ -282,7 +286,7 @@ def a_deployment(
             "DBT_TRIGGER_ARTIFACTS": str(place.artifacts),
             "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
         }
-        deployment = Deployment(folder, locations, everywhere, free_port(), processes)
+        deployment = Deployment(folder, locations, everywhere, processes)
         try:
             deployment.start()
             yield deployment

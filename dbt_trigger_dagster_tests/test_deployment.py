@@ -2,9 +2,11 @@
 
 import os
 import re
+import runpy
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.load import location_origins_from_yaml_paths
+from filelock import FileLock
 
 from dbt_trigger_dagster.definitions import WHERE_TO_FIND
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
@@ -37,6 +40,8 @@ SECONDS = 5
 """How long a dbt run takes: long enough to kill who waits for it."""
 
 ROOT = DEPLOY.parent
+EITHER = {"DBT_CLOUD_JOB_ID", "DBT_TRIGGER_JOBS"}
+"""One of them is set: one job, or a file of jobs."""
 SECRETS = {"DBT_CLOUD_TOKEN", "POSTGRES_PASSWORD"}
 
 
@@ -111,6 +116,7 @@ def test_each_wish_is_one_dbt_run_whatever_is_killed() -> None:
         until(lambda: is_polled(sandbox, "evening"), "the evening's run is waited for")
         deployment.end_container("evening")
         deployment.start_code_server("evening")
+        until(lambda: reported(deployment) == 2, "the killed runs are reported")
         until(lambda: is_all_well(deployment, 4), "all is well")
         deployment.stop()
 
@@ -122,6 +128,11 @@ def test_each_wish_is_one_dbt_run_whatever_is_killed() -> None:
         assert adopted == [run["id"] for run in wishes]
 
 
+def reported(deployment: Deployment) -> int:
+    """How many Dagster runs have failed."""
+    return [run["status"] for run in deployment.runs()].count("FAILURE")
+
+
 def is_all_well(deployment: Deployment, wishes: int) -> bool:
     """Whether so many dbt runs have left their files, and all Dagster runs are over and good."""
     outcomes = [deployment.outcomes(JOB), deployment.outcomes(LANDING_JOB)]
@@ -130,6 +141,49 @@ def is_all_well(deployment: Deployment, wishes: int) -> bool:
         and len(deployment.files()) == wishes * len(ARTIFACTS)
         and {status for each in outcomes for status in each.values()} == {"SUCCESS"}
     )
+
+
+# A code location that starts
+
+
+def test_lost_runs_are_reported_even_if_the_storage_is_away_for_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was started has failed, what was being stopped is cancelled, what is over stays."""
+    home, away = tmp_path / "home", tmp_path / "away"
+    home.mkdir()
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    became = {"STARTED": "FAILURE", "CANCELING": "CANCELED", "SUCCESS": "SUCCESS"}
+    runs = [dg.DagsterRun(JOB, status=dg.DagsterRunStatus(status)) for status in became]
+    with dg.DagsterInstance.get() as instance:
+        for run in runs:
+            instance.run_storage.add_run(run)
+    home.rename(away)
+    script = runpy.run_path(str(DEPLOY / "start_code_server.py"))
+    pauses = []
+    script["report_lost_at_last"](
+        [run.run_id for run in runs], sleep=lambda pause: pauses.append((pause, away.rename(home)))
+    )
+    assert len(pauses) == 1
+    assert "DAGSTER_HOME" in capsys.readouterr().err
+    with dg.DagsterInstance.get() as instance:
+        found = [instance.get_run_by_id(run.run_id) for run in runs]
+    assert [run.status.value for run in found if run] == list(became.values())
+
+
+def test_a_second_code_server_is_refused(tmp_path: Path) -> None:
+    """It would report the runs of the first one as lost."""
+    lock = tmp_path / "code_server.lock"
+    command = [sys.executable, str(DEPLOY / "start_code_server.py"), "--lock-file", str(lock)]
+    with FileLock(lock):
+        done = subprocess.run(  # noqa: S603  # our own
+            [*command, "--location-name=one", "--port=1"],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert f"{lock} is locked: there is a code server already" in done.stderr
 
 
 # The files
@@ -150,7 +204,7 @@ def test_docker_compose_accepts_the_file(tmp_path: Path) -> None:
     assert refusal_of(variables, tmp_path) == ""
     for name, value in example_environment().items():
         fewer = {other: variables[other] for other in variables if other != name}
-        assert (name in refusal_of(fewer, tmp_path)) == (not value)
+        assert (name in refusal_of(fewer, tmp_path)) == (not value and name not in EITHER)
 
 
 def refusal_of(variables: Mapping[str, str], folder: Path) -> str:
@@ -164,23 +218,13 @@ def refusal_of(variables: Mapping[str, str], folder: Path) -> str:
     return done.stderr if done.returncode else ""
 
 
-def test_every_service_is_kept_alive_and_watched() -> None:
-    """Restarted after a crash and a reboot, with a health check, of a version within a range."""
-    assert set(services()) == {"postgres", "code", "daemon", "webserver"}
-    for name, service in services().items():
-        assert service["restart"] == "unless-stopped", name
-        assert service["healthcheck"]["test"][0] == "CMD", name
-        assert "privileged" not in service
-    assert re.fullmatch(r"postgres:\d+", services()["postgres"]["image"])
-    assert all(services()[name]["init"] for name in ("code", "daemon", "webserver"))
-
-
 def test_every_volume_and_every_dependency_exists() -> None:
     """And what must outlive a container is on a volume."""
     volumes = set(read("compose.yaml")["volumes"])
     mounted = {name: service["volumes"] for name, service in services().items()}
     used = {mount.partition(":")[0] for mounts in mounted.values() for mount in mounts}
-    assert used == volumes
+    assert used == volumes | {"./jobs"}
+    assert (DEPLOY / "jobs").is_dir()  # otherwise Docker makes it, and it is root's
     folder = services()["code"]["environment"]
     assert "data:/data" in mounted["code"]
     assert folder["DBT_TRIGGER_DATABASE"].startswith("/data/")
@@ -206,7 +250,7 @@ def test_no_secret_stands_in_a_file() -> None:
     used = set(re.findall(r"\$\{(\w+)", text))
     assert used == set(example_environment())
     for name, value in example_environment().items():
-        assert bool(value) == (f"${{{name}:-{value}}}" in text), name
+        assert bool(value or name in EITHER) == (f"${{{name}:-{value}}}" in text), name
     assert set(WHERE_TO_FIND) | SECRETS <= used
     assert not any(example_environment()[name] for name in SECRETS)
     knowing = [name for name, service in services().items() if "TOKEN" in str(service)]
@@ -222,13 +266,6 @@ def test_a_file_with_secrets_gets_neither_into_git_nor_into_the_image() -> None:
     assert rules[0] == "*"
     assert all((ROOT / path).exists() for path in let_in)
     assert not any(".env" in path or path in {".", "deploy"} for path in let_in)
-
-
-def test_the_image_runs_as_nobody_special() -> None:
-    """With numbers, by which Kubernetes can tell that it is not root."""
-    instructions = (DEPLOY / "Dockerfile").read_text().splitlines()
-    assert instructions[-1] == "USER 10001:10001"
-    assert "FROM python:3.12-slim" in instructions
 
 
 def test_there_is_time_to_cancel_a_dbt_run() -> None:
@@ -263,16 +300,24 @@ def test_webserver_and_daemon_find_the_code_server() -> None:
 
 
 def test_kubernetes_gets_what_compose_gets() -> None:
-    """The same folders for all pods; the account from a secret."""
+    """The same folders and limits for all pods; the account and the password from secrets."""
     values = read("values.yaml")
     (deployment,) = values["dagster-user-deployments"]["deployments"]
     environment = {each["name"]: each["value"] for each in deployment["env"]}
     compose = services()["code"]["environment"]
     assert environment.items() <= compose.items()
-    assert set(compose) - set(environment) - {"DAGSTER_POSTGRES_URL"} == set(WHERE_TO_FIND)
+    rest = set(compose) - set(environment) - {"DAGSTER_POSTGRES_URL", "DBT_TRIGGER_JOBS"}
+    assert rest == set(WHERE_TO_FIND)
     assert deployment["envSecrets"] == [{"name": "dbt-cloud"}]
+    assert values["global"]["postgresqlSecretName"] == values["postgresql"]["existingSecret"]
+    assert not values["generatePostgresqlPasswordSecret"]
     assert deployment["includeConfigInLaunchedRuns"]["enabled"]
     assert [mount["mountPath"] for mount in deployment["volumeMounts"]] == ["/data"]
-    runs = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]["podSpecConfig"]
-    assert deployment["nodeSelector"] == runs["nodeSelector"]
-    assert deployment["podSecurityContext"] == runs["securityContext"]
+    runs = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
+    assert deployment["nodeSelector"] == runs["podSpecConfig"]["nodeSelector"]
+    assert deployment["podSecurityContext"] == runs["podSpecConfig"]["securityContext"]
+    assert deployment["securityContext"] == runs["containerConfig"]["securityContext"]
+    limits, concurrency = read("dagster.yaml")["concurrency"], values["concurrency"]
+    assert concurrency["runs"]["maxConcurrentRuns"] == limits["runs"]["max_concurrent_runs"]
+    assert concurrency["pools"]["granularity"] == limits["pools"]["granularity"]
+    assert concurrency["pools"]["defaultLimit"] == limits["pools"]["default_limit"]

@@ -1,24 +1,30 @@
 """Starts a code server, and lets Dagster resume the runs that the last one's end has cut off.
 
-Takes what ``dagster api grpc`` takes. Dagster's default run launcher starts a run's worker beside
-the code server, which notices when the worker dies. When a container ends, all die at once, and
-nobody is left to notice: the run would stay started for ever. So whatever run of the code location
-is unfinished when its server starts is reported as failed, and Dagster's run retries resume it.
-That waits for the server: a run that Dagster cannot resume at once is never tried again.
+Takes what ``dagster api grpc`` takes, and a file to lock. Dagster's default run launcher starts a
+run's worker beside the code server, which notices when the worker dies. When a container ends, all
+die at once, and nobody is left to notice: the run would stay started for ever. So whatever run of
+the code location is unfinished when its server starts is reported as failed, and Dagster's run
+retries resume it.
 """
 
 import argparse
-import os
+import runpy
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 
 import dagster as dg
+from filelock import FileLock, Timeout
 
 # A run that is still starting may go back to the queue; run monitoring looks after those.
 IN_A_WORKER = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 PAUSE = 1.0
+# The daemon tries once to resume a run, and gives it up where it does not reach the code location.
+# Where it has looked while the server was away, it looks again within 10 s.
+DAEMON_HAS_LOOKED = 15.0
 
 
 def unfinished_runs(location_name: str) -> list[str]:
@@ -39,29 +45,47 @@ def report_lost(run_ids: Sequence[str]) -> None:
                 instance.report_run_failed(run, "The worker has ended with its container.")
 
 
+def report_lost_at_last(
+    run_ids: Sequence[str], sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Report, again and again until PostgreSQL has it."""
+    while True:
+        try:
+            return report_lost(run_ids)
+        except Exception:  # noqa: BLE001  # nobody else would report: whatever it is may pass
+            traceback.print_exc()
+            sleep(PAUSE)
+
+
 def report_lost_when_served(address: Sequence[str], run_ids: Sequence[str]) -> None:
-    """Wait for the code server at an address, then report."""
+    """Wait for the code server at an address and for the daemon to see it, then report."""
     check = [sys.executable, "-m", "dagster", "api", "grpc-health-check", *address]
     while subprocess.run(check, check=False, capture_output=True).returncode != 0:
         time.sleep(PAUSE)
-    report_lost(run_ids)
+    time.sleep(DAEMON_HAS_LOOKED)
+    report_lost_at_last(run_ids)
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Become the code server; a process beside it reports the lost runs, if there are any."""
-    parser = argparse.ArgumentParser(description=__doc__, add_help=False)
+    """Be the code server; a thread beside it reports the lost runs, if there are any."""
+    parser = argparse.ArgumentParser(description=__doc__, add_help=False, allow_abbrev=False)
+    parser.add_argument("--lock-file", required=True)
     parser.add_argument("--location-name", required=True)
     place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument("-p", "--port")
     place.add_argument("-s", "--socket")
-    options, _ = parser.parse_known_args(arguments)
+    options, others = parser.parse_known_args(arguments)
+    lock = FileLock(options.lock_file)
+    try:
+        lock.acquire(blocking=False)  # the process holds it, and with its end it is free
+    except Timeout:
+        sys.exit(f"{options.lock_file} is locked: there is a code server already.")
     address = ["-p", options.port] if options.port else ["-s", options.socket]
     # No run can start before the server does: the workers of all of these are gone.
-    lost = unfinished_runs(options.location_name)
-    if lost and os.fork() == 0:
-        report_lost_when_served(address, lost)
-        return
-    os.execv(sys.executable, [sys.executable, "-m", "dagster", "api", "grpc", *arguments])
+    if lost := unfinished_runs(options.location_name):
+        threading.Thread(target=report_lost_when_served, args=(address, lost), daemon=True).start()
+    sys.argv[1:] = ["api", "grpc", "--location-name", options.location_name, *address, *others]
+    runpy.run_module("dagster", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
