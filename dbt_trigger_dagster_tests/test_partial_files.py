@@ -1,17 +1,12 @@
 """Partial files: those in use stay, those of the dead go, and nobody takes one for the other."""
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
+import threading
 
 import pytest
-from filelock import FileLock
 
-from dbt_trigger_dagster.artifact_paths import PARTIAL
-from dbt_trigger_dagster.errors import StorageError
+from dbt_trigger_dagster.artifact_paths import NEW_PARTIAL, PARTIAL
 from dbt_trigger_dagster.partial_files import (
     IN_USE,
-    Lock,
     partial_folder,
     remove_what_the_dead_left,
 )
@@ -42,6 +37,9 @@ def test_what_the_dead_left_goes(tmp_path) -> None:
     for name in ("writing", "empty"):
         (tmp_path / f"{PARTIAL}{name}" / IN_USE).touch()
     (tmp_path / f"{PARTIAL}writing" / "half").write_text("half of i")
+    (tmp_path / f"{NEW_PARTIAL}locked").mkdir()
+    (tmp_path / f"{NEW_PARTIAL}locked" / IN_USE).touch()
+    (tmp_path / f"{NEW_PARTIAL}made").mkdir()
     (tmp_path / "manifest.json").write_text("{}")
     remove_what_the_dead_left(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
@@ -57,57 +55,36 @@ def test_what_cannot_be_removed_does_not_keep_the_rest(tmp_path) -> None:
     assert sorted(tmp_path.iterdir()) == strange
 
 
-@contextlib.contextmanager
-def _is_locked(file: Path) -> Iterator[None]:
-    """Another process has locked it first."""
-    with FileLock(file), FileLock(file, timeout=0):
-        yield
+def test_a_folder_is_in_use_as_soon_as_it_can_be_found(tmp_path) -> None:
+    """Whoever comes upon it at the first moment leaves it alone."""
+    found: list[bool] = []
+    ended = threading.Event()
 
+    def look() -> None:
+        while not ended.is_set():
+            remove_what_the_dead_left(tmp_path)
 
-@contextlib.contextmanager
-def _is_gone(file: Path) -> Iterator[None]:
-    """Another process has removed its folder."""
-    file.parent.rmdir()
-    file.touch()
-    yield
-
-
-@contextlib.contextmanager
-def _comes_and_goes(file: Path) -> Iterator[None]:
-    """Other processes make its folder again and remove it, in turn."""
-    file.parent.mkdir()
-    yield
-
-
-@contextlib.contextmanager
-def _is_removed(file: Path) -> Iterator[None]:
-    """It was open already when another process removed it."""
-    with FileLock(file, timeout=0):
-        file.unlink()
-        yield
-
-
-@pytest.mark.parametrize("first", [_is_locked, _is_gone, _comes_and_goes, _is_removed])
-def test_a_folder_that_is_taken_for_a_dead_ones_is_made_anew(tmp_path, first: Lock) -> None:
-    """Another process came upon it in the moment before it was locked."""
-    asked: list[Path] = []
-
-    def lock(file: Path) -> contextlib.AbstractContextManager[object]:
-        asked.append(file)
-        return first(file) if len(asked) == 1 else FileLock(file, timeout=0)
-
-    with partial_folder(tmp_path, lock) as partial:
-        assert len(asked) == 2
-        remove_what_the_dead_left(tmp_path)
-        assert list(tmp_path.iterdir()) == [partial]
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    for _ in range(300):
+        with partial_folder(tmp_path) as partial:
+            (partial / "half").touch()
+            found.append((partial / IN_USE).exists())
+    ended.set()
+    watcher.join()
+    assert all(found)
+    remove_what_the_dead_left(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_in_which_nothing_can_be_locked_is_told(tmp_path) -> None:
-    """It is no reason to try for ever, or to leave folders behind."""
-    with (
-        pytest.raises(StorageError, match="cannot be locked"),
-        partial_folder(tmp_path, _is_removed),
-    ):
+def test_whatever_goes_wrong_nothing_is_left(tmp_path) -> None:
+    """The error comes out as it is."""
+    with pytest.raises(KeyboardInterrupt), partial_folder(tmp_path):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_the_error(tmp_path) -> None:
+    """It is not tried for ever."""
+    with pytest.raises(FileNotFoundError), partial_folder(tmp_path / "gone"):
         pass
-    assert list(tmp_path.iterdir()) == []
