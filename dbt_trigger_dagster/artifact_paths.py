@@ -22,6 +22,9 @@ STEPS = "steps"
 PARTIAL = ".partial-"
 """What the names of folders begin with that hold files which are not complete."""
 
+NEW_PARTIAL = ".partial.new-"
+"""What they begin with for the moment in which the folder is made."""
+
 _LONGEST_NAME = 255
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -69,7 +72,7 @@ def safe_path(path: str) -> Path:
     if (
         _FORBIDDEN.search(path)
         or first == STEPS
-        or first.startswith(PARTIAL)
+        or first.startswith((PARTIAL, NEW_PARTIAL))
         or any(
             part in {"", ".", ".."} or len(part.encode("utf-8", "replace")) > _LONGEST_NAME
             for part in parts

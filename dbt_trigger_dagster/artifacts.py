@@ -4,11 +4,9 @@ A file appears under its name only when all its bytes are there, and always insi
 it belongs to; two artifacts never share a file. One that cannot be had does not cost the others.
 """
 
-import contextlib
 import dataclasses
 import functools
 import logging
-import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +14,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from filelock import FileLock, Timeout
-
 from dbt_trigger_dagster.api import Download
 from dbt_trigger_dagster.artifact_paths import (
     OF_THE_RUN,
-    PARTIAL,
     Artifact,
     find_clashes,
     is_same_name,
@@ -31,6 +26,7 @@ from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError, DbtCloudNotFoundError, StorageError
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.parallel import in_parallel
+from dbt_trigger_dagster.partial_files import partial_folder, remove_what_the_dead_left
 from dbt_trigger_dagster.timing import Deadline
 
 T = TypeVar("T")
@@ -47,7 +43,6 @@ LONG_AGO = timedelta(minutes=10)
 WELL_KNOWN = ("manifest.json", "run_results.json", "catalog.json", "sources.json")
 """What a dbt command may leave; dbt Cloud lists no artifacts of single steps."""
 
-_IN_USE = ".in-use"
 _LAG_RETRIES = 20
 _LAG_DELAY = 0.5
 
@@ -123,7 +118,7 @@ def _listed(client: DbtCloudClient, run: Run, lag: Deadline | None) -> list[str]
 
     def attempt() -> list[str]:
         try:
-            paths = client.list_artifacts(run.run_id)
+            paths = client.list_artifacts(run.run_id, deadline=Deadline.when_stopped(client.clock))
         except DbtCloudNotFoundError:
             paths = []
         if not paths:
@@ -194,14 +189,11 @@ def download_artifacts(
         return DownloadReport((), ())
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_what_the_dead_left(folder)
-        with (
-            tempfile.TemporaryDirectory(prefix=PARTIAL, dir=folder) as partial,
-            FileLock(Path(partial, _IN_USE)),
-        ):
-            is_same = same_name or functools.partial(is_same_name, Path(partial))
+        remove_what_the_dead_left(folder)
+        with partial_folder(folder) as partial:
+            is_same = same_name or functools.partial(is_same_name, partial)
             downloads = _Downloads(
-                client, folder, Path(partial), lag, clashes=find_clashes(artifacts, is_same)
+                client, folder, partial, lag, clashes=find_clashes(artifacts, is_same)
             )
             outcomes = in_parallel(
                 downloads.outcome,
@@ -212,13 +204,6 @@ def download_artifacts(
     except OSError as error:
         raise StorageError(f"Artifacts cannot be stored in {folder}: {error.strerror}.") from error
     return _report(zip(artifacts, outcomes, strict=True))
-
-
-def _remove_what_the_dead_left(folder: Path) -> None:
-    """Remove the partial files of a process that was killed; those in use are locked."""
-    for partial in folder.glob(f"{PARTIAL}*"):
-        with contextlib.suppress(Timeout), FileLock(partial / _IN_USE, timeout=0):
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 _Outcome = StoredArtifact | DbtCloudError | StorageError | None

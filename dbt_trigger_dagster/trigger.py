@@ -7,11 +7,13 @@ a run that was started to appear.
 """
 
 import dataclasses
+import itertools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from dbt_trigger_dagster.api import PAGE_SIZE
 from dbt_trigger_dagster.client import DbtCloudClient
 from dbt_trigger_dagster.errors import DbtCloudError
 from dbt_trigger_dagster.models import Run
@@ -137,10 +139,13 @@ def retry_once(client: DbtCloudClient, run: Run, *, log: logging.Logger) -> Trig
 
 
 def _retries_of(client: DbtCloudClient, run: Run) -> "_Search":
+    # Only a job's latest run is retried: so its retry is the next run, or nearly, of the job.
     return _Search(
         client,
         RunFilter(job_definition_id=run.job_id, id__gt=run.run_id),
         lambda newer: newer.retrying_run_id == run.run_id,
+        order_by="id",
+        at_most=PAGE_SIZE,
     )
 
 
@@ -174,28 +179,34 @@ def _adopted(found: Run, log: logging.Logger) -> Triggered:
 
 @dataclass(frozen=True)
 class _Search:
-    """Searches a job's newest runs for the one that is wanted.
+    """Searches a job's runs for the one that is wanted.
 
     Attributes:
         client: The account's client.
         among: Which runs may be it.
         is_it: Whether a run is.
         not_before: Runs that are older are not it, nor are those before them.
+        order_by: Which runs come first, as `DbtCloudClient.list_runs` takes it.
+        at_most: How many runs are looked at; all where it is None.
     """
 
     client: DbtCloudClient
     among: RunFilter
     is_it: Callable[[Run], bool]
     not_before: datetime | None = None
+    order_by: str = "-id"
+    at_most: int | None = None
 
     def settled(self) -> Run | None:
-        """The run, given time to appear."""
+        """The run, given time to appear: then it is on the first page, the rest has been seen."""
+        search = self
         for pause in SETTLE_PAUSES:
             if pause:
                 self.client.clock.sleep(pause)
-            found = self.once()
+            found = search.once()
             if found is not None:
                 return found
+            search = dataclasses.replace(self, at_most=PAGE_SIZE)
         return None
 
     def after(self, lost: DbtCloudError, search: Callable[[], Run | None]) -> Run | None:
@@ -207,10 +218,10 @@ class _Search:
 
     def once(self) -> Run | None:
         """The run, if it is there."""
-        newest_first = self.client.list_runs(
-            self.among, order_by="-id", include_related=("trigger",)
+        runs = self.client.list_runs(
+            self.among, order_by=self.order_by, include_related=("trigger",)
         )
-        for run in newest_first:
+        for run in itertools.islice(runs, self.at_most):
             if self._is_too_old(run):
                 return None
             if self.is_it(run):

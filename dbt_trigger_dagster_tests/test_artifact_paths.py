@@ -105,7 +105,7 @@ def test_what_is_excluded_is_not_wanted_whatever_includes_it() -> None:
     assert not matches("a.json", [], [])
 
 
-@pytest.mark.parametrize("path", ["steps/4/manifest.json", ".partial-x/manifest.json"])
+@pytest.mark.parametrize("path", ["steps/4/manifest.json", ".partial-x/a.json", ".Partial.new-x"])
 def test_a_path_that_could_meet_our_own_files_is_refused(path: str) -> None:
     """Two artifacts in one file, or a file that the next download removes, is one too few.
 

@@ -1,6 +1,7 @@
 """Artifacts: safe names, wanted ones, late ones, and files that are complete or absent."""
 
 import hashlib
+import itertools
 import json
 import sys
 import threading
@@ -19,6 +20,7 @@ from dbt_trigger_dagster.artifacts import (
     ARTIFACT_LAG,
     ARTIFACT_LAG_OF_FAILED,
     WELL_KNOWN,
+    DownloadReport,
     check_writable,
     download_artifacts,
     find_artifacts,
@@ -33,6 +35,7 @@ from dbt_trigger_dagster.errors import (
     StorageError,
 )
 from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.parallel import in_parallel
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.timing import Clock, Deadline, SystemClock
 from dbt_trigger_dagster_tests.clocks import FakeClock
@@ -161,6 +164,33 @@ def test_a_run_that_has_no_artifacts_is_not_waited_for(client, api, clock, nothi
     api.get(LIST_URL, **nothing)
     assert _find(client, FAILED_EARLY) == []
     assert clock.pauses == []
+
+
+def test_a_person_who_interrupts_lists_need_not_wait() -> None:
+    """Several runs are asked for at once, and none of them answers."""
+    begun = threading.Semaphore(0)
+    pressed: list[float] = []
+
+    def respond(_: Received) -> Silence:
+        begun.release()
+        return Silence()
+
+    def interrupt() -> None:
+        for _ in range(3):
+            begun.acquire(timeout=10)
+        interrupt_what_waits()
+        pressed.append(time.monotonic())
+
+    with serving(respond) as server, _server_client(server, SystemClock()) as client:
+        person = threading.Thread(target=interrupt)
+        person.start()
+        with pytest.raises(KeyboardInterrupt):
+            in_parallel(
+                lambda run: _find(client, run), [SUCCESS] * 3, max_parallel=3, clock=client.clock
+            )
+        ended = time.monotonic()
+        person.join()
+    assert ended - pressed[0] < 5
 
 
 @pytest.mark.parametrize("status", [401, 403, 400])
@@ -304,6 +334,22 @@ def test_downloads_run_in_parallel_and_no_more_than_allowed(tmp_path) -> None:
         report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
     assert len(report.stored) == 6
     assert server.connections == 3
+
+
+def test_those_who_store_the_same_artifacts_at_once_do_not_disturb_each_other(tmp_path) -> None:
+    """A retry, a resumed run, another user: each begins while another one ends."""
+    wanted = [_artifact("manifest.json")]
+
+    def store_again_and_again(_: int) -> list[DownloadReport]:
+        with _server_client(server) as client:
+            return [
+                download_artifacts(client, wanted, tmp_path, max_parallel=1) for _ in range(100)
+            ]
+
+    with serving(lambda _: reply(200, b"{}")) as server:
+        reports = in_parallel(store_again_and_again, range(4), max_parallel=4, clock=SystemClock())
+    assert all(len(report.stored) == 1 for report in itertools.chain(*reports))
+    assert _files(tmp_path) == {"manifest.json": b"{}"}
 
 
 def test_what_stands_in_the_way_of_a_file_costs_that_file(tmp_path) -> None:

@@ -15,7 +15,15 @@ PACKAGE = "dbt_trigger_dagster"
 FLOORS = {
     0: {"errors", "printable", "version"},
     1: {"artifact_paths", "models", "parameters", "timing"},
-    2: {"answers", "connections", "monitor_cursor", "parallel", "retries", "tables"},
+    2: {
+        "answers",
+        "connections",
+        "monitor_cursor",
+        "parallel",
+        "partial_files",
+        "retries",
+        "tables",
+    },
     3: {"transport", "stores"},
     4: {"api"},
     5: {"client"},

@@ -65,6 +65,11 @@ class Account:
         request = TriggerRequest(cause="Nightly")
         return trigger_once(self.client, self.job_id, request, intention, log=log)
 
+    def start_others(self, number: int) -> None:
+        """Start runs that nobody here wants."""
+        for other in range(number):
+            self.client.trigger_run(self.job_id, TriggerRequest(cause=f"Run {other}"))
+
     def runs(self) -> list[Run]:
         """All runs of the job."""
         return list(self.client.list_runs(RunFilter(job_definition_id=self.job_id)))
@@ -200,8 +205,7 @@ def test_two_intentions_at_once_each_have_their_own_run(account: Account) -> Non
 
 def test_a_search_goes_back_only_as_far_as_the_intention(account: Account) -> None:
     """A job with thousands of runs costs one page when the newest is older than the wish."""
-    for key in range(150):
-        account.client.trigger_run(account.job_id, TriggerRequest(cause=f"Run {key}"))
+    account.start_others(150)
     before = account.asked("GET")
     account.trigger(is_repeated=True, since=datetime.now(timezone.utc) + timedelta(hours=1))
     assert account.asked("GET") - before == len(SETTLE_PAUSES)
@@ -210,9 +214,17 @@ def test_a_search_goes_back_only_as_far_as_the_intention(account: Account) -> No
 def test_a_search_pages_on_until_it_finds_its_run(account: Account) -> None:
     """Others may have triggered the job a hundred times since."""
     first = account.trigger()
-    for key in range(150):
-        account.client.trigger_run(account.job_id, TriggerRequest(cause=f"Run {key}"))
+    account.start_others(150)
     assert account.trigger(is_repeated=True).run.run_id == first.run.run_id
+
+
+def test_only_the_first_search_goes_back_all_the_way(account: Account) -> None:
+    """What has been seen need not be looked at again: a run that appears late is a new one."""
+    began = datetime.now(timezone.utc)
+    account.start_others(250)
+    before = account.asked("GET")
+    assert not account.trigger(is_repeated=True, since=began).adopted
+    assert account.asked("GET") - before == 3 + len(SETTLE_PAUSES) - 1
 
 
 @given(
@@ -293,6 +305,25 @@ def test_a_retry_is_found_by_the_run_that_it_retries(failed: Failed) -> None:
     assert found is not None
     assert found.run_id == triggered.run.run_id
     assert find_retry(failed.client, found) is None
+
+
+def test_a_retry_costs_one_request_however_many_runs_came_later(failed: Failed) -> None:
+    """Dbt Cloud retries only a job's latest run: no other run can come between the two."""
+    retry = failed.retry().run
+    failed.start_others(150)
+    before = failed.asked("GET")
+    found = find_retry(failed.client, failed.run)
+    assert found is not None
+    assert found.run_id == retry.run_id
+    assert failed.asked("GET") == before + 1
+
+
+def test_a_run_that_was_never_retried_costs_one_request_as_well(failed: Failed) -> None:
+    """What is not among the next runs is not there."""
+    failed.start_others(150)
+    before = failed.asked("GET")
+    assert find_retry(failed.client, failed.run) is None
+    assert failed.asked("GET") == before + 1
 
 
 @pytest.mark.parametrize("fault", LOST, ids=lambda fault: f"{fault.kind} {fault.status}")
