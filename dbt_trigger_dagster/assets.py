@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from dbt_trigger_dagster.announcements import announce
 from dbt_trigger_dagster.errors import DbtCloudError, StorageError
 from dbt_trigger_dagster.failures import as_failure, run_metadata
 from dbt_trigger_dagster.following import Following
@@ -169,6 +170,7 @@ class _JobGraph:
                     )
                     job_id = self.job.resolve(client, config)
                     triggered = launch.trigger(job_id, request)
+                    announce(context, triggered.run)
             except (DbtCloudError, StorageError, ValueError) as error:
                 raise as_failure(error) from error
             run = triggered.run

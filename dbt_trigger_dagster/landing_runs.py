@@ -107,6 +107,7 @@ class PastLanding:
         op_name: The op that was to land them.
         attempt: The how-manieth try it was.
         updated_at: When it last changed, by the clock of Dagster's instance.
+        was_terminated: Whether a person has ended it.
     """
 
     dagster_run_id: str
@@ -114,6 +115,27 @@ class PastLanding:
     op_name: str
     attempt: int
     updated_at: datetime
+    was_terminated: bool = False
+
+
+class PastLandings:
+    """Past landings of graphs that there still are.
+
+    Args:
+        landings: All that are known.
+        op_names: The graphs' ops. What another op was to land is as if nobody had tried to.
+
+    Attributes:
+        by_id: The landings by the Dagster run's id.
+        attempts: Of each dbt Cloud run, by number, the last try.
+    """
+
+    def __init__(self, landings: Iterable[PastLanding], op_names: Collection[str]) -> None:
+        ours = [each for each in landings if each.op_name in op_names]
+        self.by_id = {each.dagster_run_id: each for each in ours}
+        self.attempts: dict[int, PastLanding] = {}
+        for landing in sorted(ours, key=lambda each: each.attempt):
+            self.attempts.update(dict.fromkeys(landing.run_ids, landing))
 
 
 @dataclass(frozen=True)
@@ -135,15 +157,20 @@ class LandingRuns:
         """Landings that did not succeed and have changed since a moment."""
         return [*map(_as_landing, self._records(statuses=_FAILED, updated_after=moment))]
 
-    def was_killed(self, landing: PastLanding) -> bool:
-        """Whether a landing's process ended without a word, perhaps between rows and artifacts."""
-        run = self.instance.get_run_by_id(landing.dagster_run_id)
-        if run is None or run.status is dg.DagsterRunStatus.CANCELED:
+    def broke_off(self, landing: PastLanding) -> bool:
+        """Whether a landing was ended from outside, perhaps between rows and artifacts.
+
+        Its process was killed or drained, or its rows could not be written. A landing that comes
+        to its end says what is missing with a failure of its own; one that a person has terminated
+        is to stay so.
+        """
+        if landing.was_terminated:
             return False
         failures = self.instance.get_records_for_run(
-            landing.dagster_run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1
+            landing.dagster_run_id, of_type=dg.DagsterEventType.STEP_FAILURE
         )
-        return not failures.records
+        events = [record.event_log_entry.get_dagster_event() for record in failures.records]
+        return all(event.step_failure_data.user_failure_data is None for event in events)
 
     def known(self, dagster_run_ids: Collection[str]) -> set[str]:
         """Those of some Dagster runs that the instance knows."""
@@ -211,6 +238,7 @@ def _as_landing(record: dg.RunRecord) -> PastLanding:
         op_name=op_name,
         attempt=int(attempt) if attempt.isdecimal() else 1,
         updated_at=record.update_timestamp,
+        was_terminated=record.dagster_run.status is dg.DagsterRunStatus.CANCELED,
     )
 
 

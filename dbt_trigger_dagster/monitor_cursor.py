@@ -15,6 +15,9 @@ from dbt_trigger_dagster.models import Run
 FIRST_OVERLAP = timedelta(minutes=1)
 """How far before the newest finished run a monitor begins: lists may lag a little."""
 
+CLOCK_OVERLAP = timedelta(minutes=10)
+"""How far the clocks of the machines that run Dagster may lie apart."""
+
 LATE_SWEEPS = 12
 """How many late sweeps there are at most in a lookback."""
 
@@ -55,7 +58,8 @@ class MonitorCursor:
         swept_at: When a late sweep last came to its end, by our clock.
         landings_seen: The last change of a failed landing that has been looked at, by the clock of
             Dagster's instance.
-        terminations_seen: The same of a Dagster run that a person has terminated.
+        terminations_seen: The same of a Dagster run that a person has terminated, and that has been
+            dealt with.
     """
 
     fresh: Position

@@ -19,13 +19,14 @@ from dbt_trigger_dagster.landing_runs import (
     MAX_ATTEMPTS,
     Due,
     LandingRuns,
-    PastLanding,
+    PastLandings,
     batches,
     graph_of,
 )
 from dbt_trigger_dagster.models import Run
 from dbt_trigger_dagster.monitor_cursor import (
     BEGINNING,
+    CLOCK_OVERLAP,
     MonitorCursor,
     Position,
     first_cursor,
@@ -40,8 +41,7 @@ from dbt_trigger_dagster.ownership import (
 from dbt_trigger_dagster.reconciliation import Findings, FinishedRuns, look
 from dbt_trigger_dagster.retries import is_transient
 from dbt_trigger_dagster.tables import RUN, TRIGGER
-from dbt_trigger_dagster.termination import end_of
-from dbt_trigger_dagster.terminations import Terminations
+from dbt_trigger_dagster.terminations import Terminations, cancel_orphans
 from dbt_trigger_dagster.timing import Deadline
 
 PAGES_PER_TICK = 10
@@ -52,9 +52,6 @@ TICK_SECONDS = 30.0
 
 LANDINGS_LOOKBACK = timedelta(days=1)
 """How far back failed landings are looked for by a monitor that starts anew."""
-
-CLOCK_OVERLAP = timedelta(minutes=10)
-"""How far the clocks of the machines that run Dagster may lie apart."""
 
 
 def _utc_now() -> datetime:
@@ -99,17 +96,20 @@ class Monitor:
             DbtCloudError: dbt Cloud refuses, and will refuse the next tick too.
         """
         now = self.now()
+        deadline = Deadline.after(TICK_SECONDS, client.clock)
         graphs = [graph_of(each) for each in self.assets]
         landing_runs = LandingRuns(instance, self.name)
+        terminations = Terminations(instance, graphs)
         try:
-            last, found = self._look(client, graphs, cursor, now, log)
+            last, found = self._look(client, graphs, cursor, now, deadline=deadline, log=log)
             if found.error is not None and not found.runs:
                 raise found.error
             if found.error is not None:
                 log.warning("%s What was seen before is landed.", found.error)
-            seen = _cancel_orphans(client, Terminations(instance, graphs), last, log)
-            found = replace(found, cursor=replace(found.cursor, terminations_seen=seen))
-            return _Comparison(self, graphs, last, found, landing_runs, tables, now, log).result()
+            comparison = _Comparison(self, graphs, last, found, landing_runs, tables, now, log)
+            requests, reached, sentence = comparison.result()
+            seen = cancel_orphans(client, terminations, last.terminations_seen, deadline, log)
+            reached = replace(reached, terminations_seen=seen)
         except DbtCloudError as error:
             if not is_transient(error):
                 raise
@@ -120,6 +120,10 @@ class Monitor:
             return _skipped(
                 f"The tables cannot be read; the next tick tries again. {error}", cursor
             )
+        if not requests:
+            return _skipped(sentence, reached.as_text())
+        log.info(sentence)
+        return dg.SensorResult(run_requests=requests, cursor=reached.as_text())
 
     def _look(
         self,
@@ -127,10 +131,11 @@ class Monitor:
         graphs: Sequence[JobGraph],
         cursor: str | None,
         now: datetime,
+        *,
+        deadline: Deadline,
         log: logging.Logger,
     ) -> tuple[MonitorCursor, Findings]:
         """The cursor that the tick begins with, and what dbt Cloud says."""
-        deadline = Deadline.after(TICK_SECONDS, client.clock)
         finished = FinishedRuns(client, self._related(graphs), deadline)
         last = self._last_cursor(cursor, finished, now, log)
         found = look(
@@ -163,30 +168,6 @@ class Monitor:
         return first_cursor(position, now, now - LANDINGS_LOOKBACK)
 
 
-def _cancel_orphans(
-    client: DbtCloudClient, terminations: Terminations, last: MonitorCursor, log: logging.Logger
-) -> datetime:
-    """Cancel what terminated Dagster runs have left alone; when the last of them changed."""
-    seen = last.terminations_seen
-    for record in terminations.since(seen - CLOCK_OVERLAP):
-        seen = max(seen, record.update_timestamp)
-        for orphan in terminations.orphans_of(record.dagster_run):
-            try:
-                run = client.get_run(
-                    orphan.run_id, deadline=Deadline.after(TICK_SECONDS, client.clock)
-                )
-                if run.is_over:
-                    continue
-                told = end_of(run, client, Deadline.after(15.0, client.clock))
-            except DbtCloudError as error:
-                told = f"dbt Cloud run {orphan.run_id} could not be cancelled: {error}"
-            log.warning(told)
-            terminations.instance.report_engine_event(
-                f"This run was terminated before it waited. {told}", orphan.dagster_run
-            )
-    return seen
-
-
 def _skipped(reason: str, cursor: str | None) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=reason, cursor=cursor)
 
@@ -204,11 +185,11 @@ class _Comparison:
     now: datetime
     log: logging.Logger
 
-    def result(self) -> dg.SensorResult:
-        """The tick's requests, or in a sentence why there are none."""
+    def result(self) -> tuple[list[dg.RunRequest], MonitorCursor, str]:
+        """The tick's requests, what to go on from, and both in a sentence."""
         in_flight, stale = self.landing_runs.in_flight(self.now)
         failed = self.landing_runs.failed_since(self._failed_since)
-        past = _Past([*stale, *failed])
+        past = PastLandings([*stale, *failed], {graph.op_name for graph in self.graphs})
         runs = self.found.runs
         retried = _retried(runs.values())
         landed = self.tables.rows_of_runs(RUN, {*runs, *retried, *past.attempts})
@@ -228,12 +209,8 @@ class _Comparison:
         cursor = replace(
             self.found.cursor,
             landings_seen=max([self.last.landings_seen, *(each.updated_at for each in failed)]),
-        ).as_text()
-        sentence = self._sentence(len(due), len(requests), len(in_flight))
-        if not requests:
-            return dg.SensorResult(skip_reason=sentence, cursor=cursor)
-        self.log.info(sentence)
-        return dg.SensorResult(run_requests=requests, cursor=cursor)
+        )
+        return requests, cursor, self._sentence(len(due), len(requests), len(in_flight))
 
     @property
     def _failed_since(self) -> datetime:
@@ -241,25 +218,23 @@ class _Comparison:
         since = self.last.landings_seen - CLOCK_OVERLAP
         return min(since, self.now - LANDINGS_LOOKBACK) if self.found.late else since
 
-    def _half_landed(self, past: "_Past", landed: Collection[int]) -> set[int]:
-        """Runs whose rows were written by a landing that was killed then: artifacts may be missing.
+    def _half_landed(self, past: PastLandings, landed: Collection[int]) -> set[int]:
+        """Runs whose rows were written by a landing that broke off then: artifacts may be missing.
 
         Where a later landing has come to its end, the rows are that one's.
         """
-        tries = {run_id: past.attempts[run_id] for run_id in landed if run_id in past.attempts}
-        was_killed = self.landing_runs.was_killed
-        killed = {each.dagster_run_id for each in set(tries.values()) if was_killed(each)}
-        if not killed:
-            return set()
+        tries = past.attempts.keys() & landed
         writers = self.tables.rows_of_runs(RUN, tries, column="dagster_run_id")
-        return {run_id for run_id, writer in writers.items() if writer in killed}
+        wrote = [past.by_id[each] for each in set(writers.values()) if each in past.by_id]
+        broke_off = {each.dagster_run_id for each in wrote if self.landing_runs.broke_off(each)}
+        return {run_id for run_id, writer in writers.items() if writer in broke_off}
 
-    def _again(self, past: "_Past", settled: Collection[int]) -> Iterator[Due]:
+    def _again(self, past: PastLandings, settled: Collection[int]) -> Iterator[Due]:
         """Runs whose landing failed before everything was written."""
         graphs = {graph.op_name: graph for graph in self.graphs}
         given_up = []
         for run_id, landing in past.attempts.items():
-            if run_id in settled or landing.op_name not in graphs:
+            if run_id in settled:
                 continue
             if landing.attempt < MAX_ATTEMPTS:
                 yield Due(run_id, graphs[landing.op_name], landing.attempt + 1)
@@ -274,7 +249,7 @@ class _Comparison:
             )
 
     def _anew(
-        self, runs: Mapping[int, Run], past: "_Past", landed: Mapping[int, str]
+        self, runs: Mapping[int, Run], past: PastLandings, landed: Mapping[int, str]
     ) -> Iterator[Due]:
         """Runs that nobody has tried to land yet."""
         new = [run for run_id, run in runs.items() if run_id not in past.attempts]
@@ -317,12 +292,3 @@ def _retried(runs: Iterable[Run]) -> set[int]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-class _Past:
-    """Which dbt Cloud runs past landings were to land: by number, the last try of each."""
-
-    def __init__(self, landings: Iterable[PastLanding]) -> None:
-        self.attempts: dict[int, PastLanding] = {}
-        for landing in sorted(landings, key=lambda each: each.attempt):
-            self.attempts.update(dict.fromkeys(landing.run_ids, landing))

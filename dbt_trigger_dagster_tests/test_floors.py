@@ -37,7 +37,7 @@ FLOORS = {
         "sections",
         "termination",
     },
-    8: {"io_managers", "following", "launching"},
+    8: {"announcements", "io_managers", "following", "launching"},
     9: {"landing", "workspace"},
     10: {"assets", "landing_runs", "terminations"},
     11: {"monitoring", "schedules"},
