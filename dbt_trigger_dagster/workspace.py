@@ -4,11 +4,13 @@ Secrets are named, never written: a section has the *name* of an environment var
 read when a run starts. So the code location loads where the variables are not set.
 """
 
+import logging
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import dagster as dg
 from pydantic import ConfigDict, Field, model_validator
@@ -188,6 +190,28 @@ class Storage(Section):
         return DbtCloudArtifactStore(root=root)
 
 
+@dataclass(frozen=True)
+class NoAccount:
+    """In the place of an account whose settings are missing.
+
+    The first step says so, with a failure of its own: what a resource raises while it is made is
+    buried in a trace.
+
+    Attributes:
+        reason: Which settings, and where they are found.
+    """
+
+    reason: str
+
+    def build_client(self, log: logging.Logger | None = None) -> NoReturn:  # noqa: ARG002  # as DbtCloudResource's
+        """Say why there is none.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(self.reason)
+
+
 # Two files that say the same are given the same resources, for Dagster takes no two of one name.
 
 
@@ -203,8 +227,11 @@ def account_resources(
     """
 
     @dg.resource(description="The dbt Cloud account")
-    def dbt_cloud(_context: dg.InitResourceContext) -> DbtCloudResource:
-        return workspace.build_account(job_id_env)
+    def dbt_cloud(_context: dg.InitResourceContext) -> DbtCloudResource | NoAccount:
+        try:
+            return workspace.build_account(job_id_env)
+        except ValueError as error:
+            return NoAccount(str(error))
 
     return {"dbt_cloud": dbt_cloud}
 

@@ -15,7 +15,7 @@ from dagster.components.testing.utils import create_defs_folder_sandbox
 from dbt_trigger_dagster import DbtCloudJobsComponent
 from dbt_trigger_dagster.component import DbtCloudJobsScaffolder, ScaffoldParams
 from dbt_trigger_dagster.sections import read_section
-from dbt_trigger_dagster_tests.graphs import Project, a_project, until
+from dbt_trigger_dagster_tests.graphs import Project, a_project, failure_of, until
 
 TYPE = "dbt_trigger_dagster.DbtCloudJobsComponent"
 MANY = 300
@@ -76,13 +76,16 @@ def test_a_file_of_a_dg_project_is_assets_that_run(project: Project) -> None:
     assert len(project.files()) == 2
 
 
-def test_it_loads_where_no_variable_is_set_and_the_run_names_those_that_are_missing() -> None:
-    """A code location must load; what it lacks is told where it is needed."""
+def test_it_loads_where_no_variable_is_set_and_the_run_names_those_that_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A code location must load; what it lacks is told by the first step, as its own failure."""
+    monkeypatch.chdir(tmp_path)
     workspace = {"token_env": "MY_TOKEN", "access_url": "x.dbt.com"}
     definitions = load({"workspace": workspace, "storage": {}, "jobs": [{"job_id_env": "MY_JOB"}]})
-    with pytest.raises(dg.DagsterResourceFunctionError) as caught:
-        definitions.resolve_implicit_global_asset_job_def().execute_in_process()
-    said = str(caught.value.__cause__)
+    job = definitions.resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(raise_on_error=False)
+    said = str(failure_of(result, "trigger_response").description)
     assert "MY_TOKEN" in said
     assert "DBT_CLOUD_ACCOUNT_ID" in said
     assert "DBT_CLOUD_ACCESS_URL" not in said

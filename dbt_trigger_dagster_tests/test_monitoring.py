@@ -1,5 +1,6 @@
 """The monitor's ticks against the sandbox: every run landed, none twice, whatever happens."""
 
+import contextlib
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from dbt_trigger_dagster import DbtCloudRunConfig
 from dbt_trigger_dagster.errors import DbtCloudAuthError
 from dbt_trigger_dagster.landing_runs import ATTEMPT_TAG, JOB_TAG, MONITOR_TAG
+from dbt_trigger_dagster.models import Run
+from dbt_trigger_dagster.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
 from dbt_trigger_dagster.trigger import marker
 from dbt_trigger_dagster_tests.graphs import ARTIFACTS, BROKEN, GOOD, a_project, failed_ops, sent
@@ -360,6 +363,49 @@ def test_a_landing_that_was_killed_before_its_artifacts_is_requested_again(tmp_p
         (again,) = watch.tick()
         assert run_ids_of(again) == [run_id]
         assert watch.launch([again])[0].success
+        assert watch.tick() == []
+
+
+class Drained(DbtCloudArtifactStore):
+    """Its worker is ended from outside between the rows and the artifacts."""
+
+    def folder_of(self, run: Run) -> Path:  # noqa: ARG002  # it is called so
+        """End."""
+        raise dg.DagsterExecutionInterruptedError
+
+
+def test_a_landing_that_was_drained_before_its_artifacts_is_requested_again(
+    tmp_path: Path,
+) -> None:
+    """A step failure that says nothing of its own is no end: the rows alone are there."""
+    with a_watch(tmp_path, GOOD) as watch:
+        (run_id,) = leave(watch)
+        (request,) = watch.tick()
+        drained = dg.Definitions(
+            assets=watch.assets,
+            sensors=[watch.sensor],
+            resources={
+                **watch.project.resources(),
+                "dbt_cloud_artifacts": Drained(root=str(watch.project.artifacts)),
+            },
+        ).resolve_job_def(f"{NAME}_landing")
+        with contextlib.suppress(dg.DagsterExecutionInterruptedError):
+            drained.execute_in_process(
+                run_config=request.run_config,
+                asset_selection=request.asset_selection,
+                tags=request.tags,
+                instance=watch.project.instance,
+                raise_on_error=False,
+            )
+        (landing,) = landings(watch)
+        if not landing.is_finished:
+            watch.project.instance.report_run_failed(landing)
+        assert watch.project.run_ids() == [run_id]
+        assert watch.project.files() == {}
+        (again,) = watch.tick()
+        assert run_ids_of(again) == [run_id]
+        assert watch.execute(again).success
+        assert len(watch.project.files()) == len(ARTIFACTS)
         assert watch.tick() == []
 
 

@@ -113,7 +113,10 @@ def test_a_setting_that_is_missing_is_named_by_the_tick(
     for variable in WHERE_TO_FIND:
         monkeypatch.setenv(variable, "1")
     monkeypatch.delenv(name)
-    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(Exception) as caught:  # noqa: PT011  # Dagster wraps it in its own
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        pytest.raises(ValueError, match="not set") as caught,
+    ):
         evaluate(defs.resolve_sensor_def(NAME), defs, instance=instance, resources=defs.resources)
-    assert name in str(caught.value.__cause__)
-    assert WHERE_TO_FIND[name] in str(caught.value.__cause__)
+    assert name in str(caught.value)
+    assert WHERE_TO_FIND[name] in str(caught.value)

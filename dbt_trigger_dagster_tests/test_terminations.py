@@ -1,5 +1,6 @@
 """A Dagster run that is terminated between its two steps leaves no dbt run behind."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dbt_trigger_dagster import DbtCloudRunConfig
+from dbt_trigger_dagster import DbtCloudRunConfig, DbtCloudTableIOManager
 from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster_tests.graphs import GOOD, SLOW, sent, until
 from dbt_trigger_dagster_tests.monitors import Watch, a_watch, settle
@@ -21,17 +22,30 @@ def watch(tmp_path: Path) -> Iterator[Watch]:
         yield watch
 
 
-def terminate(watch: Watch, result: dg.ExecuteInProcessResult) -> dg.DagsterRun:
-    """Let a Dagster run end as it does when a person terminates it."""
-    run = watch.project.instance.get_run_by_id(result.run_id)
-    assert run is not None
-    watch.project.instance.report_run_canceled(run)
-    return run
+class Interrupted(DbtCloudTableIOManager):
+    """Its Dagster run is ended by a person while the trigger's row is being written."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ARG002  # Dagster calls it so
+        """Write nothing."""
+        raise dg.DagsterExecutionInterruptedError
 
 
-def triggered(watch: Watch) -> dg.ExecuteInProcessResult:
-    """A Dagster run that has triggered the job, and whose next step has not begun."""
-    return watch.project.materialize(selection=["trigger_response"])
+def terminated(watch: Watch, **run: Any) -> dg.DagsterRun:
+    """A Dagster run that has triggered the job and is terminated before its next step begins."""
+    project = watch.project
+    before = {each.run_id for each in project.instance.get_runs()}
+    tables = Interrupted(database=str(project.database))
+    with contextlib.suppress(dg.DagsterExecutionInterruptedError):
+        dg.materialize(
+            watch.assets,
+            resources={**project.resources(), "dbt_cloud_tables": tables},
+            instance=project.instance,
+            run_config={"ops": {"dbt_cloud_run": {"config": run}}},
+            raise_on_error=False,
+        )
+    (ended,) = [each for each in project.instance.get_runs() if each.run_id not in before]
+    project.instance.report_run_canceled(ended)
+    return ended
 
 
 def statuses(watch: Watch) -> list[str]:
@@ -44,37 +58,65 @@ def cancels(watch: Watch) -> int:
     return len(sent(watch.project.sandbox, "POST", "/cancel/"))
 
 
-def said_afterwards(watch: Watch, result: dg.ExecuteInProcessResult) -> list[str]:
+def said_afterwards(watch: Watch, run: dg.DagsterRun) -> list[str]:
     """What the monitor wrote into the log of the Dagster run."""
-    events = [entry.dagster_event for entry in watch.project.instance.all_logs(result.run_id)]
+    events = [entry.dagster_event for entry in watch.project.instance.all_logs(run.run_id)]
     messages = [str(event.message) for event in events if event is not None]
     return [message for message in messages if "terminated before it waited" in message]
 
 
 def test_a_run_that_nobody_came_to_wait_for_is_cancelled(watch: Watch) -> None:
-    """Once; and the Dagster run's own log says so."""
-    result = triggered(watch)
-    terminate(watch, result)
+    """Once, although its row was never written; and the Dagster run's own log says so."""
+    run = terminated(watch)
+    assert watch.project.rows("dbt_cloud_trigger") == []
     watch.tick()
     until(lambda: statuses(watch) == ["Cancelled"], "the dbt run is cancelled")
     watch.tick()
     assert cancels(watch) == 1
-    (run_id,) = watch.project.run_ids("dbt_cloud_trigger")
-    told = said_afterwards(watch, result)
-    assert len(told) == 1
-    assert f"dbt Cloud run {run_id} is cancelled" in told[0]
+    (dbt_run,) = watch.project.dbt_runs()
+    (told,) = said_afterwards(watch, run)
+    assert f"dbt Cloud run {dbt_run['id']} is cancelled" in told
+
+
+def test_a_run_that_somebody_has_resumed_is_left_to_the_one_that_resumes_it(watch: Watch) -> None:
+    """It may wait for the dbt run by now."""
+    run = terminated(watch)
+    resumes = {"dagster/parent_run_id": run.run_id, "dagster/root_run_id": run.run_id}
+    watch.project.instance.add_run(
+        dg.DagsterRun(
+            job_name=run.job_name,
+            parent_run_id=run.run_id,
+            root_run_id=run.run_id,
+            tags=resumes,
+        )
+    )
+    watch.tick()
+    assert cancels(watch) == 0
 
 
 def test_a_run_that_is_not_terminated_is_left_alone(watch: Watch) -> None:
     """Its waiting step may begin at any moment."""
-    triggered(watch)
+    watch.project.materialize(selection=["trigger_response"])
+    watch.tick()
+    assert cancels(watch) == 0
+
+
+def test_a_run_that_nobody_was_to_wait_for_is_left_alone(watch: Watch) -> None:
+    """Who materializes the trigger alone does not want the dbt run to end with it."""
+    result = watch.project.materialize(selection=["trigger_response"])
+    run = watch.project.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    watch.project.instance.report_run_canceled(run)
     watch.tick()
     assert cancels(watch) == 0
 
 
 def test_a_run_whose_waiting_step_had_begun_is_that_steps_business(watch: Watch) -> None:
     """It has cancelled the dbt run, or was told not to wait."""
-    terminate(watch, watch.project.materialize(run={"wait_for_result": False}))
+    result = watch.project.materialize(run={"wait_for_result": False})
+    run = watch.project.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    watch.project.instance.report_run_canceled(run)
     watch.tick()
     assert cancels(watch) == 0
 
@@ -89,23 +131,7 @@ def test_cancel_on_termination_counts_as_in_the_step(
     """From the run's config, and without it from the graph's own defaults."""
     defaults = DbtCloudRunConfig(cancel_on_termination=default)
     with a_watch(tmp_path, SLOW, graphs=[{"run_defaults": defaults}]) as watch:
-        result = dg.materialize(
-            watch.assets,
-            resources=watch.project.resources(),
-            instance=watch.project.instance,
-            selection=dg.AssetSelection.assets("trigger_response"),
-            run_config={"ops": {"trigger_response": {"config": {}}}},
-        )
-        run = watch.project.instance.get_run_by_id(result.run_id)
-        assert run is not None
-        launched = dg.DagsterRun(
-            job_name=run.job_name, run_config={"ops": {"dbt_cloud_run": {"config": config}}}
-        )
-        watch.project.instance.add_run(launched)
-        for record in watch.project.instance.all_logs(result.run_id):
-            if record.dagster_event and record.dagster_event.is_step_materialization:
-                watch.project.instance.report_dagster_event(record.dagster_event, launched.run_id)
-        watch.project.instance.report_run_canceled(launched)
+        terminated(watch, **config)
         watch.tick()
         assert cancels(watch) == expected
 
@@ -113,27 +139,38 @@ def test_cancel_on_termination_counts_as_in_the_step(
 def test_a_run_that_is_over_needs_no_cancel(tmp_path: Path) -> None:
     """It is landed like any other."""
     with a_watch(tmp_path, GOOD) as watch:
-        result = triggered(watch)
+        terminated(watch)
         settle(watch.project)
-        terminate(watch, result)
         assert len(watch.tick()) == 1
         assert cancels(watch) == 0
 
 
-def test_a_cancel_that_fails_is_told_and_tried_again(watch: Watch) -> None:
-    """The tick goes on, and so does the next one."""
-    result = triggered(watch)
-    terminate(watch, result)
+def test_a_cancel_that_fails_is_told_and_tried_again(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the tick's log, not in that of the Dagster run; the next tick does it."""
+    run = terminated(watch)
     watch.project.sandbox.inject(Fault(path="*/cancel/", status=403))
     watch.tick()
-    assert "could not be cancelled" in said_afterwards(watch, result)[0]
+    assert "could not be cancelled" in caplog.text
+    assert said_afterwards(watch, run) == []
     watch.tick()
     until(lambda: statuses(watch) == ["Cancelled"], "the dbt run is cancelled")
 
 
+def test_a_run_that_dbt_cloud_does_not_know_is_nobodys(
+    watch: Watch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another account's monitor sees the same Dagster runs."""
+    terminated(watch)
+    watch.project.sandbox.inject(Fault(path="*/runs/[0-9]*/", status=404, count=None))
+    watch.tick()
+    assert "could not be cancelled" not in caplog.text
+
+
 def test_a_termination_long_ago_is_not_looked_at(watch: Watch) -> None:
     """Who switches a monitor on does not expect it to end what runs."""
-    terminate(watch, triggered(watch))
+    terminated(watch)
     watch.cursor = None
     watch.ahead = timedelta(hours=1)
     watch.tick()
