@@ -145,7 +145,7 @@ def measure(triggers: int, *, seed: int) -> Report:
     }
     goals = {"never resumed to success": given_up, **total.wrong}
     return Report(
-        title=f"{total.wanted} triggers with random faults (--seed {seed})",
+        title=f"{triggers} triggers with random faults (--seed {seed})",
         headings=("what", "measured", "goal"),
         rows=[
             *((name, str(count), "") for name, count in counts.items()),
