@@ -66,12 +66,14 @@ def test_a_folder_is_in_use_as_soon_as_it_can_be_found(tmp_path) -> None:
 
     watcher = threading.Thread(target=look)
     watcher.start()
-    for _ in range(300):
-        with partial_folder(tmp_path) as partial:
-            (partial / "half").touch()
-            found.append((partial / IN_USE).exists())
-    ended.set()
-    watcher.join()
+    try:
+        for _ in range(300):
+            with partial_folder(tmp_path) as partial:
+                (partial / "half").touch()
+                found.append((partial / IN_USE).exists())
+    finally:
+        ended.set()
+        watcher.join()
     assert all(found)
     remove_what_the_dead_left(tmp_path)
     assert list(tmp_path.iterdir()) == []
