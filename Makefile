@@ -29,10 +29,11 @@ dev: $(STAMP)  ## The sandbox and Dagster's UI together, until Ctrl-C
 test: $(STAMP)  ## All tests
 	$(BIN)/python -m pytest -n auto
 
-check: $(STAMP)  ## Linter, formatter and type checker
+check: $(STAMP)  ## Linter, formatter, type checker and the rooms' import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 bench: $(STAMP)  ## Benchmarks, as ratios
 	$(BIN)/python -m benchmarks
@@ -41,4 +42,4 @@ faults: $(STAMP)  ## Everything that can break, broken on purpose; the peers too
 	$(BIN)/python -m faults
 
 clean:  ## Remove what the other verbs made
-	rm -rf .venv data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from benchmarks.contents import artifact_path
 from dbt_trigger_dagster import DbtCloudClient, TriggerRequest
-from dbt_trigger_dagster.artifact_paths import OF_THE_RUN, Artifact
-from dbt_trigger_dagster.artifacts import download_artifacts
+from dbt_trigger_dagster.artifacts.download import download_artifacts
+from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact
 
 STATUS = Path("/proc/self/status")
 """Where Linux tells a process about itself."""

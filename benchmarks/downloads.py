@@ -17,8 +17,8 @@ from benchmarks.interpreters import ServedSandbox, served_sandbox
 from benchmarks.report import Result, not_measured
 from benchmarks.rounds import Spread, alternate, ratios, seconds_of
 from dbt_trigger_dagster import DbtCloudClient, Run
-from dbt_trigger_dagster.artifact_paths import OF_THE_RUN, Artifact
-from dbt_trigger_dagster.artifacts import download_artifacts
+from dbt_trigger_dagster.artifacts.download import download_artifacts
+from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact
 
 _COUNT = 200
 _MIB = 1024 * 1024

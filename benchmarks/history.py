@@ -15,8 +15,8 @@ import duckdb
 
 from benchmarks.report import Result
 from benchmarks.rounds import Spread, alternate, ratios, seconds_of
-from dbt_trigger_dagster.stores import DuckDBStore
-from dbt_trigger_dagster.tables import RUN
+from dbt_trigger_dagster.storage.duckdb import DuckDBStore
+from dbt_trigger_dagster.storage.tables import RUN
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,10 +1,14 @@
 """Run dbt Cloud jobs from Dagster: trigger once, wait under a policy, keep everything."""
 
-from dbt_trigger_dagster.api import Download
-from dbt_trigger_dagster.assets import build_dbt_cloud_job_assets
-from dbt_trigger_dagster.client import DbtCloudClient
-from dbt_trigger_dagster.component import DbtCloudJobsComponent
-from dbt_trigger_dagster.errors import (
+from dbt_trigger_dagster.assets.config import DbtCloudRunConfig, TriggerResponseConfig
+from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
+from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
+from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
+from dbt_trigger_dagster.assets.schedule import build_dbt_cloud_schedule
+from dbt_trigger_dagster.component.component import DbtCloudJobsComponent
+from dbt_trigger_dagster.dbt_cloud.api import Download
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient, __version__
+from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
     DbtCloudError,
     DbtCloudJobNameError,
@@ -19,16 +23,11 @@ from dbt_trigger_dagster.errors import (
     DbtCloudRunTimeoutError,
     DbtCloudStoppedError,
     DbtCloudWaitTimeoutError,
-    StorageError,
 )
-from dbt_trigger_dagster.io_managers import DbtCloudTableIOManager
-from dbt_trigger_dagster.models import Job, Run, RunStatus, RunStep
-from dbt_trigger_dagster.op_configs import DbtCloudRunConfig, TriggerResponseConfig
-from dbt_trigger_dagster.parameters import JobFilter, RunFilter, TriggerRequest
-from dbt_trigger_dagster.resources import DbtCloudArtifactStore, DbtCloudResource
-from dbt_trigger_dagster.schedules import build_dbt_cloud_schedule
-from dbt_trigger_dagster.sensors import build_dbt_cloud_monitor
-from dbt_trigger_dagster.version import __version__
+from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStatus, RunStep
+from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter, TriggerRequest
+from dbt_trigger_dagster.monitor.sensor import build_dbt_cloud_monitor
+from dbt_trigger_dagster.storage.errors import StorageError
 
 __all__ = [
     "DbtCloudArtifactStore",

@@ -9,19 +9,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from dbt_trigger_dagster.assets import build_dbt_cloud_job_assets
-from dbt_trigger_dagster.component import DbtCloudJobsComponent
-from dbt_trigger_dagster.monitor_settings import MonitorSettings
-from dbt_trigger_dagster.schedules import build_dbt_cloud_schedule
-from dbt_trigger_dagster.sections import read_section
-from dbt_trigger_dagster.sensors import build_dbt_cloud_monitor
-from dbt_trigger_dagster.workspace import (
-    PLACES,
-    Storage,
-    Workspace,
-    account_resources,
-    storage_resources,
-)
+from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
+from dbt_trigger_dagster.assets.schedule import build_dbt_cloud_schedule
+from dbt_trigger_dagster.component.account import PLACES, Workspace, account_resources
+from dbt_trigger_dagster.component.component import DbtCloudJobsComponent
+from dbt_trigger_dagster.component.monitor import MonitorSettings
+from dbt_trigger_dagster.component.storage import Storage, storage_resources
+from dbt_trigger_dagster.component.yaml_sections import read_section
+from dbt_trigger_dagster.monitor.sensor import build_dbt_cloud_monitor
 
 JOB_ID = "DBT_CLOUD_JOB_ID"
 WORKSPACE = Workspace()

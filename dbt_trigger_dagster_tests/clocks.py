@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dbt_trigger_dagster.errors import DbtCloudStoppedError
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudStoppedError
 
 
 @dataclass

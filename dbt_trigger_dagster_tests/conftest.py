@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 import responses
 
-from dbt_trigger_dagster.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster_tests.clocks import FakeClock
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, ACCOUNT_ID, TOKEN
 

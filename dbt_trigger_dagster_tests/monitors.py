@@ -12,8 +12,8 @@ import dagster as dg
 import requests
 
 from dbt_trigger_dagster import DbtCloudTableIOManager, build_dbt_cloud_monitor
-from dbt_trigger_dagster.landing_runs import landing_assets
-from dbt_trigger_dagster.monitoring import Monitor
+from dbt_trigger_dagster.monitor.landings import landing_assets
+from dbt_trigger_dagster.monitor.tick import Monitor
 from dbt_trigger_dagster.sandbox import SandboxJob, Script
 from dbt_trigger_dagster_tests.graphs import Project, a_project, until
 

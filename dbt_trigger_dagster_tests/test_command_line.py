@@ -197,7 +197,7 @@ def test_the_workspace_loads_from_a_checkout_that_is_not_installed(tmp_path: Pat
     ignored = shutil.ignore_patterns("__pycache__", "sandbox")
     shutil.copytree(ROOT / "dbt_trigger_dagster", tmp_path / "dbt_trigger_dagster", ignore=ignored)
     shutil.copy(ROOT / "workspace.yaml", tmp_path)
-    schedules = tmp_path / "dbt_trigger_dagster" / "schedules.py"
+    schedules = tmp_path / "dbt_trigger_dagster" / "assets" / "schedule.py"
     schedules.write_text(schedules.read_text().replace('"dbt_cloud_job"', '"of_the_checkout"'))
     done = subprocess.run(
         [sys.executable, "-m", "dagster", "job", "list", "-w", "workspace.yaml"],

@@ -18,9 +18,9 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from filelock import FileLock
 
+from dbt_trigger_dagster.assets.termination import CANCEL_DEADLINE
 from dbt_trigger_dagster.definitions import WHERE_TO_FIND
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
-from dbt_trigger_dagster.termination import CANCEL_DEADLINE
 from dbt_trigger_dagster_tests.deployments import (
     DEPLOY,
     JOB,

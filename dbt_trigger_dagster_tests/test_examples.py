@@ -9,9 +9,9 @@ import dagster as dg
 import pytest
 
 from dbt_trigger_dagster import DbtCloudJobsComponent
+from dbt_trigger_dagster.component.yaml_sections import read_section
 from dbt_trigger_dagster.sandbox import SandboxJob
-from dbt_trigger_dagster.sandbox.jobs import SHOP_JOBS
-from dbt_trigger_dagster.sections import read_section
+from dbt_trigger_dagster.sandbox.account.jobs import SHOP_JOBS
 from dbt_trigger_dagster_tests.graphs import BROKEN, GOOD, Project, a_project, materialized
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

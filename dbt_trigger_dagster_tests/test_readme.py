@@ -19,10 +19,11 @@ from dbt_trigger_dagster import (
     TriggerResponseConfig,
     build_dbt_cloud_monitor,
 )
-from dbt_trigger_dagster.job_settings import JobSettings
-from dbt_trigger_dagster.monitor_settings import MonitorSettings
-from dbt_trigger_dagster.sections import read_section
-from dbt_trigger_dagster.workspace import Storage, Workspace
+from dbt_trigger_dagster.component.account import Workspace
+from dbt_trigger_dagster.component.job import JobSettings
+from dbt_trigger_dagster.component.monitor import MonitorSettings
+from dbt_trigger_dagster.component.storage import Storage
+from dbt_trigger_dagster.component.yaml_sections import read_section
 
 README = Path(__file__).parent.parent / "README.md"
 TABLES: list[type[BaseModel]] = [

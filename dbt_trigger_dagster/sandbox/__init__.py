@@ -4,11 +4,11 @@ Started by ``python -m dbt_trigger_dagster.sandbox``, or from Python as a contex
 real dbt or with scripts in its place, and with faults injected on purpose.
 """
 
-from dbt_trigger_dagster.sandbox.errors import SandboxError
-from dbt_trigger_dagster.sandbox.faults import Fault, RecordedRequest
-from dbt_trigger_dagster.sandbox.jobs import SandboxJob
-from dbt_trigger_dagster.sandbox.scripts import GeneratedBytes, Script, ScriptStep
-from dbt_trigger_dagster.sandbox.seeds import SeededRun
+from dbt_trigger_dagster.sandbox.account.errors import SandboxError
+from dbt_trigger_dagster.sandbox.account.faults import Fault, RecordedRequest
+from dbt_trigger_dagster.sandbox.account.jobs import SandboxJob
+from dbt_trigger_dagster.sandbox.account.scripts import GeneratedBytes, Script, ScriptStep
+from dbt_trigger_dagster.sandbox.runners.seeds import SeededRun
 from dbt_trigger_dagster.sandbox.server import Sandbox
 
 __all__ = [

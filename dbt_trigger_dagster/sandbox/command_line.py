@@ -15,10 +15,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from dbt_trigger_dagster.sandbox.dbt_project import SHOP_FOLDER, DbtProject, load_project
-from dbt_trigger_dagster.sandbox.errors import SandboxError
-from dbt_trigger_dagster.sandbox.jobs import SHOP_JOBS, SandboxJob
+from dbt_trigger_dagster.sandbox.account.errors import SandboxError
+from dbt_trigger_dagster.sandbox.account.jobs import SHOP_JOBS, SandboxJob
 from dbt_trigger_dagster.sandbox.jobs_file import read_jobs_file
+from dbt_trigger_dagster.sandbox.runners.dbt_project import SHOP_FOLDER, DbtProject, load_project
 from dbt_trigger_dagster.sandbox.server import Sandbox
 
 DEFAULT_PORT = 8580

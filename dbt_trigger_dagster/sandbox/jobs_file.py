@@ -8,9 +8,9 @@ from typing import Any, TypeVar, cast, get_args
 
 import yaml
 
-from dbt_trigger_dagster.sandbox.errors import SandboxError
-from dbt_trigger_dagster.sandbox.jobs import ENVIRONMENT_ID, PROJECT_ID, SandboxJob
-from dbt_trigger_dagster.sandbox.scripts import (
+from dbt_trigger_dagster.sandbox.account.errors import SandboxError
+from dbt_trigger_dagster.sandbox.account.jobs import ENVIRONMENT_ID, PROJECT_ID, SandboxJob
+from dbt_trigger_dagster.sandbox.account.scripts import (
     GeneratedBytes,
     Script,
     ScriptedArtifacts,

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import uvicorn
 from starlette.applications import Starlette
 
-from dbt_trigger_dagster.sandbox.app import build_app
-from dbt_trigger_dagster.sandbox.cloud import Cloud, installed_dbt_version
-from dbt_trigger_dagster.sandbox.connections import TrackedProtocol
-from dbt_trigger_dagster.sandbox.dbt_project import DbtProject, load_project
-from dbt_trigger_dagster.sandbox.dbt_runner import DbtRunner
-from dbt_trigger_dagster.sandbox.errors import SandboxError
-from dbt_trigger_dagster.sandbox.faults import Fault, FaultBoard, RecordedRequest
-from dbt_trigger_dagster.sandbox.jobs import SHOP_JOBS, SandboxJob
-from dbt_trigger_dagster.sandbox.runner import Runner
-from dbt_trigger_dagster.sandbox.runs import Run
-from dbt_trigger_dagster.sandbox.scheduler import Scheduler
-from dbt_trigger_dagster.sandbox.scripted_runner import Ending, ScriptedRunner
-from dbt_trigger_dagster.sandbox.scripts import ScriptOutcome
-from dbt_trigger_dagster.sandbox.seeds import SeededRun, Seeder
-from dbt_trigger_dagster.sandbox.timestamps import clock_that_is_off
+from dbt_trigger_dagster.sandbox.account.cloud import Cloud, installed_dbt_version
+from dbt_trigger_dagster.sandbox.account.errors import SandboxError
+from dbt_trigger_dagster.sandbox.account.faults import Fault, FaultBoard, RecordedRequest
+from dbt_trigger_dagster.sandbox.account.jobs import SHOP_JOBS, SandboxJob
+from dbt_trigger_dagster.sandbox.account.runner import Runner
+from dbt_trigger_dagster.sandbox.account.runs import Run
+from dbt_trigger_dagster.sandbox.account.scheduler import Scheduler
+from dbt_trigger_dagster.sandbox.account.scripts import ScriptOutcome
+from dbt_trigger_dagster.sandbox.account.timestamps import clock_that_is_off
+from dbt_trigger_dagster.sandbox.api.app import build_app
+from dbt_trigger_dagster.sandbox.api.connections import TrackedProtocol
+from dbt_trigger_dagster.sandbox.runners.dbt_project import DbtProject, load_project
+from dbt_trigger_dagster.sandbox.runners.dbt_runner import DbtRunner
+from dbt_trigger_dagster.sandbox.runners.scripted_runner import Ending, ScriptedRunner
+from dbt_trigger_dagster.sandbox.runners.seeds import SeededRun, Seeder
 
 if TYPE_CHECKING:
     from typing_extensions import Self  # in the standard library from Python 3.11 on

@@ -1,0 +1,216 @@
+"""What can be set for each materialization: trigger, wait policy, artifact policy.
+
+Field names and defaults are a contract with users.
+"""
+
+import math
+from collections.abc import Mapping
+from copy import copy
+from typing import Any, Literal, TypeVar
+
+import dagster as dg
+from pydantic import Field, ValidationError, create_model, model_validator
+
+from dbt_trigger_dagster.artifacts.paths import check_patterns
+from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
+from dbt_trigger_dagster.dbt_cloud.transport import POOL_SIZE
+
+
+class TriggerResponseConfig(dg.Config):
+    """Which job is triggered, why, and what is different this time.
+
+    The overrides have the names of dbt Cloud's API; those that are not set are not sent.
+    """
+
+    cause: str = Field(
+        default="Triggered from Dagster",
+        description="Why the job is triggered; shown in dbt Cloud. At most 255 "
+        "characters, of which those that leave no room for the marker are cut (from about 208 on)",
+    )
+    job_id: int | None = Field(
+        default=None, description="Run this job instead of the one that the asset is defined for"
+    )
+    job_name: str | None = Field(
+        default=None,
+        description="The same by the job's exact name; give job_id or job_name, not both",
+    )
+    git_sha: str | None = Field(default=None, description="Commit to check out")
+    git_branch: str | None = Field(default=None, description="Branch to check out")
+    schema_override: str | None = Field(
+        default=None, description="Schema to build in, instead of the target's"
+    )
+    dbt_version_override: str | None = Field(
+        default=None, description="Version or release track of dbt, such as 1.9.0 or latest"
+    )
+    threads_override: int | None = Field(default=None, description="Number of dbt threads")
+    target_name_override: str | None = Field(default=None, description="dbt's target.name")
+    generate_docs_override: bool | None = Field(
+        default=None, description="Whether docs are generated"
+    )
+    timeout_seconds_override: int | None = Field(
+        default=None, description="Seconds after which dbt Cloud cancels the run"
+    )
+    steps_override: list[str] | None = Field(
+        default=None, description="dbt commands to run, instead of the job's"
+    )
+    azure_pull_request_id: int | None = Field(
+        default=None, description="Azure DevOps pull request that the run is for"
+    )
+    github_pull_request_id: int | None = Field(
+        default=None, description="GitHub pull request that the run is for"
+    )
+    gitlab_merge_request_id: int | None = Field(
+        default=None, description="GitLab merge request that the run is for"
+    )
+    non_native_pull_request_id: int | None = Field(
+        default=None, description="Pull request of another git provider that the run is for"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "TriggerResponseConfig":
+        if self.job_id is not None and self.job_name is not None:
+            raise ValueError("job_id and job_name are both set: give one of them.")
+        return self
+
+    def as_request(self) -> TriggerRequest:
+        """The request that triggers the job.
+
+        Raises:
+            ValueError: The cause is empty or too long, or an override is out of its range.
+        """
+        if self.threads_override is not None and self.threads_override < 1:
+            raise ValueError(f"threads_override is {self.threads_override}: give 1 or more.")
+        if self.timeout_seconds_override is not None and self.timeout_seconds_override < 0:
+            raise ValueError(
+                f"timeout_seconds_override is {self.timeout_seconds_override}: give 0 or more."
+            )
+        steps = self.steps_override
+        if steps is not None and not (steps and all(step.strip() for step in steps)):
+            raise ValueError(
+                "steps_override lacks a dbt command: give at least one, none of them empty, or "
+                "leave it out."
+            )
+        return TriggerRequest(**self.model_dump(exclude={"job_id", "job_name"}))
+
+
+class DbtCloudRunConfig(dg.Config):
+    """How long to wait for the run, what to do then, and which artifacts to keep."""
+
+    wait_for_result: bool = Field(
+        default=True,
+        description="false: end at once and materialize nothing; the monitor lands the run when it "
+        "is over",
+    )
+    max_wait_time: float | None = Field(
+        default=3600, description="Seconds from the start of the wait; null waits for ever"
+    )
+    poll_interval: float = Field(
+        default=10,
+        description="Longest pause in seconds between two polls; the first polls come sooner: the "
+        "pause is a tenth of the time waited so far, at least 1 s",
+    )
+    on_timeout: Literal["fail", "cancel", "leave"] = Field(
+        default="fail",
+        description='When max_wait_time is over: "fail": the step fails, the dbt run goes on, and '
+        're-executing the step resumes waiting for it; "cancel": the dbt run is cancelled, then '
+        'the step fails; "leave": the step succeeds without materializing, and the monitor lands '
+        "the run",
+    )
+    cancel_on_termination: bool = Field(
+        default=True,
+        description="Terminate in Dagster, or Ctrl-C on the command line, cancels the dbt run; a "
+        "worker that is drained or killed does not",
+    )
+    retry_failed_run: bool = Field(
+        default=True,
+        description="When this step is re-executed or retried by Dagster and the dbt run has ended "
+        "in error, dbt Cloud retries it from its point of failure, and the new run is followed",
+    )
+    raise_on_failed_run: bool = Field(
+        default=True,
+        description="A dbt run that ended in error, was cancelled or timed out fails the step, "
+        "after its row and artifacts are stored",
+    )
+    run_ids: list[int] = Field(
+        default=[],
+        description="Follow these dbt Cloud runs instead of the one that trigger_response started",
+    )
+    store_artifacts: bool = Field(default=True, description="false: list nothing, download nothing")
+    artifact_steps: Literal["last", "all"] = Field(
+        default="last",
+        description='"last": what dbt Cloud lists; "all": also the well-known artifacts of each '
+        "dbt step",
+    )
+    include_artifacts: list[str] = Field(
+        default=["**"], description="Glob patterns of the artifact paths to store"
+    )
+    exclude_artifacts: list[str] = Field(
+        default=[], description="Glob patterns of the artifact paths to leave out"
+    )
+    max_parallel_downloads: int = Field(
+        default=8, description=f"Artifacts downloaded at the same time, from 1 to {POOL_SIZE}"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> "DbtCloudRunConfig":
+        if self.max_wait_time is not None and not 0 < self.max_wait_time < math.inf:
+            raise ValueError(
+                f"max_wait_time is {self.max_wait_time:g}: give more than 0 seconds, null to wait "
+                "for ever, or wait_for_result: false not to wait."
+            )
+        if not 0 < self.poll_interval < math.inf:
+            raise ValueError(f"poll_interval is {self.poll_interval:g}: give more than 0 seconds.")
+        if not 1 <= self.max_parallel_downloads <= POOL_SIZE:
+            raise ValueError(
+                f"max_parallel_downloads is {self.max_parallel_downloads}: give 1 to {POOL_SIZE}."
+            )
+        check_patterns([*self.include_artifacts, *self.exclude_artifacts])
+        return self
+
+
+Settings = TypeVar("Settings", bound=dg.Config)
+
+
+def with_defaults(config_class: type[Settings], defaults: Settings | None) -> type[Settings]:
+    """A config class that starts from these settings; all else is as in the class itself.
+
+    So the launchpad shows them, and a run's config changes them one by one.
+    """
+    if defaults is None:
+        return config_class
+    fields: dict[str, Any] = {}
+    for name, field in config_class.model_fields.items():
+        changed = copy(field)
+        changed.default = getattr(defaults, name)
+        fields[name] = (field.annotation, changed)
+    return create_model(
+        config_class.__name__, __base__=config_class, __doc__=config_class.__doc__, **fields
+    )
+
+
+def as_run_config(
+    values: Mapping[str, Any], config_class: type[DbtCloudRunConfig] = DbtCloudRunConfig
+) -> DbtCloudRunConfig:
+    """The config of the step that will wait, read where the job is about to be triggered.
+
+    So a wait policy that cannot be kept stops the Dagster run before a dbt run has started.
+
+    Args:
+        values: What the run's config sets.
+        config_class: Of that step; it has the defaults.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+    try:
+        return config_class(**values)
+    except ValidationError as error:
+        raise ValueError(as_sentence(error)) from error
+
+
+def as_sentence(error: ValidationError) -> str:
+    """What a config's own checks said, without pydantic's frame around it."""
+    return " ".join(
+        str(problem.get("ctx", {}).get("error") or f"{problem['loc']}: {problem['msg']}")
+        for problem in error.errors()
+    )

@@ -1,0 +1,278 @@
+"""The asset graph of one dbt Cloud job: trigger_response, run_result, artifacts.
+
+``trigger_response`` starts the job; ``run_result`` and ``artifacts`` are two outputs of one op,
+because a failed run must leave both before it fails the step.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import dagster as dg
+
+from dbt_trigger_dagster.assets.config import (
+    DbtCloudRunConfig,
+    TriggerResponseConfig,
+    as_run_config,
+    with_defaults,
+)
+from dbt_trigger_dagster.assets.failures import as_failure, run_metadata
+from dbt_trigger_dagster.assets.follow import Following
+from dbt_trigger_dagster.assets.io_manager import ROWS_IF_ANY, ROWS_KEY, TABLE_KEY, column_schema
+from dbt_trigger_dagster.assets.job import (
+    ARTIFACTS,
+    DBT_CLOUD_RUN,
+    RUN_RESULT,
+    TRIGGER_RESPONSE,
+    JobReference,
+    job_metadata,
+)
+from dbt_trigger_dagster.assets.land import Landing
+from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
+from dbt_trigger_dagster.assets.resumption import intention_of, is_executed_again
+from dbt_trigger_dagster.assets.termination import Termination
+from dbt_trigger_dagster.assets.trigger_step import Launch, TriggeredRun, announce
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
+from dbt_trigger_dagster.storage.columns import Table
+from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TRIGGER, frame_of_runs
+
+_TABLES_RESOURCE = "dbt_cloud_tables"
+_KINDS = {"dbt"}
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def build_dbt_cloud_job_assets(
+    *,
+    job_id: "int | dg.EnvVar | None" = None,
+    job_name: str | None = None,
+    key_prefix: str | Sequence[str] | None = None,
+    group_name: str | None = None,
+    pool: str | None = None,
+    deps: Iterable[Any] | None = None,
+    trigger_defaults: TriggerResponseConfig | None = None,
+    run_defaults: DbtCloudRunConfig | None = None,
+    tags: Mapping[str, str] | None = None,
+    owners: Sequence[str] | None = None,
+) -> list[dg.AssetsDefinition]:
+    """The assets that run one dbt Cloud job: trigger_response, run_result and artifacts.
+
+    They need three resources: ``dbt_cloud`` (`DbtCloudResource`), ``dbt_cloud_tables``
+    (`DbtCloudTableIOManager`) and ``dbt_cloud_artifacts`` (`DbtCloudArtifactStore`). Nothing is
+    read or asked before a run.
+
+    Args:
+        job_id: The job's number; ``dg.EnvVar.int(…)`` is read in the run.
+        job_name: The job's exact name, looked up in the run; instead of ``job_id``.
+        key_prefix: Goes before the asset keys and into the op names: with ``nightly`` there is an
+            asset ``nightly/trigger_response`` of an op ``nightly__trigger_response``.
+        group_name: The assets' group.
+        pool: The concurrency pool of both ops.
+        deps: Assets that come before the trigger.
+        trigger_defaults: What the config of the op ``trigger_response`` starts from; the launchpad
+            shows it, and a run's config changes it.
+        run_defaults: The same for the op ``dbt_cloud_run``.
+        tags: The assets' tags.
+        owners: The assets' owners: e-mail addresses, or teams as ``team:data``.
+
+    Raises:
+        ValueError: Both ``job_id`` and ``job_name`` are given, or defaults name a job or runs.
+        TypeError: ``job_id`` is text.
+    """
+    if job_id is not None and job_name is not None:
+        raise ValueError("job_id and job_name are both given: give one of them.")
+    if isinstance(job_id, str) and not isinstance(job_id, dg.EnvVar):
+        raise TypeError(f"job_id {job_id!r} is text: give the job's number, or job_name.")
+    _check_defaults(trigger_defaults, run_defaults)
+    graph = _JobGraph(
+        job=JobReference(job_id, job_name),
+        prefix=[key_prefix] if isinstance(key_prefix, str) else list(key_prefix or []),
+        trigger_config=with_defaults(TriggerResponseConfig, trigger_defaults),
+        run_config=with_defaults(DbtCloudRunConfig, run_defaults),
+        pool=pool,
+        group_name=group_name,
+        tags=tags,
+        owners=owners,
+    )
+    return [graph.trigger_response(deps), graph.dbt_cloud_run()]
+
+
+def _check_defaults(trigger: TriggerResponseConfig | None, run: DbtCloudRunConfig | None) -> None:
+    if trigger is not None and (trigger.job_id is not None or trigger.job_name is not None):
+        raise ValueError(
+            "trigger_defaults names a job: give job_id or job_name to build_dbt_cloud_job_assets."
+        )
+    if run is not None and run.run_ids:
+        raise ValueError("run_defaults has run_ids: give them in the config of a run.")
+
+
+@dataclass(frozen=True)
+class _JobGraph:
+    """Builds the definitions of one job's graph."""
+
+    job: JobReference
+    prefix: list[str]
+    trigger_config: type[TriggerResponseConfig]
+    run_config: type[DbtCloudRunConfig]
+    pool: str | None
+    group_name: str | None
+    tags: Mapping[str, str] | None
+    owners: Sequence[str] | None
+
+    def trigger_response(self, deps: Iterable[Any] | None) -> dg.AssetsDefinition:
+        """The asset that triggers the job."""
+
+        @dg.asset(
+            key=self._key(TRIGGER_RESPONSE),
+            description="Triggers the dbt Cloud job and keeps the answer as a row of "
+            f"`{TRIGGER.name}`.",
+            metadata={
+                **_table_metadata(TRIGGER),
+                **job_metadata(self.job.job_id, self.job.job_name),
+            },
+            io_manager_key=_TABLES_RESOURCE,
+            group_name=self.group_name,
+            pool=self.pool,
+            kinds=_KINDS,
+            tags=self.tags,
+            owners=self.owners,
+            deps=deps,
+        )
+        @_configured_by(self.trigger_config)
+        def trigger_response(
+            context: dg.AssetExecutionContext,
+            config: TriggerResponseConfig,
+            dbt_cloud: DbtCloudResource,
+            dbt_cloud_artifacts: DbtCloudArtifactStore,
+        ) -> dg.Output[Any]:
+            try:
+                request = config.as_request()
+                waiting = as_run_config(
+                    _config_of(context, self._op_name(DBT_CLOUD_RUN)), self.run_config
+                )
+                if waiting.store_artifacts:
+                    dbt_cloud_artifacts.check()
+                with dbt_cloud.build_client(context.log) as client:
+                    launch = Launch(
+                        client,
+                        intention_of(context, self.prefix),
+                        _termination(context, waiting),
+                        context.log,
+                    )
+                    job_id = self.job.resolve(client, config)
+                    triggered = launch.trigger(job_id, request)
+                    announce(context, triggered.run)
+            except (DbtCloudError, StorageError, ValueError) as error:
+                raise as_failure(error) from error
+            run = triggered.run
+            context.log.info("dbt Cloud run %s of job %s: %s", run.run_id, job_id, run.href)
+            return dg.Output(
+                frame_of_runs(TRIGGER, [run]).assign(adopted=triggered.adopted),
+                metadata={**run_metadata(run), "adopted": triggered.adopted},
+            )
+
+        return trigger_response
+
+    def dbt_cloud_run(self) -> dg.AssetsDefinition:
+        """The op that waits for the run, with its two assets."""
+        trigger_key, run_key = self._key(TRIGGER_RESPONSE), self._key(RUN_RESULT)
+
+        @dg.multi_asset(
+            name=self._op_name(DBT_CLOUD_RUN),
+            description="Waits for the dbt Cloud run; keeps its outcome and its artifacts, then "
+            "fails if it failed.",
+            ins={TRIGGER_RESPONSE: dg.AssetIn(key=trigger_key, metadata={ROWS_KEY: ROWS_IF_ANY})},
+            outs={
+                RUN_RESULT: self._out(RUN_RESULT, RUN, "How the dbt Cloud run ended"),
+                ARTIFACTS: self._out(ARTIFACTS, ARTIFACT, "The run's artifacts, stored as files"),
+            },
+            internal_asset_deps={RUN_RESULT: {trigger_key}, ARTIFACTS: {run_key}},
+            can_subset=True,
+            group_name=self.group_name,
+            pool=self.pool,
+        )
+        @_configured_by(self.run_config)
+        def dbt_cloud_run(
+            context: dg.AssetExecutionContext,
+            config: DbtCloudRunConfig,
+            dbt_cloud: DbtCloudResource,
+            dbt_cloud_artifacts: DbtCloudArtifactStore,
+            trigger_response: Any,
+        ) -> Iterator[Any]:
+            if not config.wait_for_result:
+                context.log.info(
+                    "wait_for_result is false: nothing is waited for. The monitor lands the run "
+                    "when it is over, where it is on."
+                )
+                return
+            try:
+                triggered = None if config.run_ids else TriggeredRun.from_rows(trigger_response)
+                with dbt_cloud.build_client(context.log) as client:
+                    following = Following(
+                        client,
+                        config,
+                        _termination(context, config),
+                        is_executed_again(context, triggered.dagster_run_id if triggered else None),
+                        context.log,
+                    )
+                    runs = [triggered.run] if triggered else following.find(config.run_ids)
+                    outputs = context.op_execution_context.selected_output_names
+                    yield from Landing(following, config, dbt_cloud_artifacts, outputs).land(runs)
+            except (DbtCloudError, StorageError, ValueError) as error:
+                raise as_failure(error) from error
+
+        return dbt_cloud_run
+
+    def _key(self, name: str) -> dg.AssetKey:
+        return dg.AssetKey([*self.prefix, name])
+
+    def _op_name(self, name: str) -> str:
+        return self._key(name).to_python_identifier()
+
+    def _out(self, name: str, table: Table, description: str) -> dg.AssetOut:
+        return dg.AssetOut(
+            key=self._key(name),
+            description=f"{description}, as rows of `{table.name}`.",
+            metadata={**_table_metadata(table), **job_metadata(self.job.job_id, self.job.job_name)},
+            io_manager_key=_TABLES_RESOURCE,
+            kinds=_KINDS,
+            tags=self.tags,
+            owners=self.owners,
+            is_required=False,
+        )
+
+
+def _termination(context: dg.AssetExecutionContext, config: DbtCloudRunConfig) -> Termination:
+    return Termination(
+        context.instance,
+        context.run.run_id,
+        cancel=config.cancel_on_termination,
+        log=context.log,
+    )
+
+
+def _configured_by(config_class: type[dg.Config]) -> Callable[[_Function], _Function]:
+    """Tell Dagster a step's own config class, which a checker knows by its base."""
+
+    def decorate(function: _Function) -> _Function:
+        function.__annotations__["config"] = config_class
+        return function
+
+    return decorate
+
+
+def _table_metadata(table: Table) -> dict[str, Any]:
+    return {TABLE_KEY: table.name, "dagster/column_schema": column_schema(table)}
+
+
+def _config_of(context: dg.AssetExecutionContext, op_name: str) -> Mapping[str, Any]:
+    """The config of another step of this Dagster run; empty where it has none.
+
+    As that step will get it: the config that is stored with the run lacks what the job's
+    definition sets, and has the names of environment variables in place of their values.
+    """
+    step = context.op_execution_context.get_step_execution_context()
+    ops = step.resolved_run_config.ops
+    config: Any = ops[op_name].config if op_name in ops else None
+    return dict(config or {})

@@ -1,0 +1,107 @@
+"""The Dagster resources: an account of dbt Cloud, and a place for artifacts.
+
+They hold settings, and build what does the work. Settings are judged when they are used, in a
+run, because an ``EnvVar`` has no value before.
+"""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import dagster as dg
+from pydantic import BeforeValidator, Field
+
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.files import check_writable
+
+
+def _as_text(value: Any) -> str:
+    """A number as text; an ``EnvVar`` is text already, and is not to be read here."""
+    return value if isinstance(value, str) else str(value)
+
+
+if TYPE_CHECKING:
+    Seconds = float
+else:
+    # Dagster takes EnvVar for text and whole numbers only; so seconds travel as text.
+    Seconds = Annotated[str, BeforeValidator(_as_text)]
+
+
+def _seconds(default: float, description: str) -> Any:
+    return Field(default=str(default), description=description)
+
+
+class DbtCloudResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it is no factory
+    """An account of dbt Cloud. Every field takes a ``dg.EnvVar``."""
+
+    account_id: int = Field(description="The account's number, as in the address of its pages")
+    token: str = Field(
+        repr=False,
+        description="A service token (or a personal access token) that may run the account's jobs; "
+        "give it as a dg.EnvVar, so that it stands in no definition",
+    )
+    access_url: str = Field(
+        description="The account's own host, from Account settings, Account information, "
+        "Access URL; for example ab123.us1.dbt.com"
+    )
+    request_timeout: Seconds = _seconds(
+        30, "Seconds to wait for a connection, and for each piece of an answer"
+    )
+    request_max_retries: int = Field(
+        default=5, description="How often a request is repeated at most, where that is safe"
+    )
+    request_retry_delay: Seconds = _seconds(
+        0.5, "Longest pause in seconds before the first repetition; doubles with each"
+    )
+
+    def build_client(self, log: logging.Logger | None = None) -> DbtCloudClient:
+        """A client for the account, to be closed after use.
+
+        Args:
+            log: Where the client tells of repeated requests.
+
+        Raises:
+            ValueError: A setting cannot be used; the message says which and why.
+        """
+        return DbtCloudClient(
+            account_id=self.account_id,
+            token=self.token,
+            access_url=self.access_url,
+            request_timeout=_as_seconds("request_timeout", self.request_timeout),
+            request_max_retries=self.request_max_retries,
+            request_retry_delay=_as_seconds("request_retry_delay", self.request_retry_delay),
+            log=log,
+        )
+
+
+def _as_seconds(name: str, value: float | str) -> float:
+    try:
+        return float(value)
+    except ValueError as error:
+        raise ValueError(f"{name} {value!r} is no number of seconds.") from error
+
+
+class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+    """Where artifacts are kept: ``<root>/<account_id>/<job_id>/<run_id>/<path>``."""
+
+    root: str = Field(default="data/artifacts", description="A folder; made when missing")
+
+    def check(self) -> None:
+        """Make sure that artifacts can be stored.
+
+        Raises:
+            StorageError: They cannot; the message says why.
+        """
+        check_writable(self._folder)
+
+    def folder_of(self, run: Run) -> Path:
+        """The folder of one run's artifacts."""
+        return self._folder / str(run.account_id) / str(run.job_id) / str(run.run_id)
+
+    @property
+    def _folder(self) -> Path:
+        if "://" in self.root:
+            raise StorageError(f"root {self.root!r} is not supported: give the path of a folder.")
+        return Path(self.root).expanduser().absolute()

@@ -1,0 +1,95 @@
+"""A schedule that runs the graph of one dbt Cloud job."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import dagster as dg
+
+from dbt_trigger_dagster.assets.config import DbtCloudRunConfig, TriggerResponseConfig
+from dbt_trigger_dagster.assets.job import DBT_CLOUD_RUN, TRIGGER_RESPONSE
+
+
+def build_dbt_cloud_schedule(
+    assets: Sequence[dg.AssetsDefinition],
+    *,
+    cron_schedule: str | Sequence[str],
+    name: str | None = None,
+    execution_timezone: str | None = None,
+    trigger: TriggerResponseConfig | None = None,
+    run: DbtCloudRunConfig | None = None,
+    tags: Mapping[str, str] | None = None,
+    default_status: dg.DefaultScheduleStatus = dg.DefaultScheduleStatus.STOPPED,
+) -> dg.ScheduleDefinition:
+    """A schedule, and the Dagster job that it runs: the whole graph of one dbt Cloud job.
+
+    The job is part of the schedule: ``Definitions(schedules=[…])`` is all it takes. With a key
+    prefix both carry it: ``nightly__dbt_cloud_schedule`` runs ``nightly__dbt_cloud_job``. Several
+    schedules of one graph share its job; give all but one of them a ``name``.
+
+    Args:
+        assets: What `build_dbt_cloud_job_assets` returned, of one job.
+        cron_schedule: When: five fields, as ``0 6 * * *``, or a list of such.
+        name: The schedule's name, instead of ``dbt_cloud_schedule`` with the prefix.
+        execution_timezone: The time zone of ``cron_schedule``, as ``Europe/Prague``; UTC without.
+        trigger: Config of the op ``trigger_response``; what is not set is left to its defaults.
+        run: Config of the op ``dbt_cloud_run``, likewise.
+        tags: Tags of the runs.
+        default_status: ``RUNNING`` starts it with the deployment.
+
+    Raises:
+        ValueError: The assets are not those of one job.
+        dg.DagsterInvalidDefinitionError: The cron schedule or the time zone is none.
+    """
+    prefix = _prefix_of(assets)
+    job = _job_of(tuple(assets))
+    ops = {TRIGGER_RESPONSE: trigger, DBT_CLOUD_RUN: run}
+    return dg.ScheduleDefinition(
+        name=name or _name(prefix, "dbt_cloud_schedule"),
+        job=job,
+        cron_schedule=cron_schedule,
+        execution_timezone=execution_timezone,
+        run_config={"ops": {_name(prefix, op): _set(config) for op, config in ops.items()}},
+        tags=tags,
+        description=f"Runs {job.name}, once it is switched on",
+        default_status=default_status,
+    )
+
+
+# Two schedules of one graph are given the same job, for Dagster takes no two of one name.
+@cache
+def _job_of(assets: tuple[dg.AssetsDefinition, ...]) -> Any:
+    """The Dagster job that runs one graph."""
+    return dg.define_asset_job(
+        _name(_prefix_of(assets), "dbt_cloud_job"),
+        selection=dg.AssetSelection.assets(*assets),
+        description="Triggers the dbt Cloud job, waits for it and keeps what it leaves",
+        # The steps come one after another and wait for the network: a process for each would
+        # only cost seconds.
+        executor_def=dg.in_process_executor,
+    )
+
+
+def _prefix_of(assets: Sequence[dg.AssetsDefinition]) -> list[str]:
+    """What stands before the names of one job's assets."""
+    prefixes = [
+        list(key.path[:-1])
+        for each in assets
+        for key in each.keys
+        if key.path[-1] == TRIGGER_RESPONSE
+    ]
+    if len(prefixes) != 1:
+        raise ValueError(
+            f"A schedule runs one dbt Cloud job, and these are the assets of {len(prefixes)}: give "
+            "what one call of build_dbt_cloud_job_assets returned."
+        )
+    return prefixes[0]
+
+
+def _name(prefix: Sequence[str], name: str) -> str:
+    return dg.AssetKey([*prefix, name]).to_python_identifier()
+
+
+def _set(config: dg.Config | None) -> dict[str, Any]:
+    """The run config of an op: only what is set, so that the rest is left to the defaults."""
+    return {} if config is None else {"config": config.model_dump(exclude_unset=True)}

@@ -1,0 +1,249 @@
+"""What becomes of a step, and of the dbt Cloud runs that it is about, when it is interrupted.
+
+Dagster interrupts a step in the same way for a person's wish and for the end of a worker. A person
+presses Ctrl-C (SIGINT) or terminates the run in the UI (the stored status says so); a worker that
+is drained gets a bare SIGTERM. The multiprocess executor passes either on to its steps as SIGINT;
+so in a step's own process SIGINT is a person's wish only where a terminal can have sent it.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+
+import dagster as dg
+
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.clock import Clock, Deadline
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudStoppedError
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel, is_main_thread, signals_held_back
+from dbt_trigger_dagster.dbt_cloud.retries import is_outcome_unknown
+from dbt_trigger_dagster.dbt_cloud.trigger import Triggered
+
+INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
+"""What a step is interrupted with."""
+
+CANCEL_DEADLINE = 15.0
+"""Seconds to try to cancel runs on the way out: less than what a worker is given to end."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CANCELS_AT_ONCE = 8
+_ASKED_TO_STOP = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
+
+
+class Termination:
+    """Guards the blocks of one step.
+
+    Args:
+        instance: Where the Dagster run's status is stored.
+        dagster_run_id: The Dagster run.
+        cancel: Whether a person's wish to stop it cancels the dbt Cloud runs.
+        log: Where it tells what becomes of them.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        dagster_run_id: str,
+        *,
+        cancel: bool,
+        log: logging.Logger,
+    ) -> None:
+        self._instance = instance
+        self._dagster_run_id = dagster_run_id
+        self._cancel = cancel
+        self._log = log
+        self._ctrl_c = False
+
+    @contextmanager
+    def guarded(self, client: DbtCloudClient, runs: Sequence[Run] = ()) -> Iterator[None]:
+        """A block that an interrupt ends as it should: what a person no longer wants is cancelled.
+
+        It does not begin where a person has wished so before: Dagster retries a step that was
+        interrupted while its output was stored.
+
+        Args:
+            client: The client that the block uses; an interrupt ends its pauses.
+            runs: The dbt Cloud runs that the block is about; what is added to it later counts.
+
+        Raises:
+            dg.Failure: A person wants the run to stop; Dagster does not retry the step.
+            BaseException: The interrupt, where nobody does.
+        """
+        if self.is_wanted():
+            self._end(client, runs, dg.DagsterExecutionInterruptedError())
+        with self._noted(client.clock):
+            try:
+                yield
+                _check(client.clock)
+            except INTERRUPTS as interrupt:
+                self._end(client, runs, interrupt)
+            except DbtCloudStoppedError:
+                self._end(client, runs, dg.DagsterExecutionInterruptedError())
+
+    @contextmanager
+    def _noted(self, clock: Clock) -> Iterator[None]:
+        """Note a signal, and let whoever handled it before handle it.
+
+        What that one raises may be lost: Python drops what is raised in the middle of a weak
+        reference's callback. So the clock is stopped too, and nobody sleeps on.
+        """
+        if not is_main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+        def note(number: int, frame: FrameType | None) -> None:
+            if number == signal.SIGINT:
+                self._ctrl_c = multiprocessing.parent_process() is None or _in_foreground()
+            handler = before[signal.Signals(number)]
+            if callable(handler):
+                clock.stop()
+                handler(number, frame)
+
+        for number, handler in before.items():
+            if number == signal.SIGINT or callable(handler):
+                signal.signal(number, note)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(
+        self, client: DbtCloudClient, runs: Sequence[Run], interrupt: BaseException
+    ) -> NoReturn:
+        """End the step: cancel its runs if that is a person's wish, and say what becomes of them.
+
+        What goes wrong with dbt Cloud never hides the interrupt.
+        """
+        client.clock.restart()
+        with undisturbed():
+            wanted = self.is_wanted()
+            deadline = Deadline.after(CANCEL_DEADLINE, client.clock)
+            by = client if wanted and self._cancel else None
+            told = in_parallel(
+                lambda run: end_of(run, by, deadline),
+                [run for run in runs if not run.is_over],
+                max_parallel=_CANCELS_AT_ONCE,
+                clock=client.clock,
+            )
+            for sentence in told:
+                self._log.warning(sentence)
+        if wanted:
+            # Told here too: a terminal's Ctrl-C also ends the process that shows a step's log.
+            description = "\n".join(["The step was terminated.", *told])
+            raise dg.Failure(description, allow_retries=False) from interrupt
+        raise interrupt
+
+    def is_wanted(self) -> bool:
+        """Whether a person wants the Dagster run to stop."""
+        if self._ctrl_c:
+            return True
+        try:
+            run = self._instance.get_run_by_id(self._dagster_run_id)
+        except Exception as error:  # noqa: BLE001  # a database that is down must not hide an interrupt
+            self._log.warning("Dagster cannot say whether the run is terminated: %s", error)
+            return False
+        return run is not None and run.status in _ASKED_TO_STOP
+
+
+def _check(clock: Clock) -> None:
+    """Raise where an interrupt has come and its exception was lost."""
+    if clock.is_stopped:
+        raise DbtCloudStoppedError("The step was interrupted.")
+
+
+def start_run(
+    client: DbtCloudClient,
+    start: Callable[[], Triggered],
+    runs: list[Run],
+    *,
+    log: logging.Logger,
+) -> Triggered:
+    """Start a run, in a guarded block, so that an interrupt which comes meanwhile loses none.
+
+    Args:
+        client: The client that sends the request.
+        start: Sends it.
+        runs: What the guard is about; the run is added to it, also when an interrupt comes.
+        log: Where it tells of a request that failed after the interrupt.
+
+    Raises:
+        DbtCloudError: The request has failed.
+    """
+    answer: Future[Triggered] | None = None
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        try:
+            with signals_held_back():
+                answer = executor.submit(start)
+            triggered = answer.result()
+        except INTERRUPTS:
+            if answer is not None:
+                runs += _run_despite_interrupt(client, answer, log)
+            raise
+    runs.append(triggered.run)
+    return triggered
+
+
+def _run_despite_interrupt(
+    client: DbtCloudClient, answer: "Future[Triggered]", log: logging.Logger
+) -> list[Run]:
+    """The run, if there is one. Its request is waited for, and a search.
+
+    But no pause, and so no second request.
+    """
+    client.clock.stop()
+    with undisturbed():
+        failed = answer.exception()
+    if failed is None:
+        return [answer.result().run]
+    log.warning("The step ends: %s%s", failed, _doubt(failed))
+    return []
+
+
+def _doubt(failed: BaseException) -> str:
+    if isinstance(failed, DbtCloudError) and is_outcome_unknown(failed):
+        return " The job may have been started nevertheless."
+    return ""
+
+
+def end_of(run: Run, client: DbtCloudClient | None, deadline: Deadline) -> str:
+    """Cancel a run, where a client is given for that, and say what becomes of it."""
+    if client is None:
+        return f"The step ends; dbt Cloud run {run.run_id} goes on: {run.href}"
+    try:
+        client.cancel_run(run.run_id, deadline=deadline)
+    except DbtCloudError as error:
+        return f"dbt Cloud run {run.run_id} could not be cancelled: {error} {run.href}"
+    return f"dbt Cloud run {run.run_id} is cancelled: {run.href}"
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore further signals: a signal to a process group arrives more than once."""
+    if not is_main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _in_foreground() -> bool:
+    """Whether this process is one that a terminal's Ctrl-C reaches."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False

@@ -1,0 +1,116 @@
+"""The step that triggers a job: no run lost to an interrupt, and each one told at once.
+
+The trigger's row may wait for its database, and the Dagster run may be terminated meanwhile. The
+monitor finds here what it leaves behind.
+"""
+
+import json
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dbt_trigger_dagster.assets.failures import as_trigger_failure, run_metadata
+from dbt_trigger_dagster.assets.termination import Termination, start_run
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudStoppedError
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
+from dbt_trigger_dagster.dbt_cloud.trigger import Intention, Triggered, trigger_once
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRIGGERED_TAG = "dbt_trigger_dagster/triggered"
+"""Is ``true`` on Dagster runs that have triggered a job."""
+
+_RUN_ID = "dbt_cloud_run_id"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One step that triggers a job.
+
+    Args:
+        client: The account's client.
+        intention: What the run is for.
+        termination: Guards the step.
+        log: Where it tells what happens.
+    """
+
+    client: DbtCloudClient
+    intention: Intention
+    termination: Termination
+    log: logging.Logger
+
+    def trigger(self, job_id: int, request: TriggerRequest) -> Triggered:
+        """The run; an interrupt that comes while the request is under way loses none.
+
+        Raises:
+            dg.Failure: The job was not triggered, or nobody can tell.
+        """
+        runs: list[Run] = []
+        with self.termination.guarded(self.client, runs):
+            try:
+                return start_run(
+                    self.client,
+                    lambda: trigger_once(
+                        self.client, job_id, request, self.intention, log=self.log
+                    ),
+                    runs,
+                    log=self.log,
+                )
+            except DbtCloudStoppedError:
+                raise
+            except DbtCloudError as error:
+                raise as_trigger_failure(error) from error
+
+
+def announce(context: dg.AssetExecutionContext, run: Run) -> None:
+    """Write a run into the log of the Dagster run that triggered it, and tag the Dagster run."""
+    context.log_event(dg.AssetObservation(context.asset_key, metadata=run_metadata(run)))
+    context.instance.add_run_tags(context.run.run_id, {TRIGGERED_TAG: "true"})
+
+
+def announced(events: Iterable[dg.DagsterEvent]) -> dict[str, int]:
+    """The dbt Cloud runs that the events of a Dagster run tell of, by the trigger's asset key."""
+    observations = [each.asset_observation_data for each in events if each.is_asset_observation]
+    found = {
+        each.asset_observation.asset_key.to_user_string(): each.asset_observation.metadata
+        for each in observations
+    }
+    return {
+        key: int(str(metadata[_RUN_ID].value))
+        for key, metadata in found.items()
+        if _RUN_ID in metadata
+    }
+
+
+@dataclass(frozen=True)
+class TriggeredRun:
+    """The newest run that a trigger step has kept.
+
+    Attributes:
+        run: The run as it was answered.
+        dagster_run_id: The Dagster run of that step.
+    """
+
+    run: Run
+    dagster_run_id: str
+
+    @classmethod
+    def from_rows(cls, rows: "pd.DataFrame") -> "TriggeredRun":
+        """Parse the newest row of `TRIGGER`.
+
+        Raises:
+            ValueError: There are no rows.
+        """
+        if rows.empty:
+            raise ValueError(
+                "There is no dbt Cloud run to wait for: this Dagster instance (DAGSTER_HOME) knows "
+                "of none. Materialize trigger_response first, or name runs in run_ids."
+            )
+        newest = rows.sort_values("loaded_at").iloc[-1]
+        return cls(Run.from_payload(json.loads(newest["raw"])), str(newest["dagster_run_id"]))

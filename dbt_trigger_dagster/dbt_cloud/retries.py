@@ -1,0 +1,127 @@
+"""When a request is worth repeating, how often, and after how long a pause.
+
+Not urllib3's ``Retry``: its loop ends before the body is read, so it cannot repeat a truncated
+answer, and it knows no deadline and no rate-limit cool-down.
+"""
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from dbt_trigger_dagster.dbt_cloud.clock import Clock, Deadline, SystemClock
+from dbt_trigger_dagster.dbt_cloud.errors import (
+    DbtCloudError,
+    DbtCloudPayloadError,
+    DbtCloudRateLimitError,
+    DbtCloudRequestError,
+    DbtCloudResponseError,
+)
+
+T = TypeVar("T")
+
+MAX_BACKOFF = 30.0
+"""Longest pause in seconds that backoff alone makes."""
+
+RATE_LIMIT_COOL_DOWN = 300.0
+"""Seconds to stay away after a 429 that names no time (dbt Cloud's documented cool-down)."""
+
+MAX_RETRY_AFTER = 3600.0
+"""Longest pause in seconds that an answer can ask for."""
+
+_TIMES_OUT_OR_TOO_EARLY = frozenset({408, 425})
+_SERVER_ERRORS = 500
+_UNAVAILABLE = 503
+
+
+def is_transient(error: DbtCloudError) -> bool:
+    """Whether the same request may well succeed later, if repeating it does no harm."""
+    if isinstance(error, DbtCloudResponseError):
+        return (
+            isinstance(error, DbtCloudRateLimitError)
+            or error.status_code in _TIMES_OUT_OR_TOO_EARLY
+            or error.status_code >= _SERVER_ERRORS
+        )
+    return isinstance(error, DbtCloudRequestError)
+
+
+def is_certainly_without_effect(error: DbtCloudError) -> bool:
+    """Whether a request with effects may be sent again: dbt Cloud cannot have acted on it."""
+    if isinstance(error, DbtCloudRequestError):
+        return not error.may_have_been_sent
+    return isinstance(error, DbtCloudRateLimitError) or (
+        isinstance(error, DbtCloudResponseError) and error.status_code == _UNAVAILABLE
+    )
+
+
+def is_outcome_unknown(error: DbtCloudError) -> bool:
+    """Whether a request with effects may have had them although no good answer came."""
+    if isinstance(error, DbtCloudResponseError):
+        return is_transient(error) and not is_certainly_without_effect(error)
+    if isinstance(error, DbtCloudRequestError):
+        return error.may_have_been_sent
+    return isinstance(error, DbtCloudPayloadError)
+
+
+def backoff(retry: int, delay: float) -> float:
+    """The longest pause in seconds before a retry (0 is the first), doubling up to a cap."""
+    return min(MAX_BACKOFF, delay * 2.0 ** min(retry, 32))
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Repeats a call on errors that a repetition may cure.
+
+    Args:
+        max_retries: How many times at most, after the first.
+        delay: Longest pause in seconds before the first retry; doubles with each.
+        clock: What to sleep on.
+        jitter: A number from 0 to 1 that backoff is multiplied with ("full jitter").
+        log: Where each retry is told.
+        level: How loudly.
+    """
+
+    max_retries: int = 5
+    delay: float = 0.5
+    clock: Clock = field(default_factory=SystemClock)
+    jitter: Callable[[], float] = random.random
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger(__name__))
+    level: int = logging.WARNING
+
+    def call(
+        self,
+        attempt: Callable[[], T],
+        *,
+        retryable: Callable[[DbtCloudError], bool] = is_transient,
+        deadline: Deadline | None = None,
+    ) -> T:
+        """Call until it succeeds.
+
+        Raises:
+            DbtCloudError: The last error, when it is not retryable, the retries are used up, or
+                the pause before the next would reach the deadline.
+        """
+        retry = 0
+        while True:
+            try:
+                return attempt()
+            except DbtCloudError as error:
+                pause = self.pause_after(error, retry)
+                if (
+                    retry >= self.max_retries
+                    or not retryable(error)
+                    or (deadline is not None and deadline.remaining() <= pause)
+                ):
+                    raise
+                self.log.log(self.level, "%s Trying again in %.1f s.", error, pause)
+                self.clock.sleep(pause)
+                retry += 1
+
+    def pause_after(self, error: DbtCloudError, retry: int) -> float:
+        """Seconds to wait after an error: what the answer asks for, or jittered backoff."""
+        if isinstance(error, DbtCloudResponseError) and error.retry_after is not None:
+            return min(MAX_RETRY_AFTER, error.retry_after)
+        if isinstance(error, DbtCloudRateLimitError):
+            return RATE_LIMIT_COOL_DOWN
+        return self.jitter() * backoff(retry, self.delay)

@@ -1,0 +1,160 @@
+"""What a monitor remembers from one tick to the next, and how it advances.
+
+Only to moments that dbt Cloud itself has written: a clock of ours that is wrong can delay a run,
+and never lose it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from dbt_trigger_dagster.dbt_cloud.models import Run
+
+FIRST_OVERLAP = timedelta(minutes=1)
+"""How far before the newest finished run a monitor begins: lists may lag a little."""
+
+CLOCK_OVERLAP = timedelta(minutes=10)
+"""How far the clocks of the machines that run Dagster may lie apart."""
+
+LATE_SWEEPS = 12
+"""How many late sweeps there are at most in a lookback."""
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=timezone.utc)
+"""Before any run of dbt Cloud's."""
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a sweep has come.
+
+    Attributes:
+        at: All runs that finished before this moment have been listed.
+        offset: How many of those that finished at this very moment have been, where they fill
+            pages of their own.
+    """
+
+    at: datetime
+    offset: int = 0
+
+    def after(self, page: Sequence[Run], *, size: int) -> "Position":
+        """Where a page leads to. What finished last is listed again: more may finish just then."""
+        last = max((run.finished_at for run in page if run.finished_at), default=self.at)
+        if last > self.at:
+            return Position(last)
+        return replace(self, offset=self.offset + size) if len(page) >= size else self
+
+
+@dataclass(frozen=True)
+class MonitorCursor:
+    """What a monitor remembers from one tick to the next.
+
+    Attributes:
+        fresh: Of the sweep over runs that have just finished.
+        late: Of the sweep that sees them again.
+        swept_at: When a late sweep last came to its end, by our clock.
+        landings_seen: The last change of a failed landing that has been looked at, by the clock of
+            Dagster's instance.
+        terminations_seen: The same of a Dagster run that a person has terminated, and that has been
+            dealt with.
+    """
+
+    fresh: Position
+    late: Position
+    swept_at: datetime
+    landings_seen: datetime
+    terminations_seen: datetime
+
+    def as_text(self) -> str:
+        """The cursor as Dagster keeps it."""
+        return json.dumps(
+            {
+                "version": _VERSION,
+                "fresh": _encode(self.fresh),
+                "late": _encode(self.late),
+                "swept_at": _as_text(self.swept_at),
+                "landings_seen": _as_text(self.landings_seen),
+                "terminations_seen": _as_text(self.terminations_seen),
+            }
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> "MonitorCursor":
+        """Read `as_text` back.
+
+        Raises:
+            ValueError: It is none of ours, or one of another version.
+        """
+        try:
+            values = _of_this_version(json.loads(text))
+            return cls(
+                fresh=_decode(values["fresh"]),
+                late=_decode(values["late"]),
+                swept_at=_as_moment(values["swept_at"]),
+                landings_seen=_as_moment(values["landings_seen"]),
+                terminations_seen=_as_moment(values["terminations_seen"]),
+            )
+        except (
+            AttributeError,
+            KeyError,
+            OverflowError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            raise ValueError(f"The cursor cannot be read: {error}.") from error
+
+    def late_sweep_is_due(self, now: datetime, lookback: timedelta) -> bool:
+        """Whether the late sweep should go on; also where our clock has been set back."""
+        return bool(lookback) and not timedelta(0) <= now - self.swept_at < lookback / LATE_SWEEPS
+
+
+def _of_this_version(values: Any) -> Any:
+    if values["version"] != _VERSION:
+        raise ValueError(f"its version is {values['version']!r}")
+    return values
+
+
+def _encode(position: Position) -> dict[str, Any]:
+    return {"at": _as_text(position.at), "offset": position.offset}
+
+
+def _decode(values: Any) -> Position:
+    offset = values["offset"]
+    if type(offset) is not int or offset < 0:
+        raise ValueError(f"offset {offset!r}")
+    return Position(_as_moment(values["at"]), offset)
+
+
+def _as_text(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
+
+
+def _as_moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text} has no time zone")
+    return moment.astimezone(timezone.utc)
+
+
+def first_position(newest: datetime | None) -> Position:
+    """Where a monitor begins that was given no start: at what has finished last.
+
+    By dbt Cloud's own words: whatever is in flight now ends after its newest finished run, and
+    where our clock stands plays no part.
+    """
+    return Position(BEGINNING if newest is None else newest - FIRST_OVERLAP)
+
+
+def first_cursor(position: Position, now: datetime, landings_since: datetime) -> MonitorCursor:
+    """The cursor of a monitor that has none."""
+    return MonitorCursor(
+        fresh=position,
+        late=position,
+        swept_at=now,
+        landings_seen=landings_since,
+        terminations_seen=now,
+    )

@@ -1,0 +1,252 @@
+"""The Dagster runs by which a monitor lands dbt Cloud runs: requested, under way, failed.
+
+What they are to do stands in their run config, and whose they are in a tag, so that Dagster's
+instance is all the memory that is needed.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from dbt_trigger_dagster.assets.job import ARTIFACTS, RUN_RESULT, job_of
+from dbt_trigger_dagster.monitor.ownership import JobGraph
+
+MONITOR_TAG = "dbt_trigger_dagster/monitor"
+"""Names the monitor that requested a Dagster run."""
+
+ATTEMPT_TAG = "dbt_trigger_dagster/attempt"
+"""The how-manieth try it is to land these dbt Cloud runs."""
+
+JOB_TAG = "dbt_trigger_dagster/job_id"
+"""The job of the dbt Cloud runs, where it is one."""
+
+MAX_ATTEMPTS = 3
+"""Dagster runs that try to land a dbt Cloud run before a monitor leaves it to people."""
+
+STALE_AFTER = timedelta(hours=6)
+"""A landing that has not ended after so long has lost its process, and nobody has noticed."""
+
+_INPUT = "trigger_response"
+_WAITING = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+)
+_UNDER_WAY = (
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+_FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+
+def landing_assets(assets: Iterable[Any]) -> list[dg.AssetsDefinition]:
+    """Of what `build_dbt_cloud_job_assets` returned, the definitions that land runs."""
+    return [
+        each
+        for each in assets
+        if isinstance(each, dg.AssetsDefinition)
+        and {RUN_RESULT, ARTIFACTS} == set(each.keys_by_output_name)
+        and _INPUT in each.keys_by_input_name
+    ]
+
+
+def graph_of(assets: dg.AssetsDefinition) -> JobGraph:
+    """A graph's names, and its job as far as the environment says now.
+
+    Raises:
+        ValueError: A variable should hold the job's number and does not.
+    """
+    run_result = assets.keys_by_output_name[RUN_RESULT]
+    job_id, job_name = job_of(assets.metadata_by_key[run_result])
+    return JobGraph(
+        op_name=assets.node_def.name,
+        trigger_response=assets.keys_by_input_name[_INPUT].to_user_string(),
+        run_result=run_result.to_user_string(),
+        artifacts=assets.keys_by_output_name[ARTIFACTS].to_user_string(),
+        job_id=job_id,
+        job_name=job_name,
+        cancels_on_termination=_default_of(assets, "cancel_on_termination"),
+    )
+
+
+def _default_of(assets: dg.AssetsDefinition, field: str) -> bool:
+    """What a field of the op's config is where nobody sets it."""
+    schema: Any = assets.node_def.config_schema
+    return bool(schema.config_type.fields[field].default_value)
+
+
+@dataclass(frozen=True)
+class Due:
+    """A dbt Cloud run that is to be landed.
+
+    Attributes:
+        run_id: Its number.
+        graph: Whose it is.
+        attempt: The how-manieth try this is.
+        job_id: Its job, where it is known.
+    """
+
+    run_id: int
+    graph: JobGraph
+    attempt: int = 1
+    job_id: int | None = None
+
+
+@dataclass(frozen=True)
+class PastLanding:
+    """A Dagster run that was to land dbt Cloud runs.
+
+    Attributes:
+        dagster_run_id: Its id.
+        run_ids: The dbt Cloud runs.
+        op_name: The op that was to land them.
+        attempt: The how-manieth try it was.
+        updated_at: When it last changed, by the clock of Dagster's instance.
+        was_terminated: Whether a person has ended it.
+    """
+
+    dagster_run_id: str
+    run_ids: tuple[int, ...]
+    op_name: str
+    attempt: int
+    updated_at: datetime
+    was_terminated: bool = False
+
+
+class PastLandings:
+    """Past landings of graphs that there still are.
+
+    Args:
+        landings: All that are known.
+        op_names: The graphs' ops. What another op was to land is as if nobody had tried to.
+
+    Attributes:
+        by_id: The landings by the Dagster run's id.
+        attempts: Of each dbt Cloud run, by number, the last try.
+    """
+
+    def __init__(self, landings: Iterable[PastLanding], op_names: Collection[str]) -> None:
+        ours = [each for each in landings if each.op_name in op_names]
+        self.by_id = {each.dagster_run_id: each for each in ours}
+        self.attempts: dict[int, PastLanding] = {}
+        for landing in sorted(ours, key=lambda each: each.attempt):
+            self.attempts.update(dict.fromkeys(landing.run_ids, landing))
+
+
+@dataclass(frozen=True)
+class LandingRuns:
+    """The landings of one monitor, as Dagster's instance knows them."""
+
+    instance: dg.DagsterInstance
+    monitor: str
+
+    def in_flight(self, now: datetime) -> tuple[set[int], list[PastLanding]]:
+        """The dbt Cloud runs that are being landed, and landings that must have died."""
+        records = self._records(statuses=[*_WAITING, *_UNDER_WAY])
+        stale = [each for each in records if _is_stale(each, now)]
+        alive = [each for each in records if each not in stale]
+        run_ids = {run_id for each in alive for run_id in _as_landing(each).run_ids}
+        return run_ids, [_as_landing(each) for each in stale]
+
+    def failed_since(self, moment: datetime) -> list[PastLanding]:
+        """Landings that did not succeed and have changed since a moment."""
+        return [*map(_as_landing, self._records(statuses=_FAILED, updated_after=moment))]
+
+    def broke_off(self, landing: PastLanding) -> bool:
+        """Whether a landing was ended from outside, perhaps between rows and artifacts.
+
+        Its process was killed or drained, or its rows could not be written. A landing that comes
+        to its end says what is missing with a failure of its own; one that a person has terminated
+        is to stay so.
+        """
+        if landing.was_terminated:
+            return False
+        failures = self.instance.get_records_for_run(
+            landing.dagster_run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+        )
+        events = [record.event_log_entry.get_dagster_event() for record in failures.records]
+        return all(event.step_failure_data.user_failure_data is None for event in events)
+
+    def known(self, dagster_run_ids: Collection[str]) -> set[str]:
+        """Those of some Dagster runs that the instance knows."""
+        if not dagster_run_ids:
+            return set()
+        runs = self.instance.get_runs(dg.RunsFilter(run_ids=sorted(dagster_run_ids)))
+        return {run.run_id for run in runs}
+
+    def _records(self, **wanted: Any) -> Sequence[dg.RunRecord]:
+        return self.instance.get_run_records(
+            dg.RunsFilter(tags={MONITOR_TAG: self.monitor}, **wanted)
+        )
+
+    def request(self, batch: Sequence[Due], *, raise_on_failed_run: bool | None) -> dg.RunRequest:
+        """Request a Dagster run that lands some runs of one graph.
+
+        Args:
+            batch: The runs.
+            raise_on_failed_run: None leaves it to the config of the graph.
+        """
+        run_ids = [due.run_id for due in batch]
+        graph, attempt = batch[0].graph, batch[0].attempt
+        config = {"run_ids": run_ids, "wait_for_result": True, "retry_failed_run": False}
+        if raise_on_failed_run is not None:
+            config["raise_on_failed_run"] = raise_on_failed_run
+        job_ids = {due.job_id for due in batch}
+        job = {JOB_TAG: str(*job_ids)} if len(job_ids) == 1 and None not in job_ids else {}
+        return dg.RunRequest(
+            run_key=_run_key(graph.op_name, run_ids, attempt),
+            run_config={"ops": {graph.op_name: {"config": config}}},
+            asset_selection=[
+                dg.AssetKey.from_user_string(graph.run_result),
+                dg.AssetKey.from_user_string(graph.artifacts),
+            ],
+            tags={MONITOR_TAG: self.monitor, ATTEMPT_TAG: str(attempt), **job},
+        )
+
+
+def batches(due: Iterable[Due], size: int) -> Iterator[list[Due]]:
+    """Runs of one graph and one attempt together, in the order in which they came."""
+    groups: dict[tuple[str, int], list[Due]] = {}
+    for each in due:
+        groups.setdefault((each.graph.op_name, each.attempt), []).append(each)
+    for group in groups.values():
+        yield from (group[start : start + size] for start in range(0, len(group), size))
+
+
+def _run_key(op_name: str, run_ids: Sequence[int], attempt: int) -> str:
+    """The same for the same wish, so that Dagster starts no second run for it."""
+    digest = hashlib.sha256(",".join(map(str, sorted(run_ids))).encode()).hexdigest()[:16]
+    return f"{op_name}:{run_ids[0]}+{len(run_ids) - 1}:{digest}:{attempt}"
+
+
+def _is_stale(record: dg.RunRecord, now: datetime) -> bool:
+    waits = record.dagster_run.status in _WAITING
+    return not waits and now - record.update_timestamp > STALE_AFTER
+
+
+def _as_landing(record: dg.RunRecord) -> PastLanding:
+    op_name, run_ids = _wanted(record.dagster_run.run_config)
+    attempt = record.dagster_run.tags.get(ATTEMPT_TAG, "")
+    return PastLanding(
+        dagster_run_id=record.dagster_run.run_id,
+        run_ids=run_ids,
+        op_name=op_name,
+        attempt=int(attempt) if attempt.isdecimal() else 1,
+        updated_at=record.update_timestamp,
+        was_terminated=record.dagster_run.status is dg.DagsterRunStatus.CANCELED,
+    )
+
+
+def _wanted(run_config: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
+    """What a landing is to do. A person may have launched it again with another config."""
+    ops = run_config.get("ops")
+    for op_name, op in ops.items() if isinstance(ops, Mapping) else ():
+        config = op.get("config") if isinstance(op, Mapping) else None
+        run_ids = config.get("run_ids") if isinstance(config, Mapping) else None
+        if isinstance(run_ids, Sequence) and all(type(each) is int for each in run_ids):
+            return op_name, tuple(run_ids)
+    return "", ()

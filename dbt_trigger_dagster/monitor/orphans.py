@@ -1,0 +1,166 @@
+"""Dagster runs that were terminated when nobody was there to cancel their dbt Cloud run.
+
+While the job is triggered and while its run is waited for, the step itself cancels the run. In
+between, while the trigger's row is written or a process for the waiting step is started, nobody
+does; what is left to do then stands in the events of the Dagster run.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from dbt_trigger_dagster.assets.trigger_step import TRIGGERED_TAG, announced
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.clock import Deadline
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudNotFoundError
+from dbt_trigger_dagster.monitor.cursor import CLOCK_OVERLAP
+from dbt_trigger_dagster.monitor.ownership import JobGraph
+
+MOST_AT_ONCE = 100
+"""Terminated Dagster runs that a tick looks at; the rest comes with the next ticks."""
+
+_PARENT_TAG = "dagster/parent_run_id"
+_PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+_TELLING = {dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.STEP_START, _PLANNED}
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A dbt Cloud run that its Dagster run has triggered, and never come to wait for.
+
+    Attributes:
+        run_id: dbt Cloud's id of the run.
+        dagster_run: The Dagster run, which a person has terminated.
+    """
+
+    run_id: int
+    dagster_run: dg.DagsterRun
+
+
+@dataclass(frozen=True)
+class Terminations:
+    """The terminated Dagster runs that Dagster's instance knows.
+
+    Attributes:
+        instance: Dagster's.
+        graphs: Whose runs count.
+    """
+
+    instance: dg.DagsterInstance
+    graphs: Sequence[JobGraph]
+
+    def since(self, moment: datetime) -> list[dg.RunRecord]:
+        """Those that have triggered a job, by the moment of their last change.
+
+        First what has changed since, oldest first; then once more what changed shortly before:
+        the clock that wrote it may have been slow, or its dbt Cloud run could not be cancelled.
+        """
+        again = {
+            "updated_after": moment - CLOCK_OVERLAP,
+            "updated_before": moment + timedelta(microseconds=1),  # the moment itself counts
+        }
+        return [
+            *self._records(ascending=True, updated_after=moment),
+            *self._records(ascending=False, **again),
+        ]
+
+    def _records(self, *, ascending: bool, **wanted: Any) -> Sequence[dg.RunRecord]:
+        terminated = dg.RunsFilter(
+            statuses=[dg.DagsterRunStatus.CANCELED], tags={TRIGGERED_TAG: "true"}, **wanted
+        )
+        return self.instance.get_run_records(
+            terminated, limit=MOST_AT_ONCE, order_by="update_timestamp", ascending=ascending
+        )
+
+    def orphans_of(self, run: dg.DagsterRun) -> Iterator[Orphan]:
+        """The dbt Cloud runs that a Dagster run was to wait for, and to cancel."""
+        logged = self.instance.get_records_for_run(run.run_id, of_type=_TELLING).records
+        events = [record.event_log_entry.get_dagster_event() for record in logged]
+        begun = {event.node_name for event in events if event.is_step_start}
+        planned = {
+            event.asset_key.to_user_string()
+            for event in events
+            if event.event_type is _PLANNED and event.asset_key
+        }
+        triggered = announced(events)
+        for graph in self.graphs:
+            run_id = triggered.get(graph.trigger_response)
+            waits = graph.op_name not in begun and planned & {graph.run_result, graph.artifacts}
+            if run_id is not None and waits and _is_to_cancel(run, graph):
+                yield Orphan(run_id, run)
+
+    def is_taken_over(self, orphan: Orphan) -> bool:
+        """Whether somebody has re-executed its Dagster run, and may wait for it there."""
+        of_this_parent = dg.RunsFilter(tags={_PARENT_TAG: orphan.dagster_run.run_id})
+        return bool(self.instance.get_runs(of_this_parent, limit=1))
+
+
+def _is_to_cancel(run: dg.DagsterRun, graph: JobGraph) -> bool:
+    """What the waiting step's config says of it."""
+    config: Any = run.run_config
+    for key in ("ops", graph.op_name, "config"):
+        config = config.get(key) or {}
+    return config.get("cancel_on_termination", graph.cancels_on_termination) is not False
+
+
+def cancel_orphans(
+    client: DbtCloudClient,
+    terminations: Terminations,
+    seen: datetime,
+    deadline: Deadline,
+    log: logging.Logger,
+) -> datetime:
+    """Cancel what terminated Dagster runs have left alone, as far as the time goes.
+
+    Args:
+        client: The account's client.
+        terminations: The terminated Dagster runs.
+        seen: The last change of one that has been dealt with.
+        deadline: When to give up.
+        log: The tick's.
+
+    Returns:
+        The last change of one that has been dealt with now.
+    """
+    for record in terminations.since(seen):
+        if deadline.is_over:
+            break
+        for orphan in terminations.orphans_of(record.dagster_run):
+            _cancel(client, terminations, orphan, deadline, log)
+        seen = max(seen, record.update_timestamp)
+    return seen
+
+
+def _cancel(
+    client: DbtCloudClient,
+    terminations: Terminations,
+    orphan: Orphan,
+    deadline: Deadline,
+    log: logging.Logger,
+) -> None:
+    """Cancel one; only what was done is told in the Dagster run's own log."""
+    dagster_run = orphan.dagster_run
+    try:
+        run = client.get_run(orphan.run_id, deadline=deadline)
+        if run.is_over or terminations.is_taken_over(orphan):
+            return
+        client.cancel_run(orphan.run_id, deadline=deadline)
+    except DbtCloudNotFoundError:
+        return  # it is another account's, or gone
+    except DbtCloudError as error:
+        log.warning(
+            "dbt Cloud run %s of the terminated Dagster run %s could not be cancelled: %s",
+            orphan.run_id,
+            dagster_run.run_id,
+            error,
+        )
+        return
+    told = f"dbt Cloud run {run.run_id} is cancelled: {run.href}"
+    log.warning("Dagster run %s was terminated before it waited. %s", dagster_run.run_id, told)
+    terminations.instance.report_engine_event(
+        f"This run was terminated before it waited. {told}", dagster_run
+    )

@@ -1,0 +1,157 @@
+"""Whose a finished dbt Cloud run is: which job's assets hold what it leaves."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dbt_trigger_dagster.dbt_cloud.models import Run
+
+_MARKER = re.compile(r"\[dagster ([^\]\s]+)\]\Z")
+
+
+@dataclass(frozen=True)
+class JobGraph:
+    """The assets of one dbt Cloud job, as far as a monitor needs them.
+
+    Asset keys are written as the tables write them, with slashes.
+
+    Attributes:
+        op_name: The op that lands runs.
+        trigger_response: Asset key of the triggers.
+        run_result: Asset key of the runs' rows.
+        artifacts: Asset key of the artifacts' rows.
+        job_id: The job's number, where the definition says it.
+        job_name: The job's exact name, where the definition says that.
+        cancels_on_termination: Whether terminating a Dagster run cancels its dbt Cloud run, where
+            the run's config does not say.
+    """
+
+    op_name: str
+    trigger_response: str
+    run_result: str
+    artifacts: str
+    job_id: int | None = None
+    job_name: str | None = None
+    cancels_on_termination: bool = True
+
+    def is_of(self, run: Run) -> bool:
+        """Whether a run is one of the graph's job."""
+        if self.job_id is not None:
+            return self.job_id == run.job_id
+        return self.job_name is not None and self.job_name == job_name_of(run)
+
+    def marks(self, key: str) -> bool:
+        """Whether the key of a marker names this graph: it carries the graph's prefix."""
+        prefix = self.trigger_response.rpartition("/")[0]
+        return key.partition("/")[2] == prefix
+
+
+def job_name_of(run: Run) -> str | None:
+    """The name of a run's job, where the API was asked for ``job``."""
+    job = run.payload.get("job")
+    name = job.get("name") if isinstance(job, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def marker_key(run: Run) -> str | None:
+    """The key in the marker that a run's cause ends in, where the API was asked for ``trigger``."""
+    match = _MARKER.search(run.cause)
+    return match[1] if match else None
+
+
+def dagster_run_id_of(run: Run) -> str | None:
+    """The Dagster run that triggered a run, as its marker says."""
+    key = marker_key(run)
+    return None if key is None else key.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is known of dbt Cloud runs beside what dbt Cloud says.
+
+    Attributes:
+        triggered: Asset keys of those that `dbt_cloud_trigger` holds.
+        landed: Asset keys of those that `dbt_cloud_run` holds.
+        dagster_run_ids: Dagster runs that this instance knows.
+    """
+
+    triggered: Mapping[int, str]
+    landed: Mapping[int, str]
+    dagster_run_ids: Collection[str]
+
+
+class _Owner(Enum):
+    SOMEBODY_ELSE = "other assets, in these tables"
+    NOBODY = "none that is known"
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Decides whose runs are.
+
+    Attributes:
+        graphs: The monitor's.
+        records: What is known.
+        listed: Runs that dbt Cloud told of, by number.
+        include_external_runs: Whether runs that nobody triggered from Dagster belong to their job.
+    """
+
+    graphs: Sequence[JobGraph]
+    records: Records
+    listed: Mapping[int, Run]
+    include_external_runs: bool
+
+    def graph_of(self, run: Run) -> JobGraph | None:
+        """The graph that lands a run; None where it is none of ours."""
+        owner = self._owner(run)
+        if owner is _Owner.NOBODY and self.include_external_runs:
+            owner = self._graph_of_job(run, "")
+        return owner if isinstance(owner, JobGraph) else None
+
+    def _owner(self, run: Run) -> JobGraph | _Owner:
+        """Whose a run is, by its own records or those of the run that it retries."""
+        seen: set[int] = set()
+        current: Run | None = run
+        while current is not None and current.run_id not in seen:
+            seen.add(current.run_id)
+            owner = self._recorded(current.run_id) or self._marked(current)
+            if owner is not None:
+                return owner
+            retried = current.retrying_run_id
+            if retried is None:
+                return _Owner.NOBODY
+            recorded = self._recorded(retried)
+            if recorded is not None:
+                return recorded
+            current = self.listed.get(retried)
+        return _Owner.NOBODY
+
+    def _recorded(self, run_id: int) -> JobGraph | _Owner | None:
+        """Whose a run is by the tables; None where they do not hold it."""
+        triggered_by = self.records.triggered.get(run_id)
+        landed_by = self.records.landed.get(run_id)
+        if triggered_by is None and landed_by is None:
+            return None
+        for graph in self.graphs:
+            if triggered_by == graph.trigger_response:
+                return graph
+            if triggered_by is None and landed_by == graph.run_result:
+                return graph
+        return _Owner.SOMEBODY_ELSE
+
+    def _marked(self, run: Run) -> JobGraph | _Owner | None:
+        """Whose a run is by the marker of a Dagster run that this instance knows."""
+        key = marker_key(run)
+        if key is None or dagster_run_id_of(run) not in self.records.dagster_run_ids:
+            return None
+        return self._graph_of_job(run, key)
+
+    def _graph_of_job(self, run: Run, key: str) -> JobGraph | _Owner:
+        """The graph of a run's job; of several, the one that the marker's key names, or the first.
+
+        Not one of another job, whatever the key says: another code location may have its like.
+        """
+        of_job = [graph for graph in self.graphs if graph.is_of(run)]
+        named = [graph for graph in of_job if graph.marks(key)]
+        return next(iter([*named, *of_job]), _Owner.SOMEBODY_ELSE)

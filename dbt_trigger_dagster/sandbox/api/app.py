@@ -1,0 +1,83 @@
+"""The sandbox as an ASGI application: faults around access around the API's routes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.routing import Mount, Route, Router
+
+from dbt_trigger_dagster.sandbox.account.cloud import Cloud
+from dbt_trigger_dagster.sandbox.account.errors import ApiError
+from dbt_trigger_dagster.sandbox.account.faults import FaultBoard
+from dbt_trigger_dagster.sandbox.api.access import AccountScope, TokenBackend
+from dbt_trigger_dagster.sandbox.api.account_routes import AccountRoutes, JobRoutes
+from dbt_trigger_dagster.sandbox.api.connections import Connections, new_connection_state
+from dbt_trigger_dagster.sandbox.api.control_routes import ControlRoutes
+from dbt_trigger_dagster.sandbox.api.date_header import DateHeader
+from dbt_trigger_dagster.sandbox.api.envelopes import (
+    refusal,
+    server_error,
+    unauthenticated,
+    unrouted,
+    wrong_method,
+)
+from dbt_trigger_dagster.sandbox.api.fault_middleware import FaultMiddleware
+from dbt_trigger_dagster.sandbox.api.run_routes import ArtifactRoutes, RunRoutes
+
+
+def build_app(cloud: Cloud, board: FaultBoard, token: str, stopping: asyncio.Event) -> Starlette:
+    """Return the application that serves an account.
+
+    Args:
+        cloud: The account.
+        board: Where faults come from and requests are recorded.
+        token: The account's token.
+        stopping: Set when the server is to stop; ends requests that hang.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, Connections]]:
+        yield new_connection_state()
+        await cloud.close()
+
+    app = Starlette(
+        routes=_routes(cloud, board),
+        middleware=[
+            Middleware(DateHeader, clock=cloud.clock),
+            Middleware(FaultMiddleware, board=board, stopping=stopping),
+            Middleware(
+                AuthenticationMiddleware, backend=TokenBackend(token), on_error=unauthenticated
+            ),
+        ],
+        exception_handlers={
+            ApiError: refusal,
+            HTTPStatus.NOT_FOUND: unrouted,
+            HTTPStatus.METHOD_NOT_ALLOWED: wrong_method,
+            HTTPStatus.INTERNAL_SERVER_ERROR: server_error,
+        },
+        lifespan=lifespan,
+    )
+    # Starlette would redirect with 307; dbt Cloud does with 308, and so does "unrouted".
+    app.router.redirect_slashes = False
+    return app
+
+
+def _routes(cloud: Cloud, board: FaultBoard) -> list[Route | Mount]:
+    accounts = AccountRoutes(cloud)
+    below_account: list[Route] = [
+        *accounts.routes(),
+        *JobRoutes(cloud).routes(),
+        *RunRoutes(cloud).routes(),
+        *ArtifactRoutes(cloud).routes(),
+    ]
+    scope = Middleware(AccountScope, account_id=cloud.account_id)
+    router = Router(below_account, redirect_slashes=False)
+    return [
+        *ControlRoutes(board).routes(),
+        accounts.accounts_route(),
+        Mount("/api/v2/accounts/{account_id:int}", app=router, middleware=[scope]),
+    ]

@@ -1,0 +1,1 @@
+"""What runs a job in the sandbox: real dbt Core, or a script in its place."""

@@ -1,0 +1,136 @@
+"""Runs that follow a script: no dbt, no thread and no file for each of them."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from dbt_trigger_dagster.dbt_cloud.models import RunStatus
+from dbt_trigger_dagster.sandbox.account.artifacts import MadeUpArtifacts
+from dbt_trigger_dagster.sandbox.account.errors import SandboxError
+from dbt_trigger_dagster.sandbox.account.jobs import SandboxJob
+from dbt_trigger_dagster.sandbox.account.runner import Outcome
+from dbt_trigger_dagster.sandbox.account.runs import (
+    CLONE_STEP,
+    DEPS_COMMAND,
+    DOCS_COMMAND,
+    FRESHNESS_COMMAND,
+    FailedCommand,
+    Run,
+    invocation_name,
+)
+from dbt_trigger_dagster.sandbox.account.scheduler import cancelled_by_user, timed_out
+from dbt_trigger_dagster.sandbox.account.scripts import Script, ScriptOutcome, ScriptStep
+from dbt_trigger_dagster.sandbox.account.timestamps import stopped_clock
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ends before its script would have it.
+
+    Attributes:
+        outcome: Instead of the script's; ``None`` keeps that.
+        finished_at: When; ``None`` is now.
+    """
+
+    outcome: ScriptOutcome | None = None
+    finished_at: datetime | None = None
+
+
+class ScriptedRunner:
+    """Executes the script of a run, or else of its job."""
+
+    def __init__(self) -> None:
+        self._started: Counter[int] = Counter()
+        self._endings: dict[int, asyncio.Future[Ending]] = {}
+
+    async def execute(self, run: Run) -> Outcome:
+        """Play the script."""
+        script = self._script_of(run)
+        self._begin(run, script)
+        ending = await self._ending(run, script.seconds) if script.seconds else Ending()
+        script = replace(script, outcome=ending.outcome or script.outcome)
+        return replace(self._end(run, script), finished_at=ending.finished_at)
+
+    def replay(self, run: Run, finished_at: datetime) -> None:
+        """Let a run have been played in the past."""
+        script = self._script_of(run)
+        clock = run.clock
+        started_at = finished_at - timedelta(seconds=script.seconds)
+        run.clock = stopped_clock(started_at)
+        run.trigger = replace(run.trigger, created_at=started_at)
+        run.dequeue()
+        self._begin(run, script)
+        run.clock = stopped_clock(finished_at)
+        outcome = self._end(run, script)
+        run.finish(outcome.status, outcome.message)
+        run.clock = clock
+
+    def finish(self, run: Run, ending: Ending) -> None:
+        """Let a run end before its script would have it.
+
+        Raises:
+            SandboxError: It is not in flight, or follows no script.
+        """
+        if run.id not in self._endings:
+            raise SandboxError(f"Run {run.id} is not a scripted run in flight.")
+        self._endings[run.id].set_result(ending)
+
+    async def _ending(self, run: Run, seconds: float) -> Ending:
+        ending = self._endings[run.id] = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait([ending], timeout=seconds)
+            return ending.result() if ending.done() else Ending()
+        finally:
+            del self._endings[run.id]
+
+    def _script_of(self, run: Run) -> Script:
+        return run.script or self._next_script(run.job)
+
+    def _begin(self, run: Run, script: Script) -> None:
+        run.begin()
+        self._begin_steps(run, script)
+
+    def _end(self, run: Run, script: Script) -> Outcome:
+        if script.outcome != "cancelled":
+            run.save_artifacts(script.artifact_lag)
+        return self._outcome(run, script)
+
+    def _next_script(self, job: SandboxJob) -> Script:
+        scripts = job.script if isinstance(job.script, tuple) else (job.script or Script(),)
+        position = min(self._started[job.id], len(scripts) - 1)
+        self._started[job.id] += 1
+        return scripts[position]
+
+    def _begin_steps(self, run: Run, script: Script) -> None:
+        steps = script.steps or default_steps(run)
+        for scripted in steps:
+            step = run.begin_step(scripted.name, scripted.logs, scripted.logs)
+            if scripted.artifacts:
+                run.artifacts[step.index] = MadeUpArtifacts(scripted.artifacts)
+            if step.index < len(steps):
+                step.finish(RunStatus.SUCCESS)
+        if script.artifacts or not run.artifacts:
+            run.artifacts[len(steps)] = MadeUpArtifacts(script.artifacts)
+
+    def _outcome(self, run: Run, script: Script) -> Outcome:
+        if script.outcome == "success":
+            return Outcome(RunStatus.SUCCESS, script.status_message)
+        if script.outcome == "error":
+            command, *skipped = run.commands or (DEPS_COMMAND,)
+            run.failed_command = FailedCommand(command, tuple(skipped), has_run_results=True)
+            return Outcome(RunStatus.ERROR, script.status_message or "dbt command failed")
+        usual = cancelled_by_user() if script.outcome == "cancelled" else timed_out(run)
+        return Outcome(usual.status, script.status_message or usual.message)
+
+
+def default_steps(run: Run) -> tuple[ScriptStep, ...]:
+    """Return the steps that dbt Cloud would make of a run's commands."""
+    commands = (
+        DEPS_COMMAND,
+        *((FRESHNESS_COMMAND,) if run.generates_sources else ()),
+        *run.commands,
+        *((DOCS_COMMAND,) if run.generates_docs else ()),
+    )
+    names = (CLONE_STEP, "Create profile from connection duckdb", *map(invocation_name, commands))
+    return tuple(ScriptStep(name) for name in names)

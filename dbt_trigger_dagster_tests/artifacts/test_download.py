@@ -1,0 +1,544 @@
+"""Artifacts: safe names, wanted ones, late ones, and files that are complete or absent."""
+
+import hashlib
+import itertools
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import requests
+
+from dbt_trigger_dagster.artifacts.download import DownloadReport, download_artifacts
+from dbt_trigger_dagster.artifacts.listing import (
+    ARTIFACT_LAG,
+    ARTIFACT_LAG_OF_FAILED,
+    WELL_KNOWN,
+    find_artifacts,
+    lag_of,
+)
+from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.clock import Clock, Deadline, SystemClock
+from dbt_trigger_dagster.dbt_cloud.errors import (
+    DbtCloudAuthError,
+    DbtCloudNotFoundError,
+    DbtCloudRequestError,
+    DbtCloudResponseError,
+)
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
+from dbt_trigger_dagster.dbt_cloud.responses import CHUNK_SIZE
+from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
+from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.files import check_writable
+from dbt_trigger_dagster_tests.artifacts.test_paths import ODD_NAMES, as_macos_has_it
+from dbt_trigger_dagster_tests.clocks import FakeClock
+from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
+from dbt_trigger_dagster_tests.payloads import (
+    ACCOUNT_ID,
+    RUN_ID,
+    RUN_URL,
+    TOKEN,
+    envelope,
+    run_payload,
+    step_payload,
+)
+from dbt_trigger_dagster_tests.servers import Received, Reply, Server, Silence, reply, serving
+
+LIST_URL = f"{RUN_URL}artifacts/"
+SUCCESS = Run.from_payload(run_payload(10))
+FAILED_EARLY = Run.from_payload(run_payload(20, artifacts_saved=False))
+STEPS = [
+    {"index": 1, "name": "Clone git repository", "status": 10},
+    step_payload(3, "dbt deps"),
+    step_payload(4, "dbt seed"),
+    step_payload(5, "dbt build"),
+]
+
+
+def _artifact(path: str, step: int = OF_THE_RUN) -> Artifact:
+    return Artifact(RUN_ID, step, path)
+
+
+def _server_client(server: Server, clock: Clock | None = None) -> DbtCloudClient:
+    return DbtCloudClient(
+        account_id=ACCOUNT_ID, token=TOKEN, access_url=server.url, clock=clock or FakeClock()
+    )
+
+
+def _name_in(request: Received) -> str:
+    return unquote(request.target.partition("/artifacts/")[2])
+
+
+def _find(client: DbtCloudClient, run: Run = SUCCESS, **options: object) -> list[Artifact]:
+    lag = Deadline.after(ARTIFACT_LAG, client.clock) if run.artifacts_saved else None
+    defaults = {"steps": "last", "include": ["**"], "exclude": [], "lag": lag}
+    return find_artifacts(client, run, **(defaults | options))  # type: ignore[arg-type]
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    """All there is below a folder, hidden things and empty folders included."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b"(folder)"
+        for path in folder.rglob("*")
+        if path.is_file() or not any(path.iterdir())
+    }
+
+
+JUST_NOW = datetime.now(timezone.utc).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("run", "seconds"),
+    [
+        (run_payload(10, finished_at=JUST_NOW), ARTIFACT_LAG),
+        (run_payload(20, finished_at=JUST_NOW, artifacts_saved=True), ARTIFACT_LAG),
+        (
+            run_payload(20, finished_at=JUST_NOW, artifacts_saved=False, run_steps=STEPS),
+            ARTIFACT_LAG_OF_FAILED,
+        ),
+        (run_payload(20, finished_at=JUST_NOW, artifacts_saved=False, run_steps=[]), 0),
+        (run_payload(10, finished_at="2026-01-01 00:00:00.5+00:00"), 0),
+        (run_payload(10, finished_at=None), ARTIFACT_LAG),
+    ],
+)
+def test_artifacts_are_waited_for_while_they_may_arrive(client, run, seconds) -> None:
+    """Not those of a run that ended long ago, nor of one that never reached dbt."""
+    assert lag_of(client, Run.from_payload(run)).remaining() == seconds
+
+
+def test_a_run_has_the_artifacts_that_dbt_cloud_lists(client, api) -> None:
+    """Each path once, in its order."""
+    api.get(LIST_URL, json=envelope(["b.json", "a/c.sql", "b.json"]))
+    assert _find(client) == [_artifact("b.json"), _artifact("a/c.sql")]
+
+
+def test_only_wanted_artifacts_are_found(client, api) -> None:
+    """Big projects have thousands of compiled files."""
+    api.get(LIST_URL, json=envelope(["manifest.json", "catalog.json", "compiled/a.sql"]))
+    found = _find(client, include=["*.json"], exclude=["catalog.*"])
+    assert [artifact.path for artifact in found] == ["manifest.json"]
+
+
+def test_all_steps_add_what_each_dbt_command_may_have_left(client, api) -> None:
+    """Not of the clone and not of deps; the patterns apply to them as well."""
+    api.get(LIST_URL, json=envelope(["manifest.json"]))
+    run = Run.from_payload(run_payload(10, run_steps=STEPS))
+    assert _find(client, run, steps="all") == [_artifact("manifest.json")] + [
+        _artifact(path, step) for step in (4, 5) for path in WELL_KNOWN
+    ]
+    found = _find(client, run, steps="all", include=["run_results.json"])
+    assert found == [_artifact("run_results.json", 4), _artifact("run_results.json", 5)]
+
+
+@pytest.mark.parametrize("nothing_yet", [{"status": 404}, {"json": envelope([])}])
+def test_a_list_that_is_late_is_waited_for(client, api, clock, nothing_yet) -> None:
+    """Dbt Cloud stores artifacts after the run is over."""
+    for _ in range(4):
+        api.get(LIST_URL, **nothing_yet)
+    api.get(LIST_URL, json=envelope(["manifest.json"]))
+    assert [artifact.path for artifact in _find(client)] == ["manifest.json"]
+    assert len(clock.pauses) == 4
+
+
+@pytest.mark.parametrize("nothing", [{"status": 404}, {"json": envelope([])}])
+def test_a_list_that_never_comes_is_an_empty_one(client, api, clock, nothing) -> None:
+    """After the time that artifacts may take, and not much sooner."""
+    api.get(LIST_URL, **nothing)
+    began = clock.now
+    assert _find(client) == []
+    assert clock.now - began <= ARTIFACT_LAG
+    assert len(clock.pauses) >= 3
+
+
+@pytest.mark.parametrize("nothing", [{"status": 404}, {"json": envelope([])}])
+def test_a_run_that_has_no_artifacts_is_not_waited_for(client, api, clock, nothing) -> None:
+    """It failed before dbt began; dbt Cloud says that nothing was saved."""
+    api.get(LIST_URL, **nothing)
+    assert _find(client, FAILED_EARLY) == []
+    assert clock.pauses == []
+
+
+def test_a_person_who_interrupts_lists_need_not_wait() -> None:
+    """Several runs are asked for at once, and none of them answers."""
+    begun = threading.Semaphore(0)
+    pressed: list[float] = []
+
+    def respond(_: Received) -> Silence:
+        begun.release()
+        return Silence()
+
+    def interrupt() -> None:
+        for _ in range(3):
+            begun.acquire(timeout=10)
+        interrupt_what_waits()
+        pressed.append(time.monotonic())
+
+    with serving(respond) as server, _server_client(server, SystemClock()) as client:
+        person = threading.Thread(target=interrupt)
+        person.start()
+        with pytest.raises(KeyboardInterrupt):
+            in_parallel(
+                lambda run: _find(client, run), [SUCCESS] * 3, max_parallel=3, clock=client.clock
+            )
+        ended = time.monotonic()
+        person.join()
+    assert ended - pressed[0] < 5
+
+
+@pytest.mark.parametrize("status", [401, 403, 400])
+def test_a_list_that_is_refused_is_an_error(client, api, status) -> None:
+    """Not "no artifacts"."""
+    api.get(LIST_URL, status=status)
+    with pytest.raises(DbtCloudResponseError):
+        _find(client)
+
+
+def test_a_file_has_the_bytes_their_length_and_their_hash(tmp_path) -> None:
+    """Binary ones as well, larger than one chunk."""
+    body = bytes(range(256)) * (CHUNK_SIZE // 100)
+    served = reply(200, body, headers={"Content-Type": "application/x-parquet"})
+    wanted = [_artifact("metadata/otel.parquet")]
+    began = datetime.now(timezone.utc)
+    with serving(lambda _: served) as server, _server_client(server) as client:
+        report = download_artifacts(client, wanted, tmp_path / "run", max_parallel=2)
+    (stored,) = report.stored
+    assert report.errors == ()
+    assert stored.file == tmp_path / "run" / "metadata" / "otel.parquet"
+    assert stored.file.read_bytes() == body
+    assert stored.download.size_bytes == len(body)
+    assert stored.download.sha256 == hashlib.sha256(body).hexdigest()
+    assert stored.download.content_type == "application/x-parquet"
+    assert began <= stored.downloaded_at <= datetime.now(timezone.utc)
+    assert list(_files(tmp_path)) == ["run/metadata/otel.parquet"]
+
+
+def test_nothing_to_store_makes_no_folder(client, tmp_path) -> None:
+    """An empty folder would look like a run without artifacts."""
+    report = download_artifacts(client, [], tmp_path / "run", max_parallel=8)
+    assert (report.stored, report.errors) == ((), ())
+    assert _files(tmp_path) == {}
+
+
+def test_artifacts_of_steps_have_folders_of_their_own(tmp_path) -> None:
+    """Each is asked for with its number."""
+
+    def respond(request: Received) -> Reply:
+        return reply(200, urlsplit(request.target).query.encode())
+
+    wanted = [_artifact("manifest.json"), _artifact("manifest.json", 4)]
+    with serving(respond) as server, _server_client(server) as client:
+        download_artifacts(client, wanted, tmp_path, max_parallel=2)
+    assert _files(tmp_path) == {"manifest.json": b"", "steps/4/manifest.json": b"step=4"}
+
+
+def test_a_step_that_left_no_such_artifact_is_no_error(tmp_path, clock) -> None:
+    """Nor is it waited for: nobody said that it would be there."""
+    wanted = [_artifact("catalog.json", 4)]
+    with serving(lambda _: reply(404)) as server, _server_client(server, clock) as client:
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
+    assert (report.stored, report.errors) == ((), ())
+    assert len(server.received) == 1
+    assert clock.pauses == []
+    assert _files(tmp_path) == {}
+
+
+def test_an_artifact_that_is_late_is_waited_for(tmp_path, clock) -> None:
+    """It was listed, so it will come."""
+    answers = iter([reply(404), reply(404), reply(404), reply(200, b"{}")])
+    wanted = [_artifact("manifest.json")]
+    with serving(lambda _: next(answers)) as server, _server_client(server, clock) as client:
+        lag = Deadline.after(ARTIFACT_LAG, clock)
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=1, lag=lag)
+    assert len(report.stored) == 1
+    assert len(clock.pauses) == 3
+    assert _files(tmp_path) == {"manifest.json": b"{}"}
+
+
+def test_one_artifact_that_cannot_be_had_does_not_cost_the_others(tmp_path) -> None:
+    """All others are stored, and each missing one is told with its reason."""
+    served = {"a.json": reply(200, b"a"), "gone.json": reply(404), "no.json": reply(403)}
+    wanted = [_artifact(path) for path in ("gone.json", "../evil", "no.json", "a.json")]
+    with (
+        serving(lambda request: served[_name_in(request)]) as server,
+        _server_client(server) as client,
+    ):
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=4)
+    assert [stored.artifact.path for stored in report.stored] == ["a.json"]
+    assert [(artifact.path, type(error)) for artifact, error in report.errors] == [
+        ("gone.json", DbtCloudNotFoundError),
+        ("../evil", StorageError),
+        ("no.json", DbtCloudAuthError),
+    ]
+    assert _files(tmp_path) == {"a.json": b"a"}
+
+
+def test_a_file_that_always_breaks_off_is_absent(tmp_path) -> None:
+    """Half a manifest under its own name would be taken for a whole one."""
+
+    def respond(request: Received) -> Reply:
+        return reply(200, b'{"half": ', missing=100 if "half" in request.target else 0)
+
+    with serving(respond) as server, _server_client(server) as client:
+        report = download_artifacts(
+            client, [_artifact("half.json"), _artifact("whole.json")], tmp_path, max_parallel=2
+        )
+    ((artifact, error),) = report.errors
+    assert artifact.path == "half.json"
+    assert isinstance(error, DbtCloudRequestError)
+    assert list(_files(tmp_path)) == ["whole.json"]
+
+
+def test_a_file_replaces_the_one_of_an_earlier_attempt_only_when_it_is_complete(tmp_path) -> None:
+    """A step that runs again does not make things worse."""
+    (tmp_path / "manifest.json").write_bytes(b"old")
+    cut = reply(200, b"new", missing=5)
+    with serving(lambda _: cut) as server, _server_client(server) as client:
+        download_artifacts(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
+    assert _files(tmp_path) == {"manifest.json": b"old"}
+    with serving(lambda _: reply(200, b"new")) as server, _server_client(server) as client:
+        download_artifacts(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
+    assert _files(tmp_path) == {"manifest.json": b"new"}
+
+
+def test_odd_names_arrive_under_their_names(tmp_path) -> None:
+    """On the wire they are quoted, on disk they are not."""
+
+    def respond(request: Received) -> Reply:
+        return reply(200, _name_in(request).encode())
+
+    with serving(respond) as server, _server_client(server) as client:
+        wanted = [_artifact(name) for name in ODD_NAMES]
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+    assert report.errors == ()
+    assert _files(tmp_path) == {name: name.encode() for name in ODD_NAMES}
+
+
+def test_downloads_run_in_parallel_and_no_more_than_allowed(tmp_path) -> None:
+    """Three at a time meet at the server; a fourth would be a fourth connection."""
+    meeting = threading.Barrier(3, timeout=10)
+
+    def respond(_: Received) -> Reply:
+        meeting.wait()
+        return reply(200, b"{}")
+
+    with serving(respond) as server, _server_client(server) as client:
+        wanted = [_artifact(f"{number}.json") for number in range(6)]
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+    assert len(report.stored) == 6
+    assert server.connections == 3
+
+
+def test_those_who_store_the_same_artifacts_at_once_do_not_disturb_each_other(tmp_path) -> None:
+    """A retry, a resumed run, another user: each begins while another one ends."""
+    wanted = [_artifact("manifest.json")]
+
+    def store_again_and_again(_: int) -> list[DownloadReport]:
+        with _server_client(server) as client:
+            return [
+                download_artifacts(client, wanted, tmp_path, max_parallel=1) for _ in range(100)
+            ]
+
+    with serving(lambda _: reply(200, b"{}")) as server:
+        reports = in_parallel(store_again_and_again, range(4), max_parallel=4, clock=SystemClock())
+    assert all(len(report.stored) == 1 for report in itertools.chain(*reports))
+    assert _files(tmp_path) == {"manifest.json": b"{}"}
+
+
+def test_what_stands_in_the_way_of_a_file_costs_that_file(tmp_path) -> None:
+    """A folder of its name, or a file where its folder should be."""
+    (tmp_path / "manifest.json").mkdir()
+    (tmp_path / "compiled").write_text("a file")
+    wanted = [_artifact(path) for path in ("manifest.json", "compiled/a.sql", "catalog.json")]
+    with serving(lambda _: reply(200, b"{}")) as server, _server_client(server) as client:
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
+    assert [stored.artifact.path for stored in report.stored] == ["catalog.json"]
+    assert [(artifact.path, type(error)) for artifact, error in report.errors] == [
+        ("manifest.json", StorageError),
+        ("compiled/a.sql", StorageError),
+    ]
+
+
+def test_a_folder_that_cannot_be_made_is_one_error(client, tmp_path) -> None:
+    """Before anything is downloaded."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="Artifacts cannot be stored in"):
+        download_artifacts(
+            client, [_artifact("manifest.json")], tmp_path / "file" / "run", max_parallel=1
+        )
+
+
+@pytest.mark.parametrize("paths", [["a", "a/b", "c"], ["a/b", "a", "c"], ["a/b/d", "a/b", "c"]])
+def test_an_artifact_that_would_be_a_file_and_a_folder_costs_itself_alone(tmp_path, paths) -> None:
+    """The first is stored, whichever that is; the error names both."""
+    with serving(lambda _: reply(200, b"{}")) as server, _server_client(server) as client:
+        wanted = [_artifact(path) for path in paths]
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+    ((artifact, error),) = report.errors
+    assert artifact.path == paths[1]
+    assert str(error).startswith(f"{paths[1]} cannot be stored beside {paths[0]}: a file cannot be")
+    assert set(_files(tmp_path)) == {paths[0], "c"}
+
+
+TWINS = ["orders.sql", "Orders.sql", "x/B/1", "x/b/1", "x/b/2", "größe", "gro\u0308ße", "c"]
+
+
+def test_names_that_the_file_system_tells_apart_are_all_stored(tmp_path) -> None:
+    """Models may differ in case alone; where that can be kept, it is."""
+    with serving(lambda request: reply(200, request.target.encode())) as server:
+        wanted = [_artifact(path) for path in TWINS]
+        with _server_client(server) as client:
+            report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+    kept = [stored.artifact.path for stored in report.stored]
+    files = _files(tmp_path)
+    assert len(files) == len(kept)
+    assert [unquote(files[path].decode()).partition("/artifacts/")[2] for path in kept] == kept
+    assert len(kept) + len(report.errors) == len(TWINS)
+    if sys.platform == "linux":
+        assert kept == TWINS
+
+
+def test_of_names_that_are_one_to_the_file_system_the_first_is_stored(tmp_path) -> None:
+    """As on most Macs; the others are told, not written over it, and not even asked for."""
+
+    def respond(request: Received) -> Reply:
+        return reply(200, _name_in(request).encode())
+
+    with serving(respond) as server, _server_client(server) as client:
+        wanted = [_artifact(path) for path in TWINS]
+        report = download_artifacts(
+            client, wanted, tmp_path, max_parallel=3, same_name=as_macos_has_it
+        )
+    told = "this file system takes their names for one. Keep artifacts on another, or leave one"
+    assert [str(error).partition(" of them")[0] for _, error in report.errors] == [
+        f"Orders.sql cannot be stored beside orders.sql: {told}",
+        f"x/b/1 cannot be stored beside x/B/1: {told}",
+        f"gro\u0308ße cannot be stored beside größe: {told}",
+    ]
+    stored = {path: path.encode() for path in ("orders.sql", "x/B/1", "x/b/2", "größe", "c")}
+    assert _files(tmp_path) == stored
+    assert len(server.received) == len(stored)
+
+
+def test_a_step_without_a_number_has_no_artifacts_of_its_own(client, api) -> None:
+    """Asked for without a number, they would be those of the run once more."""
+    api.get(LIST_URL, json=envelope(["manifest.json"]))
+    step = step_payload(4, "dbt build")
+    steps = [{**step, "index": None}, step, step]
+    run = Run.from_payload(run_payload(10, run_steps=steps))
+    found = _find(client, run, steps="all")
+    assert found == [_artifact("manifest.json")] + [_artifact(path, 4) for path in WELL_KNOWN]
+
+
+class _Interrupt(BaseException):
+    """As Dagster's, which is no Exception either."""
+
+
+def test_an_interrupt_leaves_no_partial_file_and_begins_no_further_download(
+    tmp_path, clock
+) -> None:
+    """Whoever terminates the step wants it to end."""
+
+    def interrupt(_: float) -> None:
+        raise _Interrupt
+
+    clock.on_sleep = interrupt
+    wanted = [_artifact(f"{number}.json") for number in range(50)]
+    lag = Deadline.after(ARTIFACT_LAG, clock)
+    with (
+        serving(lambda _: reply(404)) as server,
+        _server_client(server, clock) as client,
+        pytest.raises(_Interrupt),
+    ):
+        download_artifacts(client, wanted, tmp_path, max_parallel=1, lag=lag)
+    assert len(server.received) < 50
+    assert _files(tmp_path) == {}
+
+
+HALF = Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [reply(429), reply(503, headers={"Retry-After": "600"}), reply(404), Silence(), HALF],
+    ids=["a cool-down", "a long pause", "what is late", "no answer", "half an answer"],
+)
+def test_a_person_who_interrupts_downloads_need_not_wait(tmp_path, answer) -> None:
+    """Neither for pauses nor for answers; and nothing that is not complete stays."""
+    begun = threading.Semaphore(0)
+    pressed: list[float] = []
+
+    def respond(request: Received) -> Reply | Silence:
+        if _name_in(request) == "quick.json":
+            return reply(200, b"{}")
+        begun.release()
+        return answer
+
+    def interrupt() -> None:
+        for _ in range(3):
+            begun.acquire(timeout=10)
+        interrupt_what_waits()
+        pressed.append(time.monotonic())
+
+    wanted = [_artifact(f"{name}.json") for name in ("quick", *range(50))]
+    with serving(respond) as server, _server_client(server, SystemClock()) as client:
+        lag = Deadline.after(600, client.clock) if answer == reply(404) else None
+        person = threading.Thread(target=interrupt)
+        person.start()
+        with pytest.raises(KeyboardInterrupt):
+            download_artifacts(client, wanted, tmp_path, max_parallel=4, lag=lag)
+        ended = time.monotonic()
+        person.join()
+    assert ended - pressed[0] < 5
+    assert len({request.target for request in server.received}) <= 10
+    assert _files(tmp_path) in ({}, {"quick.json": b"{}"})  # whole or absent
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path) -> None:
+    """The check leaves nothing behind."""
+    check_writable(tmp_path / "a" / "b")
+    assert _files(tmp_path) == {"a/b": b"(folder)"}
+
+
+def test_a_folder_that_is_a_file_is_not_writable(tmp_path) -> None:
+    """Before a job is triggered whose artifacts could not be kept."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be written"):
+        check_writable(tmp_path / "file")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A run whose artifacts can be had a moment after its end."""
+    artifacts = {"manifest.json": "{}", "compiled/größe 1%.sql": "select 1"}
+    script = Script(artifacts=artifacts, artifact_lag=0.2)
+    with Sandbox(jobs=[SandboxJob(name="job", script=script)]) as made:
+        yield made
+
+
+def test_late_artifacts_arrive_from_the_sandbox(sandbox, tmp_path) -> None:
+    """Over real HTTP and a real clock: listed, waited for, stored."""
+    run_url = f"{sandbox.access_url}/api/v2/accounts/{sandbox.account_id}/"
+    headers = {"Authorization": f"Token {sandbox.token}"}
+    answer = requests.post(
+        f"{run_url}jobs/{sandbox.jobs[0].id}/run/", json={"cause": "x"}, headers=headers, timeout=5
+    )
+    with DbtCloudClient(
+        account_id=sandbox.account_id,
+        token=sandbox.token,
+        access_url=sandbox.access_url,
+        request_retry_delay=0.05,
+    ) as client:
+        run = Run.from_payload(json.loads(answer.content)["data"])
+        while not run.is_over:
+            run = client.get_run(run.run_id)
+        wanted = _find(client, run)
+        report = download_artifacts(client, wanted, tmp_path, max_parallel=2)
+    assert report.errors == ()
+    assert _files(tmp_path) == {"manifest.json": b"{}", "compiled/größe 1%.sql": b"select 1"}

@@ -1,0 +1,402 @@
+"""What a repeated step makes of a run that failed: dbt Cloud continues it, exactly once."""
+
+import functools
+import importlib.util
+import json
+import logging
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import dagster as dg
+import pytest
+import requests
+
+from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
+from dbt_trigger_dagster.assets.follow import CANCEL_WAIT, Following
+from dbt_trigger_dagster.assets.termination import Termination
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudWaitTimeoutError
+from dbt_trigger_dagster.definitions import defs
+from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
+from dbt_trigger_dagster.sandbox.runners.dbt_project import SHOP_FOLDER, load_project
+from dbt_trigger_dagster_tests.clocks import FakeClock
+from dbt_trigger_dagster_tests.graphs import (
+    ARTIFACTS,
+    BROKEN,
+    GOOD,
+    SLOW,
+    Project,
+    a_project,
+    sent,
+    triggers,
+    until,
+)
+
+RESUMES = {"dagster/is_resume_retry": "true"}
+ANEW = "Re-execute the whole Dagster run"
+
+
+def code_location_job() -> dg.JobDefinition:
+    """The package's own job."""
+    return defs.resolve_job_def("dbt_cloud_job")
+
+
+@contextmanager
+def a_location(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *scripts: Script
+) -> Iterator[Project]:
+    """The package's own code location, for a job whose runs follow the scripts."""
+    with a_project(folder, *scripts) as project:
+        for name, value in project.environment().items():
+            monkeypatch.setenv(name, value)
+        yield project
+
+
+def executed(project: Project, **wait: Any) -> dg.JobExecutionResult:
+    """The code location's job."""
+    return dg.execute_job(
+        dg.reconstructable(code_location_job), project.instance, run_config=config(wait)
+    )
+
+
+def resumed(project: Project, failed: dg.JobExecutionResult, **wait: Any) -> dg.JobExecutionResult:
+    """The same job from its failure, tagged as the UI and Dagster's automatic retries tag it."""
+    return dg.execute_job(
+        dg.reconstructable(code_location_job),
+        project.instance,
+        run_config=config(wait),
+        tags=RESUMES,
+        reexecution_options=dg.ReexecutionOptions.from_failure(failed.run_id, project.instance),
+    )
+
+
+def config(wait: dict[str, Any]) -> dict[str, Any]:
+    """Run config with a wait policy."""
+    return {"ops": {"dbt_cloud_run": {"config": {"poll_interval": 0.05, **wait}}}}
+
+
+def said(result: dg.JobExecutionResult) -> str:
+    """What a failed Dagster run says of its failure."""
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    assert event.step_failure_data.user_failure_data is not None
+    return str(event.step_failure_data.user_failure_data.description)
+
+
+def retries(project: Project) -> int:
+    """How often dbt Cloud was asked to retry a run."""
+    return len(sent(project.sandbox, "POST", "/retry/"))
+
+
+def ask(project: Project, run_id: int, verb: str) -> None:
+    """Ask dbt Cloud to do something with a run, as a person does in its pages."""
+    requests.post(
+        f"{project.sandbox.access_url}/api/v2/accounts/{project.sandbox.account_id}"
+        f"/runs/{run_id}/{verb}/",
+        headers={"Authorization": f"Token {project.sandbox.token}"},
+        timeout=30,
+    ).raise_for_status()
+
+
+def test_a_resumed_dagster_run_continues_the_failed_dbt_run(tmp_path: Path, monkeypatch) -> None:
+    """Both runs are kept, with their artifacts, and the second names the first."""
+    with a_location(tmp_path, monkeypatch, BROKEN, GOOD) as project:
+        first = executed(project)
+        assert "and dbt Cloud retries the dbt run from its point of failure" in said(first)
+        assert retries(project) == 0
+        second = resumed(project, first)
+        assert second.success
+        failed, continued = project.rows("dbt_cloud_run")
+        assert [failed["status"], continued["status"]] == [20, 10]
+        assert continued["retrying_run_id"] == failed["id"]
+        assert len(project.files()) == 2 * len(ARTIFACTS)
+        assert {row["dagster_run_id"] for row in (failed, continued)} == {second.run_id}
+        assert (triggers(project.sandbox), retries(project)) == (1, 1)
+        (event,) = [
+            event.event_specific_data.materialization
+            for event in second.all_events
+            if event.is_step_materialization and event.asset_key == dg.AssetKey("run_result")
+        ]
+        assert event.metadata["dbt_cloud_run_id"].value == continued["id"]
+        assert event.metadata["dbt_cloud_status"].value == "Success"
+
+
+def test_each_resumption_asks_for_one_retry_of_the_latest_run(tmp_path: Path, monkeypatch) -> None:
+    """A retry that failed too is itself what the next resumption continues."""
+    with a_location(tmp_path, monkeypatch, BROKEN, BROKEN, BROKEN, GOOD) as project:
+        chain = [executed(project)]
+        while not chain[-1].success:
+            chain.append(resumed(project, chain[-1]))
+            assert retries(project) == len(chain) - 1
+        rows = project.rows("dbt_cloud_run")
+        assert [row["status"] for row in rows] == [20, 20, 20, 10]
+        assert [row["retrying_run_id"] for row in rows] == [None, *project.run_ids()[:-1]]
+        assert triggers(project.sandbox) == 1
+
+
+def test_an_op_that_is_retried_continues_the_failed_dbt_run(tmp_path: Path) -> None:
+    """A retry policy of Dagster's is what it says, without a second trigger."""
+    with a_project(tmp_path, BROKEN, GOOD) as project:
+        job = dg.Definitions(
+            assets=project.assets(),
+            resources=project.resources(),
+            jobs=[dg.define_asset_job("eager", op_retry_policy=dg.RetryPolicy(max_retries=3))],
+        ).resolve_job_def("eager")
+        assert job.execute_in_process(instance=project.instance).success
+        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 10]
+        assert (triggers(project.sandbox), retries(project)) == (1, 1)
+
+
+def test_an_op_is_not_retried_for_what_dbt_cloud_cannot_retry(tmp_path: Path) -> None:
+    """A run that was cancelled stays so: one attempt, although three more are allowed."""
+    with a_project(tmp_path, Script(outcome="cancelled")) as project:
+        job = dg.Definitions(
+            assets=project.assets(),
+            resources=project.resources(),
+            jobs=[dg.define_asset_job("eager", op_retry_policy=dg.RetryPolicy(max_retries=3))],
+        ).resolve_job_def("eager")
+        result = job.execute_in_process(instance=project.instance, raise_on_error=False)
+        assert not result.success
+        assert not [event for event in result.all_events if event.is_step_up_for_retry]
+        assert (triggers(project.sandbox), retries(project)) == (1, 0)
+
+
+def test_a_failed_run_can_be_left_as_it_is(tmp_path: Path, monkeypatch) -> None:
+    """retry_failed_run false: a resumed run looks at the same dbt run and fails again."""
+    with a_location(tmp_path, monkeypatch, BROKEN, GOOD) as project:
+        first = executed(project, retry_failed_run=False)
+        assert "retr" not in said(first)
+        assert not resumed(project, first, retry_failed_run=False).success
+        assert retries(project) == 0
+        assert len(project.dbt_runs()) == 1
+
+
+def test_a_re_execution_of_everything_does_not_retry(tmp_path: Path, monkeypatch) -> None:
+    """It triggers the job anew, which is a wish of its own."""
+    with a_location(tmp_path, monkeypatch, BROKEN, BROKEN) as project:
+        first = executed(project)
+        again = dg.execute_job(
+            dg.reconstructable(code_location_job),
+            project.instance,
+            run_config=config({}),
+            reexecution_options=dg.ReexecutionOptions(first.run_id),
+        )
+        assert not again.success
+        assert (triggers(project.sandbox), retries(project)) == (2, 0)
+
+
+def test_looking_at_a_failed_run_again_does_not_retry(tmp_path: Path) -> None:
+    """A materialization of run_result alone re-executes nothing."""
+    with a_project(tmp_path, BROKEN, GOOD) as project:
+        project.materialize()
+        assert not project.materialize(selection=["run_result", "artifacts"]).success
+        assert retries(project) == 0
+
+
+def test_the_reason_why_a_run_cannot_be_retried_is_told(tmp_path: Path, monkeypatch) -> None:
+    """The job has run since; nothing is asked for that dbt Cloud refuses anyway."""
+    with a_location(tmp_path, monkeypatch, BROKEN, GOOD) as project:
+        first = executed(project)
+        project.materialize()
+        second = resumed(project, first)
+        assert not second.success
+        assert "the job has run again since (RETRY_NOT_LATEST_RUN)" in said(second)
+        assert ANEW in said(second)
+        assert retries(project) == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("reset", method="POST", path="*/retry/", when="after"),
+        Fault("truncate", method="POST", path="*/retry/", when="after"),
+        Fault(method="POST", path="*/retry/", when="after", status=502),
+        Fault(method="POST", path="*/retry/", when="after", status=503),
+        Fault(method="POST", path="*/retry/", status=429, headers={"Retry-After": "0"}),
+    ],
+    ids=["answer lost", "cut off", "502", "503 although it acted", "429"],
+)
+def test_a_retry_happens_exactly_once(tmp_path: Path, monkeypatch, fault: Fault) -> None:
+    """Whatever becomes of the request or its answer; the run that continues ours is found."""
+    with a_location(tmp_path, monkeypatch, BROKEN, GOOD) as project:
+        first = executed(project)
+        project.sandbox.inject(fault)
+        assert resumed(project, first).success
+        assert len(project.dbt_runs()) == len(project.run_ids()) == 2
+
+
+def test_a_retry_that_is_under_way_is_followed(tmp_path: Path, monkeypatch) -> None:
+    """A worker that died after its request, or a person in dbt Cloud, has asked for it before."""
+    with a_location(tmp_path, monkeypatch, BROKEN, Script(seconds=1)) as project:
+        first = executed(project)
+        ask(project, project.run_ids()[0], "retry")
+        assert resumed(project, first).success
+        assert retries(project) == 1
+        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 10]
+
+
+def test_a_retry_that_was_cancelled_is_not_repeated(tmp_path: Path, monkeypatch) -> None:
+    """Who cancelled it does not want it; the error is about it."""
+    with a_location(tmp_path, monkeypatch, BROKEN, SLOW) as project:
+        first = executed(project)
+        ask(project, project.run_ids()[0], "retry")
+        ask(project, project.dbt_runs()[-1]["id"], "cancel")
+        until(lambda: project.dbt_runs()[-1]["status"] == 30, "the retry is cancelled")
+        second = resumed(project, first)
+        assert f"{project.dbt_runs()[-1]['id']} ended: Cancelled" in said(second)
+        assert len(project.dbt_runs()) == 2
+        assert project.run_ids() == [run["id"] for run in project.dbt_runs()]
+
+
+def test_a_retry_that_is_refused_is_told_with_the_run(tmp_path: Path, monkeypatch) -> None:
+    """The token may not retry; the run's own explanation is not lost."""
+    with a_location(tmp_path, monkeypatch, BROKEN) as project:
+        first = executed(project)
+        project.sandbox.inject(Fault(path="*/retry/", status=403, count=None))
+        description = said(resumed(project, first))
+        assert "It could not be retried from its point of failure: POST" in description
+        assert "403" in description
+        assert "Database Error in model orders" in description
+
+
+def test_runs_that_are_named_are_retried_only_when_that_is_repeated(tmp_path: Path) -> None:
+    """run_ids by hand; of several, each that failed is continued."""
+    with a_project(tmp_path, BROKEN, GOOD, GOOD) as project:
+        project.materialize(selection=["trigger_response"])
+        (run_id,) = project.run_ids("dbt_cloud_trigger")
+        job = dg.Definitions(
+            assets=project.assets(),
+            resources=project.resources(),
+            jobs=[
+                dg.define_asset_job(
+                    "landing",
+                    selection=["run_result", "artifacts"],
+                    op_retry_policy=dg.RetryPolicy(max_retries=1),
+                )
+            ],
+        ).resolve_job_def("landing")
+        result = job.execute_in_process(
+            instance=project.instance, run_config=config({"run_ids": [run_id]})
+        )
+        assert result.success
+        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 10]
+        assert retries(project) == 1
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("dbt") is None, reason="dbt is an extra: dbt_trigger_dagster[sandbox]"
+)
+def test_a_model_that_was_mended_is_all_that_real_dbt_builds_again(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """`dbt retry` runs what failed and what was skipped, and both builds' results are kept."""
+    shop = tmp_path / "shop"
+    shutil.copytree(SHOP_FOLDER, shop)
+    job = SandboxJob(name="broken", execute_steps=("dbt build --vars 'with_broken_model: true'",))
+    with a_project(tmp_path, jobs=[job], project=load_project(shop)) as project:
+        for name, value in project.environment().items():
+            monkeypatch.setenv(name, value)
+        first = executed(project, poll_interval=1)
+        model = shop / "models" / "broken" / "revenue_by_category.sql"
+        assert "Failed step" in said(first)
+        model.write_text(model.read_text().replace("ammount", "amount"))
+        assert resumed(project, first, poll_interval=1).success
+        _, continued = project.rows("dbt_cloud_run")
+        folder = f"{project.sandbox.account_id}/{project.job_id}/{continued['id']}"
+        built = json.loads(project.files()[f"{folder}/run_results.json"])["results"]
+        assert {result["unique_id"]: result["status"] for result in built} == {
+            "model.shop.revenue_by_category": "success",
+            "model.shop.top_categories": "success",
+        }
+
+
+@contextmanager
+def interrupted_when_retried(
+    project: Project, before_it: Callable[[], None] | None
+) -> Iterator[None]:
+    """As Dagster interrupts a step, as soon as dbt Cloud has the request to retry."""
+
+    def interrupt(_: int, __: FrameType | None) -> None:
+        raise dg.DagsterExecutionInterruptedError
+
+    def wait_and_interrupt() -> None:
+        until(lambda: retries(project), "the run is retried")
+        if before_it is not None:
+            before_it()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    thread = threading.Thread(target=wait_and_interrupt)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("is_wanted", [True, False], ids=["terminated", "drained"])
+def test_an_interrupt_while_the_run_is_retried_loses_no_run(
+    tmp_path: Path, *, is_wanted: bool
+) -> None:
+    """A person's wish cancels the new run, although its answer had not come; a drain does not."""
+    with a_project(tmp_path, BROKEN, SLOW) as project:
+        project.materialize()
+        project.sandbox.inject(
+            Fault("hang", method="POST", path="*/retry/", when="after", seconds=600)
+        )
+        run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
+        log = logging.getLogger("step")
+        with project.account(request_timeout=1).build_client() as client:
+            following = Following(
+                client,
+                DbtCloudRunConfig(),
+                Termination(project.instance, run.run_id, cancel=True, log=log),
+                is_repeated=True,
+                log=log,
+            )
+            failed = following.find(project.run_ids())
+            ends_with = dg.Failure if is_wanted else dg.DagsterExecutionInterruptedError
+            terminate = functools.partial(project.instance.report_run_canceling, run)
+            with (
+                interrupted_when_retried(project, terminate if is_wanted else None),
+                pytest.raises(ends_with),
+            ):
+                following.to_the_end(failed)
+        assert retries(project) == 1
+        continued = 30 if is_wanted else 3
+        until(
+            lambda: [each["status"] for each in project.dbt_runs()] == [20, continued],
+            "the new run is as it should be",
+        )
+
+
+def test_a_cancel_that_dbt_cloud_puts_off_comes_to_an_end(tmp_path: Path) -> None:
+    """on_timeout "cancel" and a rate limit: five cool-downs would be twenty-five minutes."""
+    clock = FakeClock()
+    with a_project(tmp_path, SLOW) as project:
+        project.materialize(run={"wait_for_result": False})
+        project.sandbox.inject(Fault(path="*/cancel/", status=429, count=None))
+        config = DbtCloudRunConfig(max_wait_time=5, on_timeout="cancel")
+        log = logging.getLogger("step")
+        with DbtCloudClient(
+            account_id=project.sandbox.account_id,
+            token=project.sandbox.token,
+            access_url=project.sandbox.access_url,
+            clock=clock,
+        ) as client:
+            begun = clock.now
+            run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
+            termination = Termination(project.instance, run.run_id, cancel=True, log=log)
+            following = Following(client, config, termination, is_repeated=False, log=log)
+            found = following.find(project.run_ids("dbt_cloud_trigger"))
+            assert following.to_the_end(found) == []
+        assert clock.now - begun <= 5 + CANCEL_WAIT
+        ((error, _),) = following.errors
+        assert isinstance(error, DbtCloudWaitTimeoutError)

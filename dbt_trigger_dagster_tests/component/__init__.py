@@ -1,0 +1,1 @@
+"""The tests of dbt_trigger_dagster: one file for each module."""

@@ -1,0 +1,98 @@
+"""Several calls at once, and an interrupt in the middle of them."""
+
+import threading
+
+import pytest
+
+from dbt_trigger_dagster.dbt_cloud.clock import SystemClock
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudStoppedError
+from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
+from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
+
+
+def test_results_come_in_the_order_of_the_items(clock) -> None:
+    """Whichever call ends first."""
+    last_has_run = threading.Event()
+
+    def call(number: int) -> int:
+        if number == 2:
+            last_has_run.set()
+        assert last_has_run.wait(60)
+        return 10 * number
+
+    assert in_parallel(call, [0, 1, 2], max_parallel=3, clock=clock) == [0, 10, 20]
+
+
+@pytest.mark.parametrize("items", [[], [7]])
+def test_no_item_and_a_single_one_need_no_thread(clock, items: list[int]) -> None:
+    """What interrupts the caller interrupts the call."""
+    threads = in_parallel(lambda _: threading.get_ident(), items, max_parallel=8, clock=clock)
+    assert threads == [threading.get_ident()] * len(items)
+
+
+def test_no_more_calls_than_allowed_run_at_once(clock) -> None:
+    """Two of six, and in the end all."""
+    lock = threading.Lock()
+    running: list[int] = []
+    most: list[int] = []
+
+    def call(number: int) -> None:
+        with lock:
+            running.append(number)
+            most.append(len(running))
+        with lock:
+            running.remove(number)
+
+    in_parallel(call, range(6), max_parallel=2, clock=clock)
+    assert len(most) == 6
+    assert max(most) <= 2
+
+
+def test_an_interrupt_ends_pauses_and_leaves_what_has_not_begun() -> None:
+    """One call sleeps out an hour, one fails: the others never begin, and nobody waits."""
+    clock = SystemClock()
+    sleeps = threading.Event()
+    begun: list[int] = []
+    stopped: list[int] = []
+
+    def call(number: int) -> None:
+        begun.append(number)
+        if number == 0:
+            sleeps.wait(60)
+            raise KeyboardInterrupt
+        sleeps.set()
+        try:
+            clock.sleep(3600)
+        except DbtCloudStoppedError:
+            stopped.append(number)
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(call, range(10), max_parallel=2, clock=clock)
+    assert 1 in stopped
+    assert len(begun) < 10
+    clock.sleep(0)
+
+
+def test_calls_within_calls_are_all_ended_by_one_interrupt() -> None:
+    """Those that end first do not let the others sleep on."""
+    clock = SystemClock()
+    begun = threading.Barrier(5, timeout=10)
+
+    def sleep(number: int) -> None:
+        begun.wait()
+        clock.sleep(3600)
+
+    def inner(group: int) -> list[None]:
+        return in_parallel(sleep, [0, 1], max_parallel=2, clock=clock)
+
+    def interrupt() -> None:
+        begun.wait()
+        interrupt_what_waits()
+
+    person = threading.Thread(target=interrupt)
+    person.start()
+    with pytest.raises(KeyboardInterrupt):
+        in_parallel(inner, [0, 1], max_parallel=2, clock=clock)
+    person.join()
+    assert not clock.is_stopped

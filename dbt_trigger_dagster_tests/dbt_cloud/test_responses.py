@@ -1,0 +1,463 @@
+"""Answers of every kind, and the errors of requests, as values and errors of ours."""
+
+import email.utils
+import gzip
+import inspect
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+import responses
+import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+
+from dbt_trigger_dagster.dbt_cloud.errors import (
+    DbtCloudAuthError,
+    DbtCloudNotFoundError,
+    DbtCloudPayloadError,
+    DbtCloudRateLimitError,
+    DbtCloudRequestError,
+    DbtCloudResponseError,
+)
+from dbt_trigger_dagster.dbt_cloud.responses import (
+    CHUNK_SIZE,
+    Answer,
+    as_request_error,
+    as_response_error,
+    parse_retry_after,
+)
+from dbt_trigger_dagster.dbt_cloud.retries import MAX_RETRY_AFTER, RetryPolicy
+from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope, refusal
+
+MAY_HAVE_BEEN_SENT = {
+    "RequestException": True,
+    "InvalidJSONError": True,
+    "JSONDecodeError": True,
+    "HTTPError": True,
+    "ConnectionError": True,
+    "ProxyError": True,
+    "SSLError": True,
+    "Timeout": True,
+    "ConnectTimeout": False,
+    "ReadTimeout": True,
+    "URLRequired": True,
+    "TooManyRedirects": True,
+    "MissingSchema": False,
+    "InvalidSchema": False,
+    "InvalidURL": False,
+    "InvalidHeader": False,
+    "InvalidProxyURL": False,
+    "ChunkedEncodingError": True,
+    "ContentDecodingError": True,
+    "StreamConsumedError": True,
+    "RetryError": True,
+    "UnrewindableBodyError": True,
+}
+
+URLLIB3_MAY_HAVE_BEEN_SENT = {
+    "HTTPError": True,
+    "PoolError": True,
+    "RequestError": True,
+    "SSLError": True,
+    "ProxyError": True,
+    "DecodeError": True,
+    "ProtocolError": True,
+    "MaxRetryError": True,
+    "HostChangedError": True,
+    "TimeoutStateError": True,
+    "TimeoutError": True,
+    "ReadTimeoutError": True,
+    "ConnectTimeoutError": False,
+    "NewConnectionError": False,
+    "NameResolutionError": False,
+    "EmptyPoolError": True,
+    "FullPoolError": True,
+    "ClosedPoolError": False,
+    "LocationValueError": False,
+    "LocationParseError": False,
+    "URLSchemeUnknown": False,
+    "ProxySchemeUnknown": False,
+    "ResponseError": True,
+    "ResponseNotChunked": True,
+    "BodyNotHttplibCompatible": True,
+    "IncompleteRead": True,
+    "InvalidChunkLength": True,
+    "InvalidHeader": True,
+    "HeaderParsingError": True,
+    "UnrewindableBodyError": True,
+}
+
+HTML = b"<html>\n <body>Bad\n gateway</body></html>"
+
+
+def _exceptions_of_requests() -> dict[str, type[requests.RequestException]]:
+    return {
+        name: found
+        for name, found in inspect.getmembers(requests.exceptions, inspect.isclass)
+        if issubclass(found, requests.RequestException)
+    }
+
+
+def _made(error_type: type[requests.RequestException]) -> requests.RequestException:
+    if issubclass(error_type, requests.JSONDecodeError):
+        return error_type("Expecting value", "x", 0)
+    return error_type("something\nbroke")
+
+
+def _answered(
+    status: int = 200,
+    body: bytes | str = b"",
+    headers: dict[str, str] | None = None,
+) -> Answer:
+    with responses.RequestsMock() as mock:
+        mock.get(ACCESS_URL, status=status, body=body, headers=headers)
+        response = requests.get(ACCESS_URL, stream=True, timeout=1, allow_redirects=False)
+    return Answer(response.raw, "GET jobs/", token=TOKEN)
+
+
+def _refusal(
+    status: int, body: bytes | str = b"", headers: dict[str, str] | None = None
+) -> DbtCloudResponseError:
+    return as_response_error(_answered(status, body, headers), "GET jobs/")
+
+
+def test_no_exception_of_requests_is_without_a_decision() -> None:
+    """A class that requests adds or drops has to be looked at."""
+    assert set(_exceptions_of_requests()) == set(MAY_HAVE_BEEN_SENT)
+
+
+@pytest.mark.parametrize("name", sorted(MAY_HAVE_BEEN_SENT))
+def test_every_exception_of_requests_becomes_a_request_error(name) -> None:
+    """Each says whether dbt Cloud may have acted; when in doubt, it may."""
+    original = _made(_exceptions_of_requests()[name])
+    with pytest.raises(DbtCloudRequestError) as caught, as_request_error("POST run/"):
+        raise original
+    assert caught.value.may_have_been_sent is MAY_HAVE_BEEN_SENT[name]
+    assert caught.value.__cause__ is original
+    assert str(caught.value).startswith("POST run/ got no answer: ")
+    assert "\n" not in str(caught.value)
+
+
+def _exceptions_of_urllib3() -> dict[str, type[HTTPError]]:
+    found = dict(inspect.getmembers(urllib3.exceptions, inspect.isclass))
+    return {
+        error_type.__name__: error_type
+        for error_type in found.values()
+        if issubclass(error_type, HTTPError)
+    }
+
+
+def _made_by_urllib3(error_type: type[HTTPError]) -> HTTPError:
+    """Each with what its constructor asks for, by the names that it gives it."""
+    known = {
+        "message": "something\nbroke",
+        "error": OSError("something\nbroke"),
+        "reason": None,
+        "defects": [],
+        "response": urllib3.HTTPResponse(),
+        "partial": 1,
+        "expected": 2,
+    }
+    signature = inspect.signature(error_type.__init__)
+    names = [
+        name
+        for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    return error_type(
+        *([known.get(name) for name in names if name != "self"] or ["something\nbroke"])
+    )
+
+
+def test_no_exception_of_urllib3_is_without_a_decision() -> None:
+    """They arrive as they are from downloads, and from the bodies of all answers."""
+    assert set(_exceptions_of_urllib3()) == set(URLLIB3_MAY_HAVE_BEEN_SENT)
+
+
+@pytest.mark.parametrize("name", sorted(URLLIB3_MAY_HAVE_BEEN_SENT))
+def test_every_exception_of_urllib3_becomes_a_request_error(name) -> None:
+    """By the same rule as those of requests."""
+    original = _made_by_urllib3(_exceptions_of_urllib3()[name])
+    with pytest.raises(DbtCloudRequestError) as caught, as_request_error("GET file"):
+        raise original
+    assert caught.value.may_have_been_sent is URLLIB3_MAY_HAVE_BEEN_SENT[name]
+    assert caught.value.__cause__ is original
+    assert str(caught.value).startswith("GET file got no answer: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reason", "may_have_been_sent"),
+    [
+        (NewConnectionError(None, "Connection refused"), False),  # type: ignore[arg-type]
+        (NameResolutionError("nowhere", None, OSError("unknown")), False),  # type: ignore[arg-type]
+        (ConnectTimeoutError("too slow"), False),
+        (ReadTimeoutError(None, "/", "too slow"), True),  # type: ignore[arg-type]
+        (ProtocolError("Connection aborted."), True),
+        (None, True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_connection_error_is_judged_by_the_reason_inside_it(reason, may_have_been_sent) -> None:
+    """Requests has one class for a refused connection and for one that breaks halfway."""
+    hidden = MaxRetryError(None, "/", reason)  # type: ignore[arg-type]
+    with pytest.raises(DbtCloudRequestError) as caught, as_request_error("POST run/"):
+        raise requests.ConnectionError(hidden)
+    assert caught.value.may_have_been_sent is may_have_been_sent
+    with pytest.raises(DbtCloudRequestError) as caught, as_request_error("POST run/"):
+        raise hidden
+    assert caught.value.may_have_been_sent is may_have_been_sent
+
+
+def test_what_is_of_neither_passes_through() -> None:
+    """Nothing else is taken for a network problem."""
+    with pytest.raises(KeyError), as_request_error("GET jobs/"):
+        raise KeyError
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type"),
+    [
+        (302, DbtCloudResponseError),
+        (400, DbtCloudResponseError),
+        (401, DbtCloudAuthError),
+        (403, DbtCloudAuthError),
+        (404, DbtCloudNotFoundError),
+        (405, DbtCloudResponseError),
+        (429, DbtCloudRateLimitError),
+        (500, DbtCloudResponseError),
+        (503, DbtCloudResponseError),
+        (599, DbtCloudResponseError),
+    ],
+)
+def test_a_refusal_has_the_class_of_its_status(status, error_type) -> None:
+    """Exactly that class: a 500 is no rate limit."""
+    error = _refusal(status, json.dumps(refusal(status, "No.")))
+    assert type(error) is error_type
+    assert error.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (json.dumps(refusal(400, "Invalid token.")), "Invalid token."),
+        (json.dumps(refusal(400, "Bad.", "'created_at__gte' was unexpected")), "Bad. 'created_at"),
+        (
+            json.dumps(refusal(400, "Bad.", {"status__in": "no list", "pk": "no"})),
+            "Bad. status__in",
+        ),
+        (json.dumps(refusal(400, "Bad.", {"pk": ["no", "really"]})), "Bad. pk: ['no', 'really']"),
+        (json.dumps(refusal(400, "Bad.", ["first", "second"])), "Bad. ['first', 'second']"),
+        (json.dumps(refusal(400, "Two\nlines")), "Two lines"),
+        (json.dumps({"detail": 'Method "GET" not allowed.'}), 'Method "GET" not allowed.'),
+        (json.dumps({"detail": "Server error", "data": None}), "Server error"),
+        (json.dumps({"status": {}, "data": "only data"}), "only data"),
+        (json.dumps({"status": None, "detail": None}), '\'{"status": null'),
+        (json.dumps({"status": "error"}), '\'{"status": "error"}\''),
+        (json.dumps(["a", "list"]), '["a", "list"]'),
+        ('"a text"', '"a text"'),
+        ("null", "null"),
+        (HTML, "'<html> <body>Bad gateway</body></html>'"),
+        (b"", "(an empty body)."),
+        (b" \r\n ", "(an empty body)."),
+        (b'{"status": {"user_me', '\'{"status": {"user_me\''),
+        (b"\xff\xfe\x00binary", "binary"),
+        (b"[" * 100_000, "'[[["),
+    ],
+)
+def test_any_body_of_a_refusal_becomes_one_line_with_the_status(body, said) -> None:
+    """HTML, nothing, half of a JSON, another framework's error: the reader sees what it was."""
+    message = str(_refusal(400, body))
+    assert message.startswith("GET jobs/ was answered 400: ")
+    assert said in message
+    assert "\n" not in message
+
+
+def test_a_long_body_is_cut() -> None:
+    """A log line is not the place for a web page."""
+    message = str(_refusal(502, b"x" * 10_000))
+    assert "x" * 200 + "…" in message
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [(401, "access_url"), (403, "account_id"), (404, "permission")],
+)
+def test_a_hint_names_the_setting_that_may_be_wrong(status, hint) -> None:
+    """Dbt Cloud says "Invalid token." to a good token on the wrong host."""
+    message = str(_refusal(status, json.dumps(refusal(status, "No."))))
+    assert message.startswith(f"GET jobs/ was answered {status}: No. ")
+    assert hint in message
+
+
+def test_a_redirect_says_where_to() -> None:
+    """The account has moved; the token is not sent after it."""
+    error = _refusal(308, b"moved", {"Location": "https://new.us1.dbt.com/api/"})
+    assert "https://new.us1.dbt.com/api/" in str(error)
+    assert "access_url" in str(error)
+
+
+def test_a_redirect_does_not_say_what_signs_it() -> None:
+    """Whoever has the signed address of a file has the file; errors end up in logs."""
+    error = _refusal(302, headers={"Location": "https://store.example.com/key?signature=sesame"})
+    assert "https://store.example.com/key." in str(error)
+    assert "sesame" not in str(error)
+
+
+def test_retry_after_travels_with_the_refusal() -> None:
+    """In seconds, whichever form it came in."""
+    assert _refusal(429, headers={"Retry-After": "17"}).retry_after == 17
+    assert _refusal(429).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("0", 0.0), ("120", 120.0), (" 7 ", 7.0), (None, None)],
+)
+def test_retry_after_in_seconds(value, seconds) -> None:
+    """The common form."""
+    assert parse_retry_after(value) == seconds
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "1.5", "1e3", "Wed, 99 Foo 2026", "²"])
+def test_a_retry_after_that_is_neither_is_as_good_as_none(value) -> None:
+    """A header that nobody understands does not break a retry."""
+    assert parse_retry_after(value) is None
+
+
+@pytest.fixture
+def new_york(monkeypatch) -> Iterator[None]:
+    """The machine stands in another time zone."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("new_york")
+@pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
+def test_retry_after_as_a_date_is_the_time_until_then(zone) -> None:
+    """The other form that HTTP allows; whatever the zone says, it is UTC."""
+    in_90_seconds = email.utils.formatdate(time.time() + 90).replace("-0000", zone)
+    assert 85 < (parse_retry_after(in_90_seconds) or 0) <= 90
+
+
+def test_a_retry_after_date_in_the_past_means_now() -> None:
+    """A pause is never negative."""
+    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+@given(st.text())
+def test_no_retry_after_crashes(value) -> None:
+    """Headers come from whatever stands in front of dbt Cloud."""
+    seconds = parse_retry_after(value)
+    assert seconds is None or seconds >= 0
+
+
+DATES = st.builds(
+    "{}, {} {} {} {}:{}:{} {}".format,
+    st.sampled_from(["Wed", "Foo", ""]),
+    st.integers(-1, 99),
+    st.sampled_from(["Oct", "Feb", "Foo"]),
+    st.integers(-1, 99999),
+    *[st.integers(-1, 99)] * 3,
+    st.sampled_from(["GMT", "-0000", "+9999", "-2359", "EST", ""]),
+)
+
+
+@given(DATES | st.integers().map(str) | st.floats().map(str) | st.text("0123456789", min_size=300))
+def test_whatever_an_answer_asks_for_is_a_pause_that_ends(value) -> None:
+    """Dates that are none, numbers that no float holds; never negative, never endless."""
+    error = DbtCloudResponseError("No.", status_code=503, retry_after=parse_retry_after(value))
+    assert 0 <= RetryPolicy().pause_after(error, 0) <= MAX_RETRY_AFTER
+
+
+def test_a_message_does_not_repeat_the_token() -> None:
+    """Some servers do, in an error's words or on a page; no half of it is left by a cut either."""
+    said = [
+        _refusal(401, json.dumps(refusal(401, f"Invalid: {TOKEN}."))),
+        _refusal(401, json.dumps({"status": {}, "data": {"header": f"Token {TOKEN}"}})),
+        _refusal(401, f"<p>{'x' * 185}{TOKEN}</p>"),
+        _refusal(302, headers={"Location": f"https://example.com/{TOKEN}/"}),
+    ]
+    with pytest.raises(DbtCloudPayloadError) as caught:
+        _answered(body=f"<p>{TOKEN}</p>").envelope()
+    for error in [*said, caught.value]:
+        assert TOKEN[:8] not in str(error)
+    assert "Invalid: (the token)." in str(said[0])
+
+
+def test_what_an_answer_says_steers_no_terminal() -> None:
+    """And adds no line to a log."""
+    error = _refusal(400, json.dumps(refusal(400, "a\x1b[2Ab\r\n2026 - dagster - INFO - c\u202e")))
+    assert "400: ab 2026 - dagster - INFO - c\ufffd" in str(error)
+    assert str(error).isprintable()
+
+
+def test_a_good_envelope_is_read_whole() -> None:
+    """Status, data and extra."""
+    body = envelope([1, 2], total=2)
+    assert _answered(body=json.dumps(body)).envelope() == body
+
+
+def test_data_may_be_null() -> None:
+    """It is up to the reader of the data whether that is good enough."""
+    assert _answered(body='{"data": null}').envelope() == {"data": None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HTML,
+        b"",
+        b'{"status": {"code": 200}}',
+        b'{"data": {"id": 1',
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b"[" * 100_000,
+    ],
+)
+def test_a_good_status_with_another_body_is_a_payload_error(body) -> None:
+    """A host that is not dbt answers 200 as well; the message says so, in one line."""
+    with pytest.raises(DbtCloudPayloadError, match=r"answered 200 .* Check access_url") as caught:
+        _answered(body=body).envelope()
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_body_arrives_in_chunks() -> None:
+    """No chunk is larger than the limit, and together they are the body."""
+    body = bytes(range(256)) * (CHUNK_SIZE // 100)
+    chunks = list(_answered(body=body).chunks())
+    assert b"".join(chunks) == body
+    assert max(map(len, chunks)) <= CHUNK_SIZE
+    assert len(chunks) > 1
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 3 * CHUNK_SIZE])
+def test_a_compressed_body_is_decoded(body) -> None:
+    """Servers compress lists; they may be longer than a chunk once they are not."""
+    headers = {"Content-Encoding": "gzip"}
+    answer = _answered(body=gzip.compress(body), headers=headers)
+    assert b"".join(answer.chunks()) == body
+
+
+def test_headers_are_found_whatever_their_case() -> None:
+    """As HTTP has it."""
+    answer = _answered(headers={"X-Request-Id": "abc"})
+    assert answer.headers["x-request-id"] == "abc"

@@ -1,0 +1,623 @@
+"""HTTP to one host: its address, the token's safety, timeouts, and connections as they are."""
+
+import logging
+import traceback
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbt_trigger_dagster.dbt_cloud.clock import Deadline, SystemClock
+from dbt_trigger_dagster.dbt_cloud.errors import (
+    DbtCloudError,
+    DbtCloudRequestError,
+    DbtCloudResponseError,
+)
+from dbt_trigger_dagster.dbt_cloud.transport import TokenAuth, Transport, normalize_access_url
+from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope
+from dbt_trigger_dagster_tests.servers import (
+    Drip,
+    Received,
+    Reply,
+    Reset,
+    Respond,
+    Silence,
+    free_port,
+    reply,
+    serving,
+)
+from faults.tls import https_for
+
+GOOD = reply(200, b'{"data": 1}')
+
+
+def _transport(
+    access_url: str = ACCESS_URL, token: str = TOKEN, request_timeout: float = 5
+) -> Transport:
+    return Transport(
+        access_url=access_url,
+        token=token,
+        request_timeout=request_timeout,
+        user_agent="dbt_trigger_dagster/test",
+    )
+
+
+def _ask(transport: Transport, path: str = "/x", **options: object) -> bytes:
+    with transport.open("GET", path, **options) as answer:  # type: ignore[arg-type]
+        return b"".join(answer.chunks())
+
+
+def _fetch(transport: Transport, path: str = "/x", **options: object) -> bytes:
+    with transport.open_file(path, **options) as answer:  # type: ignore[arg-type]
+        return b"".join(answer.chunks())
+
+
+both_ways = pytest.mark.parametrize("ask", [_ask, _fetch])
+"""What is promised of a request, whichever way it goes."""
+
+
+def _netrc(folder: Path, monkeypatch) -> None:
+    """A ~/.netrc with a password for the loopback address."""
+    file = folder / "netrc"
+    file.write_text("machine 127.0.0.1 login joe password sesame\n")
+    monkeypatch.setenv("NETRC", str(file))
+
+
+@pytest.mark.parametrize(
+    ("given_url", "normal"),
+    [
+        ("ab123.us1.dbt.com", "https://ab123.us1.dbt.com"),
+        ("https://ab123.us1.dbt.com", "https://ab123.us1.dbt.com"),
+        ("https://ab123.us1.dbt.com/", "https://ab123.us1.dbt.com"),
+        ("https://ab123.us1.dbt.com///", "https://ab123.us1.dbt.com"),
+        ("  https://ab123.us1.dbt.com \n", "https://ab123.us1.dbt.com"),
+        ("HTTPS://AB123.us1.dbt.com", "https://AB123.us1.dbt.com"),
+        ("dbt.example.com:8443", "https://dbt.example.com:8443"),
+        ("http://127.0.0.1:8580", "http://127.0.0.1:8580"),
+        ("http://127.1.2.3", "http://127.1.2.3"),
+        ("http://localhost:8580/", "http://localhost:8580"),
+        ("http://LOCALHOST", "http://LOCALHOST"),
+        ("http://[::1]:8580", "http://[::1]:8580"),
+        ("https://[2001:db8::1]", "https://[2001:db8::1]"),
+    ],
+)
+def test_an_access_url_is_brought_into_one_form(given_url, normal) -> None:
+    """However people copy it; and the form itself stays as it is."""
+    assert normalize_access_url(given_url) == normal
+    assert normalize_access_url(normal) == normal
+
+
+@pytest.mark.parametrize(
+    "access_url",
+    [
+        "",
+        "   ",
+        "https://",
+        "://",
+        "ftp://ab123.us1.dbt.com",
+        "file:///etc/passwd",
+        "https://[::1",
+        "https://two words.com",
+        "two words",
+        "https://host:port",
+        "https://host:99999",
+        "https://host\\path",
+        "http://localhost\\.evil.example.com",
+        "http://localhost%2f.evil.example.com",
+        "https://<your host>",
+    ],
+)
+def test_rubbish_is_no_access_url(access_url) -> None:
+    """The message says where the right one stands."""
+    with pytest.raises(ValueError, match="Account information, Access URL"):
+        normalize_access_url(access_url)
+
+
+@pytest.mark.parametrize(
+    "path", ["/deploy/101/", "/api/v2", "?x=1", "/?x=1", "#top", "/#/accounts/101"]
+)
+def test_a_page_of_dbt_cloud_is_no_access_url(path) -> None:
+    """Copied from the browser's address bar; the message gives the part that counts."""
+    with pytest.raises(ValueError, match=r"is the host alone.*https://ab123.us1.dbt.com$"):
+        normalize_access_url(f"https://ab123.us1.dbt.com{path}")
+
+
+@pytest.mark.parametrize(
+    "access_url",
+    [
+        "https://joe:sesame@ab123.us1.dbt.com",
+        "https://:sesame@ab123.us1.dbt.com",
+        "https://sesame@ab123.us1.dbt.com",
+        "joe:sesame@ab123.us1.dbt.com",
+        "ftp://joe:sesame@ab123.us1.dbt.com",
+        "https://joe:sesame@[bad",
+        "http://localhost:sesame@evil.example.com",
+        "http://sesame@localhost",
+        "http://localhost@sesame.example.com",
+        "http://localhost\\@sesame.example.com",
+        "http://localhost%40sesame@evil.example.com",
+    ],
+)
+def test_an_access_url_with_a_password_is_refused_without_repeating_it(access_url) -> None:
+    """Errors end up in logs."""
+    with pytest.raises(ValueError, match="without a user or a password") as caught:
+        normalize_access_url(access_url)
+    assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "ab123.us1.dbt.com",
+        "10.0.0.1",
+        "192.0.2.1",
+        "[::2]",
+        "0.0.0.0",  # noqa: S104  # nobody listens there
+        "localhost.example.com",
+        "127.0.0.1.nip.io",
+        "xlocalhost",
+        "128.0.0.1",
+        "127.1",
+        "0x7f.0.0.1",
+        "2130706433",
+        "0177.0.0.1",
+        "[::ffff:10.0.0.1]",
+    ],
+)
+def test_plain_http_is_for_loopback_addresses_only(host) -> None:
+    """Anywhere else it would show the token to the network."""
+    with pytest.raises(ValueError, match="unencrypted: use https://"):
+        normalize_access_url(f"http://{host}")
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_an_access_url_or_a_value_error(text) -> None:
+    """Settings come from environments and files."""
+    try:
+        normal = normalize_access_url(text)
+    except ValueError:
+        return
+    assert normalize_access_url(normal) == normal
+    assert normal.startswith(("https://", "http://"))
+    assert "@" not in normal
+
+
+@pytest.mark.parametrize("token", ["", "  ", "\n"])
+def test_an_empty_token_is_refused(token) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ValueError, match="token is empty"):
+        TokenAuth(token)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        f"{TOKEN}\nX-Evil: 1",
+        f"{TOKEN}\r\n{TOKEN}",
+        f"{TOKEN} x",
+        f"{TOKEN}\t1",
+        f"{TOKEN}é",
+        "\x00",
+    ],
+)
+def test_a_token_that_cannot_stand_in_a_header_is_refused_without_being_quoted(token) -> None:
+    """Not even in the traceback, where requests would print it."""
+    with pytest.raises(ValueError, match="token has blanks or characters") as caught:
+        TokenAuth(token)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert TOKEN not in shown
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_blanks_around_a_token_are_dropped() -> None:
+    """A file that holds a token ends in a newline."""
+    with serving(lambda _: GOOD) as server:
+        _ask(_transport(server.url, f" {TOKEN}\n"))
+    assert server.received[0].headers["authorization"] == f"Token {TOKEN}"
+
+
+def test_the_token_and_our_name_are_in_every_request() -> None:
+    """And the query and the body as given."""
+    with serving(lambda _: GOOD) as server:
+        transport = _transport(server.url)
+        with transport.open("POST", "/run/", query={"a": "[1, 2]"}, body={"cause": "é"}) as answer:
+            assert answer.envelope() == {"data": 1}
+    (request,) = server.received
+    assert request.headers["authorization"] == f"Token {TOKEN}"
+    assert request.headers["user-agent"] == "dbt_trigger_dagster/test"
+    assert (request.method, request.target) == ("POST", "/run/?a=%5B1%2C+2%5D")
+    assert request.body == b'{"cause": "\\u00e9"}'
+
+
+def test_a_file_is_asked_for_with_the_token_and_our_name() -> None:
+    """As sent, not as text, and without compression, so that the length is the file's."""
+    with serving(lambda _: reply(200, b"bytes")) as server:
+        assert _fetch(_transport(server.url), "/a%20b", query={"step": "4 5"}) == b"bytes"
+    (request,) = server.received
+    assert (request.method, request.target) == ("GET", "/a%20b?step=4+5")
+    assert request.headers["authorization"] == f"Token {TOKEN}"
+    assert request.headers["user-agent"] == "dbt_trigger_dagster/test"
+    assert request.headers["accept"] == "*/*"
+    assert request.headers["accept-encoding"] == "identity"
+
+
+def _every_trouble() -> dict[str, Respond | None]:
+    return {
+        "refused connection": None,
+        "401": lambda _: reply(401, b'{"status": {"user_message": "Invalid token."}}'),
+        "html": lambda _: reply(502, b"<html>"),
+        "redirect": lambda _: reply(302, headers={"Location": "https://evil.example.com/"}),
+        "reset": lambda _: Reset(),
+        "truncated": lambda _: reply(200, b'{"data"', missing=10),
+        "no http": lambda _: Reply(b"SSH-2.0-OpenSSH\r\n\r\n", closes=True),
+    }
+
+
+@both_ways
+@pytest.mark.parametrize("trouble", _every_trouble())
+def test_the_token_is_in_no_error_traceback_log_or_repr(ask, trouble, caplog) -> None:
+    """Whatever goes wrong, at the most talkative log level."""
+    caplog.set_level(logging.DEBUG)
+    respond = _every_trouble()[trouble]
+    with serving(respond or (lambda _: GOOD)) as server:
+        url = server.url if respond else f"http://127.0.0.1:{free_port()}"
+        transport = _transport(url)
+        with pytest.raises(DbtCloudError) as caught:
+            ask(transport)
+    shown = [
+        "".join(traceback.format_exception(caught.value)),
+        caplog.text,
+        repr(transport),
+        repr(vars(transport)),
+        repr(transport._session.auth),
+        repr(vars(caught.value)),
+    ]
+    assert [text for text in shown if TOKEN in text] == []
+
+
+@both_ways
+def test_netrc_is_not_used(ask, tmp_path, monkeypatch) -> None:
+    """Requests prefers what stands there to a header of ours, for the same host."""
+    _netrc(tmp_path, monkeypatch)
+    with serving(lambda _: GOOD) as server:
+        ask(_transport(server.url))
+    assert server.received[0].headers["authorization"] == f"Token {TOKEN}"
+
+
+@both_ways
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_a_refusal(ask, status) -> None:
+    """The token goes to no other host, and a POST that is redirected would become a GET."""
+    with serving(lambda _: GOOD) as other:
+        away = reply(status, headers={"Location": other.url})
+        with serving(lambda _: away) as server, pytest.raises(DbtCloudResponseError) as caught:
+            ask(_transport(server.url))
+    assert caught.value.status_code == status
+    assert other.url in str(caught.value)
+    assert (len(server.received), other.received) == (1, [])
+
+
+@both_ways
+def test_a_refused_connection_was_never_sent(ask) -> None:
+    """Nobody listens, so nobody acted."""
+    with pytest.raises(DbtCloudRequestError, match="refused") as caught:
+        ask(_transport(f"http://127.0.0.1:{free_port()}"))
+    assert not caught.value.may_have_been_sent
+
+
+@both_ways
+def test_an_unknown_host_was_never_sent(ask) -> None:
+    """Reserved names resolve nowhere."""
+    with pytest.raises(DbtCloudRequestError) as caught:
+        ask(_transport("nowhere.invalid"))
+    assert not caught.value.may_have_been_sent
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reset(),
+        Reply(closes=True),
+        Reply(b"HTTP/1.1 2", closes=True),
+        Reply(b"no http at all\r\n\r\n", closes=True),
+        reply(200, b'{"data": ', missing=5),
+        Reply(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", closes=True),
+        reply(200, b"not gzip", headers={"Content-Encoding": "gzip"}),
+    ],
+    ids=["reset", "closed", "half a status", "no http", "half a body", "half a chunk", "no gzip"],
+)
+def test_a_broken_answer_may_have_been_acted_on(ask, answer) -> None:
+    """The request was out; what became of it is unknown. And it was sent once."""
+    with serving(lambda _: answer) as server, pytest.raises(DbtCloudRequestError) as caught:
+        ask(_transport(server.url))
+    assert caught.value.may_have_been_sent
+    assert len(server.received) == 1
+    assert "\n" not in str(caught.value)
+
+
+@both_ways
+def test_a_refusal_whose_body_breaks_off_is_still_that_refusal(ask) -> None:
+    """The status has arrived; it decides."""
+    broken = reply(503, b"half of", missing=10)
+    with serving(lambda _: broken) as server, pytest.raises(DbtCloudResponseError) as caught:
+        ask(_transport(server.url))
+    assert caught.value.status_code == 503
+    assert "could not be read" in str(caught.value)
+
+
+@both_ways
+def test_a_request_that_is_not_answered_in_time_may_have_been_acted_on(ask) -> None:
+    """The request timeout is an end, too."""
+    with serving(lambda _: Silence()) as server, pytest.raises(DbtCloudRequestError) as caught:
+        ask(_transport(server.url, request_timeout=0.05))
+    assert caught.value.may_have_been_sent
+    assert "timed out" in str(caught.value).lower()
+
+
+@both_ways
+def test_a_body_that_stops_coming_is_given_up_after_the_timeout(ask) -> None:
+    """The head arrived, half of the body as well, and then nothing."""
+    stalls = Reply(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+    with serving(lambda _: stalls) as server, pytest.raises(DbtCloudRequestError) as caught:
+        ask(_transport(server.url, request_timeout=0.05))
+    assert caught.value.may_have_been_sent
+
+
+@both_ways
+def test_a_hanging_request_ends_with_the_deadline(ask) -> None:
+    """A request timeout of a minute does not make a wait of a moment longer."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    with serving(lambda _: Silence()) as server, pytest.raises(DbtCloudRequestError):
+        ask(_transport(server.url, request_timeout=60), deadline=Deadline.after(0.05, clock))
+    assert clock.monotonic() - began < 5
+
+
+@both_ways
+@pytest.mark.parametrize("end", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_a_body_that_trickles_ends_with_the_deadline(end, ask) -> None:
+    """Each byte comes in good time, and all of them would take for ever."""
+    body = b"x" * 100_000 if "Length" in end else b"1\r\nx\r\n" * 20_000
+    drip = Drip(f"HTTP/1.1 200 OK\r\n{end}\r\n\r\n".encode() + body, pause=0.01)
+    clock = SystemClock()
+    began = clock.monotonic()
+    with (
+        serving(lambda _: drip) as server,
+        pytest.raises(DbtCloudRequestError, match="did not end in time"),
+    ):
+        ask(_transport(server.url, request_timeout=60), deadline=Deadline.after(0.3, clock))
+    assert clock.monotonic() - began < 2
+
+
+def _dripping_head(pause: float) -> Drip:
+    lines = "".join(f"X-{number}: y\r\n" for number in range(90))
+    head = f"HTTP/1.1 200 OK\r\n{lines}Content-Length: 0\r\n\r\n"
+    return Drip(head.encode(), pause=pause, head_too=True)
+
+
+@both_ways
+def test_a_head_that_drips_ends_with_the_deadline(ask) -> None:
+    """Each byte comes in good time, and the last of them in a quarter of an hour."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    with (
+        serving(lambda _: _dripping_head(0.01)) as server,
+        pytest.raises(DbtCloudRequestError, match="did not end in time") as caught,
+    ):
+        ask(_transport(server.url, request_timeout=60), deadline=Deadline.after(0.2, clock))
+    assert clock.monotonic() - began < 2
+    assert caught.value.may_have_been_sent
+
+
+@both_ways
+def test_a_head_that_drips_ends_with_the_request_timeout(ask) -> None:
+    """Without a deadline as well: a head is one piece of an answer."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    with (
+        serving(lambda _: _dripping_head(0.01)) as server,
+        pytest.raises(DbtCloudRequestError, match="did not end in time"),
+    ):
+        ask(_transport(server.url, request_timeout=0.2))
+    assert clock.monotonic() - began < 2
+
+
+@both_ways
+def test_a_body_that_comes_in_pieces_may_take_longer_than_the_request_timeout(ask) -> None:
+    """Big artifacts do; only each piece has to come in time."""
+    drip = Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + b"x" * 20, pause=0.02)
+    with serving(lambda _: drip) as server:
+        assert ask(_transport(server.url, request_timeout=0.3)) == b"x" * 20
+
+
+@both_ways
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
+def test_a_clock_that_is_stopped_ends_a_request_that_hangs(ask, sent) -> None:
+    """Before its answer or in the middle; long before its timeout."""
+    clock = SystemClock()
+    began = clock.monotonic()
+
+    def respond(_: Received) -> Reply | Silence:
+        clock.stop()
+        return Reply(sent) if sent else Silence()
+
+    with serving(respond) as server, pytest.raises(DbtCloudRequestError, match="did not end"):
+        ask(_transport(server.url, request_timeout=60), deadline=Deadline.when_stopped(clock))
+    assert clock.monotonic() - began < 5
+
+
+@both_ways
+def test_an_answer_that_lets_wait_arrives_whole(ask) -> None:
+    """It is looked for again and again, and nothing of it is lost."""
+    slow = Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab", pause=0.3)
+    with serving(lambda _: slow) as server:
+        assert ask(_transport(server.url)) == b"ab"
+
+
+@both_ways
+def test_a_request_whose_time_is_over_is_not_sent(ask, clock) -> None:
+    """And says that it was not."""
+    with serving(lambda _: GOOD) as server, pytest.raises(DbtCloudRequestError) as caught:
+        ask(_transport(server.url), deadline=Deadline.after(0, clock))
+    assert not caught.value.may_have_been_sent
+    assert server.received == []
+
+
+@both_ways
+def test_the_last_moment_before_a_deadline_is_no_timeout_of_zero(ask) -> None:
+    """The time may run out while it is looked at; a timeout of zero is a ValueError of urllib3."""
+
+    class Racing:
+        """A clock on which each look takes a second."""
+
+        now = 0.0
+
+        def monotonic(self) -> float:
+            self.now += 1
+            return self.now
+
+        def sleep(self, seconds: float) -> None:
+            raise NotImplementedError
+
+    for seconds in (1, 2, 3, 4):
+        with pytest.raises(DbtCloudRequestError):
+            ask(
+                _transport(f"http://127.0.0.1:{free_port()}"),
+                deadline=Deadline.after(seconds, Racing()),
+            )
+
+
+def test_requests_and_files_share_their_connections() -> None:
+    """What was opened to list the artifacts downloads the first of them."""
+    with serving(lambda _: GOOD) as server:
+        transport = _transport(server.url)
+        for ask in (_ask, _fetch, _fetch, _ask):
+            ask(transport)
+    assert server.connections == 1
+
+
+@both_ways
+def test_a_refusal_costs_no_connection(ask) -> None:
+    """Its body is read, so that the connection can be used again."""
+    answers = iter([reply(404, b"{}"), GOOD])
+    with serving(lambda _: next(answers)) as server:
+        transport = _transport(server.url)
+        with pytest.raises(DbtCloudResponseError):
+            ask(transport)
+        ask(transport)
+    assert server.connections == 1
+
+
+@both_ways
+def test_a_closed_transport_opens_what_it_needs(ask) -> None:
+    """Closing ends the connections; who asks again gets a new one."""
+    with serving(lambda _: GOOD) as server:
+        transport = _transport(server.url)
+        ask(transport)
+        transport.close()
+        ask(transport)
+    assert server.connections == 2
+
+
+def test_one_connection_serves_many_requests() -> None:
+    """Refusals and redirects do not cost a new one either."""
+    answers = iter([GOOD, reply(404, b"{}"), GOOD, reply(302, headers={"Location": "/"}), GOOD])
+    with serving(lambda _: next(answers)) as server:
+        transport = _transport(server.url)
+        for _ in range(5):
+            try:
+                _ask(transport)
+            except DbtCloudResponseError:
+                continue
+    assert len(server.received) == 5
+    assert server.connections == 1
+
+
+@both_ways
+def test_a_connection_that_the_server_has_closed_meanwhile_is_replaced(ask) -> None:
+    """Idle connections end after a while; that is no error."""
+    closed = reply(200, b'{"data": 1}', closes=True)
+    with serving(lambda _: closed) as server:
+        transport = _transport(server.url)
+        assert ask(transport) == b'{"data": 1}'
+        assert server.closed.acquire(timeout=5)
+        assert ask(transport) == b'{"data": 1}'
+    assert [request.connection for request in server.received] == [1, 2]
+
+
+@both_ways
+def test_after_a_broken_answer_the_next_request_gets_a_good_connection(ask) -> None:
+    """What was left of the first answer is not taken for the second."""
+    answers = iter([reply(200, b'{"data": ', missing=5), GOOD])
+    with serving(lambda _: next(answers)) as server:
+        transport = _transport(server.url)
+        with pytest.raises(DbtCloudRequestError):
+            ask(transport)
+        assert ask(transport) == b'{"data": 1}'
+
+
+@both_ways
+def test_a_proxy_of_the_environment_is_used(ask, monkeypatch) -> None:
+    """Companies have them; ignoring ~/.netrc must not switch them off."""
+    with serving(lambda _: GOOD) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        assert ask(_transport("http://127.0.0.1:1")) == b'{"data": 1}'
+    assert proxy.received[0].target == "http://127.0.0.1:1/x"
+
+
+@both_ways
+def test_a_host_that_the_environment_excepts_from_its_proxy_is_asked_itself(
+    ask, monkeypatch
+) -> None:
+    """NO_PROXY is for hosts within the company."""
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving(lambda _: GOOD) as server:
+        assert ask(_transport(server.url)) == b'{"data": 1}'
+    assert server.received[0].target == "/x"
+
+
+@both_ways
+def test_a_proxy_learns_no_token_of_an_encrypted_host(ask, monkeypatch) -> None:
+    """It is asked for a tunnel, which it refuses here; what is inside is not for it."""
+    with serving(lambda _: reply(403)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(DbtCloudRequestError):
+            ask(_transport("https://nowhere.invalid"))
+    assert {request.method for request in proxy.received} == {"CONNECT"}
+    assert TOKEN not in str(proxy.received)
+
+
+@both_ways
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_certificate_that_the_environment_trusts_is_trusted(
+    ask, variable, tmp_path, monkeypatch
+) -> None:
+    """Companies have authorities of their own; an answer that lets wait arrives whole here too."""
+    slow = Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na", pause=0.3)
+    with serving(lambda _: slow) as server, https_for(server.url, tmp_path) as secure:
+        monkeypatch.setenv(variable, str(secure.certificate))
+        assert ask(_transport(f"https://{secure.host}")) == b"a"
+
+
+@both_ways
+@pytest.mark.parametrize("environment", [{}, {"CURL_CA_BUNDLE": ""}, {"PYTHONHTTPSVERIFY": "0"}])
+def test_a_certificate_that_nobody_knows_gets_no_token(
+    ask, environment, tmp_path, monkeypatch
+) -> None:
+    """Whoever stands between here and dbt Cloud; and no variable switches that off."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with serving(lambda _: GOOD) as server, https_for(server.url, tmp_path) as secure:
+        with pytest.raises(DbtCloudRequestError, match="certificate verify failed"):
+            ask(_transport(f"https://{secure.host}"))
+        assert server.received == []
+
+
+def test_a_good_answer_of_the_documented_form_is_read(api) -> None:
+    """Any 2xx will do: a job that was made is a 201."""
+    api.get(f"{ACCESS_URL}/x", json=envelope({"id": 1}), status=201)
+    with _transport().open("GET", "/x") as answer:
+        assert answer.envelope()["data"] == {"id": 1}

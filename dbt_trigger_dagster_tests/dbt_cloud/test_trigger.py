@@ -1,0 +1,376 @@
+"""The exactly-once protocol, against a sandbox that loses answers, on a clock that is moved."""
+
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.errors import (
+    DbtCloudError,
+    DbtCloudRequestError,
+    DbtCloudResponseError,
+)
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.parameters import MAX_CAUSE_LENGTH, RunFilter, TriggerRequest
+from dbt_trigger_dagster.dbt_cloud.trigger import (
+    SETTLE_PAUSES,
+    Intention,
+    Triggered,
+    find_retry,
+    marked,
+    marker,
+    retry_once,
+    trigger_once,
+)
+from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
+from dbt_trigger_dagster_tests.clocks import FakeClock
+
+KEY = "0e3c6a5e-7f0f-4f0e-9d5b-3f8f2f6f9a11"
+LOST = [
+    Fault("reset", method="POST", when="after"),
+    Fault("truncate", method="POST", when="after"),
+    Fault(method="POST", when="after", status=500),
+    Fault(method="POST", when="after", status=502, body="<html>Bad Gateway</html>"),
+    Fault(method="POST", when="after", status=504),
+    Fault(method="POST", when="after", status=200, body="<html>fine</html>"),
+]
+NEVER_ARRIVED = [
+    Fault("reset", method="POST"),
+    Fault(method="POST", status=500),
+    Fault(method="POST", status=502),
+]
+
+
+@dataclass
+class Account:
+    """A client of a sandbox with one job."""
+
+    sandbox: Sandbox
+    client: DbtCloudClient
+    clock: FakeClock
+
+    @property
+    def job_id(self) -> int:
+        """The job."""
+        return self.sandbox.jobs[0].id
+
+    def trigger(
+        self, key: str = KEY, *, is_repeated: bool = False, since: datetime | None = None
+    ) -> Triggered:
+        """Trigger the job for an intention."""
+        intention = Intention(key, since or datetime.now(timezone.utc), is_repeated)
+        log = logging.getLogger("test")
+        request = TriggerRequest(cause="Nightly")
+        return trigger_once(self.client, self.job_id, request, intention, log=log)
+
+    def start_others(self, number: int) -> None:
+        """Start runs that nobody here wants."""
+        for other in range(number):
+            self.client.trigger_run(self.job_id, TriggerRequest(cause=f"Run {other}"))
+
+    def runs(self) -> list[Run]:
+        """All runs of the job."""
+        return list(self.client.list_runs(RunFilter(job_definition_id=self.job_id)))
+
+    def asked(self, method: str) -> int:
+        """How many requests of a method came."""
+        return sum(request.method == method for request in self.sandbox.requests)
+
+
+@pytest.fixture
+def account(clock: FakeClock) -> Iterator[Account]:
+    """An account whose job's runs go on until they are cancelled."""
+    job = SandboxJob(name="nightly", script=Script(seconds=3600))
+    with (
+        Sandbox(jobs=[job]) as sandbox,
+        DbtCloudClient(
+            account_id=sandbox.account_id,
+            token=sandbox.token,
+            access_url=sandbox.access_url,
+            request_max_retries=2,
+            clock=clock,
+        ) as client,
+    ):
+        yield Account(sandbox, client, clock)
+
+
+def test_a_trigger_that_is_answered_is_one_request(account: Account) -> None:
+    """Nothing is searched, nothing is waited for."""
+    triggered = account.trigger()
+    assert not triggered.adopted
+    assert [request.method for request in account.sandbox.requests] == ["POST"]
+    assert account.clock.pauses == []
+
+
+@pytest.mark.parametrize("fault", LOST, ids=lambda fault: f"{fault.kind} {fault.status}")
+def test_a_run_whose_answer_was_lost_is_adopted(account: Account, fault: Fault) -> None:
+    """It is found by the marker; no second one is started."""
+    account.sandbox.inject(fault)
+    triggered = account.trigger()
+    assert triggered.adopted
+    assert [run.run_id for run in account.runs()] == [triggered.run.run_id]
+    assert account.asked("POST") == 1
+
+
+@pytest.mark.parametrize("fault", NEVER_ARRIVED, ids=lambda fault: f"{fault.kind} {fault.status}")
+def test_a_request_that_was_lost_is_sent_again_after_the_settle_window(
+    account: Account, fault: Fault
+) -> None:
+    """Ten seconds are long enough for a run that was started to appear."""
+    account.sandbox.inject(fault)
+    triggered = account.trigger()
+    assert not triggered.adopted
+    assert len(account.runs()) == 1
+    assert account.clock.pauses == list(SETTLE_PAUSES[1:])
+    assert sum(SETTLE_PAUSES) == 10
+
+
+def test_a_run_that_appears_late_is_adopted(account: Account) -> None:
+    """The first searches do not show it yet."""
+    account.sandbox.inject(LOST[0])
+    nothing = {"data": [], "extra": {"pagination": {"count": 0, "total_count": 0}}}
+    account.sandbox.inject(Fault(path="*/runs/", status=200, body=nothing, count=3))
+    triggered = account.trigger()
+    assert triggered.adopted
+    assert len(account.runs()) == 1
+
+
+def test_requests_that_are_lost_again_and_again_end_in_the_error(account: Account) -> None:
+    """After as many as request_max_retries allows; nothing was started."""
+    account.sandbox.inject(Fault("reset", method="POST", count=None))
+    with pytest.raises(DbtCloudRequestError) as caught:
+        account.trigger()
+    assert caught.value.may_have_been_sent
+    assert account.asked("POST") == 3
+    assert account.runs() == []
+
+
+def test_a_refusal_is_not_searched_for(account: Account) -> None:
+    """Dbt Cloud said no: there is nothing to find."""
+    account.sandbox.inject(Fault(method="POST", status=400))
+    with pytest.raises(DbtCloudResponseError):
+        account.trigger()
+    assert [request.method for request in account.sandbox.requests] == ["POST"]
+
+
+def test_an_outage_of_the_search_leaves_the_question_open(account: Account) -> None:
+    """The error comes up, and nothing is sent again: the next try searches first."""
+    account.sandbox.inject(LOST[0])
+    account.sandbox.inject(Fault(path="*/runs/", status=500, count=3))
+    with pytest.raises(DbtCloudError):
+        account.trigger()
+    assert account.asked("POST") == 1
+    assert account.trigger(is_repeated=True).adopted
+    assert len(account.runs()) == 1
+
+
+def test_a_repeated_intention_finds_its_run_before_it_triggers(account: Account) -> None:
+    """A live run is adopted without a POST."""
+    first = account.trigger()
+    again = account.trigger(is_repeated=True)
+    assert again.adopted
+    assert again.run.run_id == first.run.run_id
+    assert account.asked("POST") == 1
+
+
+def test_a_repeated_intention_without_a_run_triggers(account: Account) -> None:
+    """The worker died before its request left."""
+    assert not account.trigger(is_repeated=True).adopted
+    assert len(account.runs()) == 1
+
+
+def test_a_cancelled_run_is_not_adopted(account: Account) -> None:
+    """Who cancelled it does not want it; who repeats the intention wants one."""
+    first = account.trigger()
+    account.client.cancel_run(first.run.run_id)
+    until_over = account.client.get_run(first.run.run_id)
+    while not until_over.is_over:
+        until_over = account.client.get_run(first.run.run_id)
+    again = account.trigger(is_repeated=True)
+    assert not again.adopted
+    assert again.run.run_id != first.run.run_id
+
+
+def test_two_intentions_at_once_each_have_their_own_run(account: Account) -> None:
+    """Both answers are lost; neither adopts the other's run."""
+    account.sandbox.inject(Fault("reset", method="POST", when="after", count=2))
+    one, two = account.trigger("one"), account.trigger("two")
+    assert one.adopted
+    assert two.adopted
+    assert one.run.run_id != two.run.run_id
+    assert len(account.runs()) == 2
+
+
+def test_a_search_goes_back_only_as_far_as_the_intention(account: Account) -> None:
+    """A job with thousands of runs costs one page when the newest is older than the wish."""
+    account.start_others(150)
+    before = account.asked("GET")
+    account.trigger(is_repeated=True, since=datetime.now(timezone.utc) + timedelta(hours=1))
+    assert account.asked("GET") - before == len(SETTLE_PAUSES)
+
+
+def test_a_search_pages_on_until_it_finds_its_run(account: Account) -> None:
+    """Others may have triggered the job a hundred times since."""
+    first = account.trigger()
+    account.start_others(150)
+    assert account.trigger(is_repeated=True).run.run_id == first.run.run_id
+
+
+def test_only_the_first_search_goes_back_all_the_way(account: Account) -> None:
+    """What has been seen need not be looked at again: a run that appears late is a new one."""
+    began = datetime.now(timezone.utc)
+    account.start_others(250)
+    before = account.asked("GET")
+    assert not account.trigger(is_repeated=True, since=began).adopted
+    assert account.asked("GET") - before == 3 + len(SETTLE_PAUSES) - 1
+
+
+@given(
+    cause=st.text(
+        st.characters() | st.sampled_from("[]\"'\\\ud83d\U0001f469"),
+        min_size=1,
+        max_size=MAX_CAUSE_LENGTH,
+    ).filter(str.strip),
+    prefix=st.text("abc_-/", max_size=40),
+)
+def test_a_marked_cause_keeps_its_marker_and_fits(cause: str, prefix: str) -> None:
+    """Brackets, quotes and any length: the user's part makes room, never the marker."""
+    key = f"{KEY}/{prefix}"
+    sent = marked(TriggerRequest(cause=cause), key).cause
+    assert sent.endswith(marker(key))
+    assert len(sent) <= MAX_CAUSE_LENGTH
+    assert sent.startswith(cause[:100].rstrip())
+    arrived = json.loads(json.dumps({"id": 1, "trigger": {"cause": sent}}))
+    assert Run.from_payload(arrived).cause.endswith(marker(key))
+
+
+def test_the_user_cannot_forge_the_marker_of_another_run(account: Account) -> None:
+    """Only the end of a cause counts, and we write that."""
+    log = logging.getLogger("test")
+    now = datetime.now(timezone.utc)
+    forged = TriggerRequest(cause=f"see {marker('two')}")
+    one = trigger_once(
+        account.client, account.job_id, forged, Intention("one", now, is_repeated=False), log=log
+    )
+    assert account.trigger("two", is_repeated=True).run.run_id != one.run.run_id
+
+
+@dataclass
+class Failed(Account):
+    """An account whose job has a run that failed."""
+
+    run: Run
+
+    def retry(self) -> Triggered:
+        """Have dbt Cloud retry it."""
+        return retry_once(self.client, self.run, log=logging.getLogger("test"))
+
+
+@pytest.fixture
+def failed(clock: FakeClock) -> Iterator[Failed]:
+    """A job whose first run has failed and whose next ones go on until they are cancelled."""
+    job = SandboxJob(name="nightly", script=(Script(outcome="error"), Script(seconds=3600)))
+    with (
+        Sandbox(jobs=[job]) as sandbox,
+        DbtCloudClient(
+            account_id=sandbox.account_id,
+            token=sandbox.token,
+            access_url=sandbox.access_url,
+            request_max_retries=2,
+            clock=clock,
+        ) as client,
+    ):
+        started = client.trigger_run(sandbox.jobs[0].id, TriggerRequest(cause="Nightly"))
+        run = client.get_run(started.run_id)
+        while not run.is_over:
+            run = client.get_run(started.run_id)
+        yield Failed(sandbox, client, clock, run)
+
+
+def test_a_run_that_nobody_retried_has_no_retry(failed: Failed) -> None:
+    """Found in one request, whatever else the account runs."""
+    before = failed.asked("GET")
+    assert find_retry(failed.client, failed.run) is None
+    assert failed.asked("GET") == before + 1
+
+
+def test_a_retry_is_found_by_the_run_that_it_retries(failed: Failed) -> None:
+    """Its cause has no marker; its retrying_run_id says it."""
+    triggered = failed.retry()
+    assert not triggered.adopted
+    assert triggered.run.retrying_run_id == failed.run.run_id
+    found = find_retry(failed.client, failed.run)
+    assert found is not None
+    assert found.run_id == triggered.run.run_id
+    assert find_retry(failed.client, found) is None
+
+
+def test_a_retry_costs_one_request_however_many_runs_came_later(failed: Failed) -> None:
+    """Dbt Cloud retries only a job's latest run: no other run can come between the two."""
+    retry = failed.retry().run
+    failed.start_others(150)
+    before = failed.asked("GET")
+    found = find_retry(failed.client, failed.run)
+    assert found is not None
+    assert found.run_id == retry.run_id
+    assert failed.asked("GET") == before + 1
+
+
+def test_a_run_that_was_never_retried_costs_one_request_as_well(failed: Failed) -> None:
+    """What is not among the next runs is not there."""
+    failed.start_others(150)
+    before = failed.asked("GET")
+    assert find_retry(failed.client, failed.run) is None
+    assert failed.asked("GET") == before + 1
+
+
+@pytest.mark.parametrize("fault", LOST, ids=lambda fault: f"{fault.kind} {fault.status}")
+def test_a_retry_whose_answer_was_lost_is_adopted(failed: Failed, fault: Fault) -> None:
+    """No second request is sent."""
+    failed.sandbox.inject(fault)
+    triggered = failed.retry()
+    assert triggered.adopted
+    assert [run.run_id for run in failed.runs()] == [failed.run.run_id, triggered.run.run_id]
+    assert failed.asked("POST") == 2
+
+
+@pytest.mark.parametrize("fault", NEVER_ARRIVED, ids=lambda fault: f"{fault.kind} {fault.status}")
+def test_a_retry_that_was_lost_is_sent_again_after_the_settle_window(
+    failed: Failed, fault: Fault
+) -> None:
+    """As a trigger is."""
+    failed.sandbox.inject(fault)
+    assert not failed.retry().adopted
+    assert len(failed.runs()) == 2
+    assert failed.clock.pauses == list(SETTLE_PAUSES[1:])
+
+
+def test_a_retry_that_is_refused_because_it_is_there_is_adopted(failed: Failed) -> None:
+    """Somebody else was faster, or dbt Cloud acted on what it said it had not."""
+    first = failed.retry()
+    again = failed.retry()
+    assert again.adopted
+    assert again.run.run_id == first.run.run_id
+    assert len(failed.runs()) == 2
+
+
+def test_a_retry_that_is_refused_is_the_refusal(failed: Failed) -> None:
+    """There is no run, and the error says what dbt Cloud said."""
+    failed.sandbox.inject(Fault(path="*/retry/", status=403))
+    with pytest.raises(DbtCloudResponseError, match="403"):
+        failed.retry()
+    assert len(failed.runs()) == 1
+
+
+def test_a_search_that_fails_after_a_refusal_leaves_the_refusal(failed: Failed) -> None:
+    """That is what went wrong first."""
+    failed.sandbox.inject(Fault(path="*/retry/", status=403))
+    failed.sandbox.inject(Fault(path="*/runs/", status=401))
+    with pytest.raises(DbtCloudResponseError, match="403"):
+        failed.retry()

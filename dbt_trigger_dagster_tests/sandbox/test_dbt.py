@@ -1,0 +1,160 @@
+"""The sandbox with real dbt Core on DuckDB: the bundled shop, and a project of one's own."""
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dbt_trigger_dagster.sandbox import Sandbox, SandboxError, SandboxJob
+from dbt_trigger_dagster.sandbox.runners.dbt_project import SHOP_FOLDER, connection_of, load_project
+from dbt_trigger_dagster_tests.sandbox.test_client import Api, wait_until
+
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("dbt") is None, reason="dbt is an extra: dbt_trigger_dagster[sandbox]"
+)
+NIGHTLY, BROKEN, SLOW = range(3)
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the sandbox keeps its runs and databases."""
+    return tmp_path_factory.mktemp("sandbox")
+
+
+@pytest.fixture(scope="module")
+def api(data_folder: Path) -> Iterator[Api]:
+    """A sandbox with the shop's own jobs."""
+    with Sandbox(data_folder=data_folder) as sandbox, Api(sandbox) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def run_ids(api: Api) -> list[int]:
+    """One run of each of the shop's jobs, side by side."""
+    return [api.trigger(position, cause="all at once")["id"] for position in range(3)]
+
+
+def test_the_nightly_build_succeeds_with_docs_and_the_freshness_of_its_sources(
+    api: Api, run_ids: list[int]
+) -> None:
+    """Every step has logs; each dbt step has its own artifacts; the last one's are the run's."""
+    run = api.finished_run(run_ids[NIGHTLY], seconds=90)
+    assert (run["status"], run["status_message"]) == (10, None)
+    assert (run["has_docs_generated"], run["has_sources_generated"]) == (True, True)
+    assert [step["name"] for step in run["run_steps"]] == [
+        "Clone git repository",
+        "Create profile from connection duckdb",
+        "Invoke dbt with `dbt deps`",
+        "Invoke dbt with `dbt source freshness`",
+        "Invoke dbt with `dbt build`",
+        "Invoke dbt with `dbt docs generate`",
+    ]
+    assert "Done. PASS=27 WARN=0 ERROR=0 SKIP=0" in run["run_steps"][4]["logs"]
+    assert "[debug]" in run["run_steps"][4]["truncated_debug_logs"]
+    artifacts = api.data(f"/runs/{run['id']}/artifacts/")
+    assert {"manifest.json", "run_results.json", "catalog.json", "sources.json"} <= set(artifacts)
+    assert "compiled/shop/models/marts/orders.sql" in artifacts
+    built = api.get(f"/runs/{run['id']}/artifacts/run_results.json", step=5).json()
+    assert len(built["results"]) == 27
+    assert built["metadata"]["env"]["DBT_CLOUD_RUN_ID"] == str(run["id"])
+    assert built["metadata"]["env"]["DBT_CLOUD_RUN_REASON"] == "all at once"
+    assert api.get(f"/runs/{run['id']}/artifacts/run_results.json", step=3).status_code == 404
+
+
+def test_the_broken_build_fails_and_is_retried_from_its_point_of_failure(
+    api: Api, run_ids: list[int]
+) -> None:
+    """One model fails, one is skipped, and the retry runs these two and no other."""
+    run = api.finished_run(run_ids[BROKEN], seconds=90)
+    assert (run["status"], run["can_retry"]) == (20, True)
+    assert run["status_message"].startswith("dbt command failed: dbt build")
+    assert 'does not have a column named "ammount"' in run["run_steps"][-1]["logs"]
+    retry = api.post(f"/runs/{run['id']}/retry/").json()["data"]
+    retried = api.finished_run(retry["id"], seconds=90)
+    assert retried["retrying_run_id"] == run["id"]
+    assert retried["run_steps"][-1]["name"] == "Invoke dbt with `dbt retry`"
+    results = api.get(f"/runs/{retry['id']}/artifacts/run_results.json").json()["results"]
+    assert {result["unique_id"]: result["status"] for result in results} == {
+        "model.shop.revenue_by_category": "error",
+        "model.shop.top_categories": "skipped",
+    }
+
+
+def test_cancelling_kills_dbt(api: Api, run_ids: list[int], data_folder: Path) -> None:
+    """The run ends in seconds, and the database that dbt held is free again."""
+    run_id = run_ids[SLOW]
+    database = data_folder / "warehouses" / str(api.sandbox.jobs[SLOW].id) / "shop.duckdb"
+    wait_until(lambda: "forecast_orders" in api.run(run_id)["run_steps"][-1]["logs"], 90)
+    api.post(f"/runs/{run_id}/cancel/")
+    run = api.finished_run(run_id, seconds=10)
+    assert (run["status"], run["status_message"]) == (30, "Cancelled by user.")
+    assert run["artifacts_saved"]
+    duckdb.connect(str(database)).close()
+
+
+def test_overrides_reach_dbt(api: Api, data_folder: Path) -> None:
+    """Schema, target, threads and steps are the trigger's, and docs are switched off."""
+    triggered = api.trigger(
+        NIGHTLY,
+        steps_override=["dbt seed --select countries", "rm -rf target"],
+        schema_override="sandbox_test",
+        target_name_override="staging",
+        threads_override=3,
+        generate_docs_override=False,
+    )
+    run = api.finished_run(triggered["id"], seconds=90)
+    names = [step["name"] for step in run["run_steps"]]
+    assert names[1] == "Create profile from connection duckdb (override schema to 'sandbox_test')"
+    assert names[-1] == "Invoke dbt with `rm -rf target`"
+    assert (run["status"], run["run_steps"][-1]["status"]) == (20, 20)
+    assert "Only dbt commands can be run" in run["run_steps"][-1]["logs"]
+    assert run["retry_not_supported_reason"] == "RETRY_NO_RUN_RESULTS"
+    assert "Concurrency: 3 threads (target='staging')" in run["run_steps"][-2]["logs"]
+    database = data_folder / "warehouses" / str(triggered["job_id"]) / "shop.duckdb"
+    with duckdb.connect(str(database), read_only=True) as connection:
+        count = connection.execute("select count(*) from sandbox_test.countries").fetchone()
+    assert count == (5,)
+
+
+def test_a_run_of_dbt_that_takes_too_long_is_cancelled(api: Api) -> None:
+    """The process is stopped in the middle of a step."""
+    run = api.finished_run(api.trigger(BROKEN, timeout_seconds_override=1)["id"], seconds=20)
+    assert run["status"] == 30
+    assert "exceeded the configured timeout of 1 seconds" in run["status_message"]
+    assert run["run_steps"][-1]["status"] == 30
+
+
+def test_a_project_of_ones_own_is_never_written_to(tmp_path: Path) -> None:
+    """Not even when dbt parses it, and not when its folders cannot be written to."""
+    own = tmp_path / "own"
+    shutil.copytree(SHOP_FOLDER, own)
+    (own / "models").chmod(0o555)
+    before = {path: path.stat().st_mtime_ns for path in own.rglob("*")}
+    job = SandboxJob(name="parse", execute_steps=("dbt parse",))
+    project = load_project(own)
+    with Sandbox([job], project=project, data_folder=tmp_path / "data") as sandbox:
+        with Api(sandbox) as api:
+            run = api.finished_run(api.trigger()["id"], seconds=60)
+        assert run["status"] == 10, run["run_steps"][-1]["logs"]
+    assert {path: path.stat().st_mtime_ns for path in own.rglob("*")} == before
+
+
+def test_a_target_name_is_a_label_unless_the_profile_has_such_an_output() -> None:
+    """As in dbt Cloud; "default" is the profile's own target."""
+    shop = load_project()
+    assert connection_of(shop, "default").target_name == "prod"
+    labelled = connection_of(shop, "anything")
+    assert (labelled.target_name, labelled.settings["path"]) == ("anything", "shop.duckdb")
+
+
+def test_a_project_without_a_profile_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    """What is missing, and where it was looked for."""
+    (tmp_path / "dbt_project.yml").write_text("name: mine\nprofile: theirs\n")
+    (tmp_path / "profiles.yml").write_text("ours: {outputs: {dev: {type: duckdb}}}\n")
+    with pytest.raises(SandboxError, match=r"profiles\.yml has no profile 'theirs'"):
+        load_project(tmp_path)
+    with pytest.raises(SandboxError, match=r"There is no .*dbt_project\.yml"):
+        load_project(tmp_path / "nowhere")
