@@ -120,23 +120,26 @@ class AccountApi:
     def download(
         self,
         path: str,
-        target: BinaryIO,
+        keep: Callable[[Iterator[bytes]], object],
         *,
         query: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
     ) -> Download:
-        """Stream the bytes at a path into a file; each attempt starts the file anew."""
+        """Stream the bytes at a path to whoever keeps them.
+
+        Args:
+            path: Below the account's.
+            keep: Gets the chunks of the body and reads them all; each attempt calls it anew, and
+                an error comes out of the chunks where the attempt breaks off.
+            query: The request's query.
+            deadline: When to give up.
+        """
 
         def attempt() -> Download:
             with self.transport.open_file(
                 self._account_path + path, query=query, deadline=deadline
             ) as answer:
-                try:
-                    return _save(answer, target, path)
-                except DbtCloudError:
-                    target.seek(0)
-                    target.truncate()
-                    raise
+                return _pass_on(answer, keep, path)
 
         return self.retry_policy.call(attempt, deadline=deadline)
 
@@ -180,15 +183,20 @@ def _read(payload: Any, read: Callable[[Any], T], asked: str) -> T:
         ) from error
 
 
-def _save(answer: Answer, target: BinaryIO, path: str) -> Download:
+def _pass_on(answer: Answer, keep: Callable[[Iterator[bytes]], object], path: str) -> Download:
     digest = hashlib.sha256()
     size_bytes = 0
-    for chunk in answer.chunks():
-        if not size_bytes:
-            _check_is_no_page(chunk, path)
-        _write(chunk, target)
-        digest.update(chunk)
-        size_bytes += len(chunk)
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal size_bytes
+        for chunk in answer.chunks():
+            if not size_bytes:
+                _check_is_no_page(chunk, path)
+            digest.update(chunk)
+            size_bytes += len(chunk)
+            yield chunk
+
+    keep(chunks())
     return Download(
         size_bytes=size_bytes,
         sha256=digest.hexdigest(),
@@ -197,8 +205,23 @@ def _save(answer: Answer, target: BinaryIO, path: str) -> Download:
     )
 
 
-def _write(chunk: bytes, target: BinaryIO) -> None:
-    """A file without a buffer may take less than it is given."""
+def into(target: BinaryIO) -> Callable[[Iterator[bytes]], None]:
+    """Keeps chunks in a file that can seek; each attempt starts the file anew."""
+
+    def keep(chunks: Iterator[bytes]) -> None:
+        try:
+            for chunk in chunks:
+                write_all(chunk, target)
+        except DbtCloudError:
+            target.seek(0)
+            target.truncate()
+            raise
+
+    return keep
+
+
+def write_all(chunk: bytes, target: BinaryIO) -> None:
+    """A file without a buffer may take less than it is given: give it the rest."""
     written = target.write(chunk)
     while written < len(chunk):
         written += target.write(chunk[written:])

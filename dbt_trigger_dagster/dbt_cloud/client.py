@@ -23,6 +23,7 @@ from dbt_trigger_dagster.dbt_cloud.api import (
     Download,
     check_account,
     check_requests,
+    into,
 )
 from dbt_trigger_dagster.dbt_cloud.clock import Clock, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudJobNameError
@@ -280,9 +281,34 @@ class DbtCloudClient:
         Raises:
             DbtCloudRequestError: Fewer bytes arrived than were announced, again and again.
         """
+        return self.stream_artifact(run_id, path, into(target), step=step, deadline=deadline)
+
+    def stream_artifact(
+        self,
+        run_id: int,
+        path: str,
+        keep: Callable[[Iterator[bytes]], object],
+        *,
+        step: int | None = None,
+        deadline: Deadline | None = None,
+    ) -> Download:
+        """Stream an artifact's bytes, as they are, to whoever keeps them.
+
+        Args:
+            run_id: The run.
+            path: The artifact's path, as `list_artifacts` gives it.
+            keep: Gets the chunks of one attempt and reads them all; it is called anew for each
+                attempt. Where an attempt breaks off, the chunks end in an error: then nothing that
+                it made may stay.
+            step: Number of a step (from 1) whose artifact is wanted instead of the last one's.
+            deadline: When to give up.
+
+        Raises:
+            DbtCloudRequestError: Fewer bytes arrived than were announced, again and again.
+        """
         return self._api.download(
             f"runs/{run_id}/artifacts/{quote(path, safe='/')}",
-            target,
+            keep,
             query=None if step is None else {"step": str(step)},
             deadline=deadline,
         )

@@ -12,7 +12,7 @@ import requests
 import responses
 from typing_extensions import Buffer
 
-from dbt_trigger_dagster.dbt_cloud.api import AccountApi
+from dbt_trigger_dagster.dbt_cloud.api import AccountApi, into
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudNotFoundError,
@@ -236,7 +236,7 @@ def test_a_download_gives_the_bytes_and_what_is_known_of_them(clock) -> None:
     served = reply(200, body, headers={"Content-Type": "application/x-parquet"})
     target = io.BytesIO()
     with serving(lambda _: served) as server:
-        download = _account(clock, server.url).download("file", target)
+        download = _account(clock, server.url).download("file", into(target))
     assert target.getvalue() == body
     assert download.size_bytes == len(body)
     assert download.sha256 == hashlib.sha256(body).hexdigest()
@@ -247,7 +247,7 @@ def test_a_download_gives_the_bytes_and_what_is_known_of_them(clock) -> None:
 def test_an_empty_file_is_a_file(clock) -> None:
     """Zero bytes that were announced have all arrived."""
     with serving(lambda _: reply(200)) as server:
-        assert _account(clock, server.url).download("file", io.BytesIO()).size_bytes == 0
+        assert _account(clock, server.url).download("file", into(io.BytesIO())).size_bytes == 0
 
 
 class _Reluctant(io.BytesIO):
@@ -262,7 +262,7 @@ def test_a_file_that_takes_less_than_it_is_given_is_given_the_rest(clock) -> Non
     body = bytes(range(256)) * 50
     target = _Reluctant()
     with serving(lambda _: reply(200, body)) as server:
-        _account(clock, server.url).download("file", target)
+        _account(clock, server.url).download("file", into(target))
     assert target.getvalue() == body
 
 
@@ -273,7 +273,7 @@ def test_a_download_that_breaks_off_starts_anew(clock) -> None:
     )
     target = io.BytesIO()
     with serving(lambda _: next(answers)) as server:
-        download = _account(clock, server.url).download("file", target)
+        download = _account(clock, server.url).download("file", into(target))
     assert target.getvalue() == b"the whole file"
     assert download.size_bytes == 14
     assert len(clock.pauses) == 2
@@ -283,14 +283,14 @@ def test_a_download_that_always_breaks_off_is_an_error(clock) -> None:
     """After as many attempts as the policy allows."""
     cut = reply(200, b"half", missing=4)
     with serving(lambda _: cut) as server, pytest.raises(DbtCloudRequestError):
-        _account(clock, server.url).download("file", io.BytesIO())
+        _account(clock, server.url).download("file", into(io.BytesIO()))
     assert len(server.received) == 6
 
 
 def test_a_download_of_what_is_not_there_is_not_repeated(clock) -> None:
     """Whether it may come later is for the caller to know."""
     with serving(lambda _: reply(404)) as server, pytest.raises(DbtCloudNotFoundError):
-        _account(clock, server.url).download("file", io.BytesIO())
+        _account(clock, server.url).download("file", into(io.BytesIO()))
     assert len(server.received) == 1
 
 
@@ -301,9 +301,9 @@ def test_a_page_in_the_place_of_a_file_is_no_download(clock, page: bytes) -> Non
     with serving(lambda _: reply(200, page)) as server:
         account = _account(clock, server.url)
         with pytest.raises(DbtCloudPayloadError, match=r"manifest\.json .* a web page"):
-            account.download("manifest.json", target)
+            account.download("manifest.json", into(target))
         assert target.getvalue() == b""
-        assert account.download("index.html", target).size_bytes == len(page)
+        assert account.download("index.html", into(target)).size_bytes == len(page)
 
 
 def test_a_download_that_is_redirected_is_refused(clock) -> None:
@@ -311,6 +311,6 @@ def test_a_download_that_is_redirected_is_refused(clock) -> None:
     with serving(lambda _: reply(200, b"the file")) as store:
         away = reply(302, headers={"Location": f"{store.url}/bucket/key?signature=sesame"})
         with serving(lambda _: away) as server, pytest.raises(DbtCloudResponseError) as caught:
-            _account(clock, server.url).download("file", io.BytesIO())
+            _account(clock, server.url).download("file", into(io.BytesIO()))
     assert f"moved to {store.url}/bucket/key." in str(caught.value)
     assert (len(server.received), store.received) == (1, [])
