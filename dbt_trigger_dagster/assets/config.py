@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field, ValidationError, create_model, model_validator
 
 from dbt_trigger_dagster.artifacts.paths import check_patterns
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.transport import POOL_SIZE
 
@@ -76,19 +77,20 @@ class TriggerResponseConfig(dg.Config):
         """The request that triggers the job.
 
         Raises:
-            ValueError: The cause is empty or too long, or an override is out of its range.
+            SettingError: The cause is empty or too long, or an override is out of its range.
         """
         if self.threads_override is not None and self.threads_override < 1:
-            raise ValueError(f"threads_override is {self.threads_override}: give 1 or more.")
+            raise SettingError("threads_override", f"is {self.threads_override}: give 1 or more.")
         if self.timeout_seconds_override is not None and self.timeout_seconds_override < 0:
-            raise ValueError(
-                f"timeout_seconds_override is {self.timeout_seconds_override}: give 0 or more."
+            raise SettingError(
+                "timeout_seconds_override",
+                f"is {self.timeout_seconds_override}: give 0 or more.",
             )
         steps = self.steps_override
         if steps is not None and not (steps and all(step.strip() for step in steps)):
-            raise ValueError(
-                "steps_override lacks a dbt command: give at least one, none of them empty, or "
-                "leave it out."
+            raise SettingError(
+                "steps_override",
+                "lacks a dbt command: give at least one, none of them empty, or leave it out.",
             )
         return TriggerRequest(**self.model_dump(exclude={"job_id", "job_name"}))
 
@@ -154,15 +156,19 @@ class DbtCloudRunConfig(dg.Config):
     @model_validator(mode="after")
     def _check(self) -> "DbtCloudRunConfig":
         if self.max_wait_time is not None and not 0 < self.max_wait_time < math.inf:
-            raise ValueError(
-                f"max_wait_time is {self.max_wait_time:g}: give more than 0 seconds, null to wait "
-                "for ever, or wait_for_result: false not to wait."
+            raise SettingError(
+                "max_wait_time",
+                f"is {self.max_wait_time:g}: give more than 0 seconds, null to wait for ever, or "
+                "wait_for_result: false not to wait.",
             )
         if not 0 < self.poll_interval < math.inf:
-            raise ValueError(f"poll_interval is {self.poll_interval:g}: give more than 0 seconds.")
+            raise SettingError(
+                "poll_interval", f"is {self.poll_interval:g}: give more than 0 seconds."
+            )
         if not 1 <= self.max_parallel_downloads <= POOL_SIZE:
-            raise ValueError(
-                f"max_parallel_downloads is {self.max_parallel_downloads}: give 1 to {POOL_SIZE}."
+            raise SettingError(
+                "max_parallel_downloads",
+                f"is {self.max_parallel_downloads}: give 1 to {POOL_SIZE}.",
             )
         check_patterns([*self.include_artifacts, *self.exclude_artifacts])
         return self

@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import BeforeValidator, Field
 
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.files import check_writable
@@ -63,7 +64,7 @@ class DbtCloudResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it
             log: Where the client tells of repeated requests.
 
         Raises:
-            ValueError: A setting cannot be used; the message says which and why.
+            SettingError: A setting cannot be used; the message says which and why.
         """
         return DbtCloudClient(
             account_id=self.account_id,
@@ -80,7 +81,7 @@ def _as_seconds(name: str, value: float | str) -> float:
     try:
         return float(value)
     except ValueError as error:
-        raise ValueError(f"{name} {value!r} is no number of seconds.") from error
+        raise SettingError(name, f"{value!r} is no number of seconds.") from error
 
 
 class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above

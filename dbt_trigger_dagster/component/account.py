@@ -83,11 +83,7 @@ class Workspace(Section):
         for name in ("account_id", "access_url"):
             if getattr(self, name) is not None and f"{name}_env" in self.model_fields_set:
                 raise ProblemError(f"{name} and {name}_env are both given: give one.", name)
-        try:
-            self._check_values()
-        except ValueError as error:
-            name = str(error).partition(" ")[0]  # the client says first which setting it means
-            raise ProblemError(str(error), name) from error
+        self._check_values()
         return self
 
     def _check_values(self) -> None:

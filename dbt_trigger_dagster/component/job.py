@@ -14,6 +14,7 @@ from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.assets.schedule import build_dbt_cloud_schedule
 from dbt_trigger_dagster.component.variables import check_variables
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _JOB = ("job_id", "job_name", "job_id_env")
@@ -108,11 +109,10 @@ class JobSettings(_Defaults):
         try:
             self._check_request()
             _ = self.assets
-        except ValueError as error:
-            sentence = as_sentence(error) if isinstance(error, ValidationError) else str(error)
-            name = sentence.partition(" ")[0]  # the ops' config says what is out of its range
-            keys = [name] if name in self.model_fields_set else []
-            raise ProblemError(sentence, *keys) from error
+        except ValidationError as error:  # of an op's config
+            cause = error.errors()[0].get("ctx", {}).get("error")
+            keys = [cause.field] if isinstance(cause, SettingError) else []
+            raise ProblemError(as_sentence(error), *keys) from error
         except dg.DagsterError as error:
             raise ProblemError(str(error), *self._refused()) from error
         try:

@@ -10,6 +10,7 @@ from pydantic import ValidationError as PydanticError
 from typing_extensions import Self
 
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster.monitor.sensor import build_dbt_cloud_monitor
 
 _AS_A_TIME = "write one with its zone, as 2026-01-31T00:00:00Z."
@@ -75,11 +76,8 @@ class MonitorSettings(Section):
                 default_status=dg.DefaultSensorStatus[self.default_status.upper()],
                 **settings,
             )
-        except ValueError as error:
-            name = str(error).partition(" ")[0]  # the builder says first which argument it means
-            raise ProblemError(
-                str(error), *([name] if name in self.model_fields_set else [])
-            ) from error
+        except SettingError as error:
+            raise ProblemError(str(error), error.field) from error
         except dg.DagsterError as error:
             raise ProblemError(str(error), "name") from error  # Dagster judges nothing else
 

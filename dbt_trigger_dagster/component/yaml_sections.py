@@ -30,6 +30,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
+
 Keys = Sequence[str | int]
 SectionType = TypeVar("SectionType", bound="Section")
 
@@ -233,12 +235,18 @@ def _lines_of(
     """
     found: dict[tuple[str | int, ...], list[str]] = {}
     for details in error.errors():
-        problem = details.get("ctx", {}).get("error")
-        below = problem.keys if isinstance(problem, ProblemError) else ()
-        keys = _known(tree, (*above, *details["loc"], *below), details)
+        keys = _known(tree, (*above, *details["loc"], *_keys_of(details)), details)
         found.setdefault(keys, []).append(_sentence(details))
     for keys, sentences in found.items():
         yield ": ".join([*_place(tree, keys), ", ".join(dict.fromkeys(sentences))])
+
+
+def _keys_of(details: ErrorDetails) -> Keys:
+    """Which part of a section a check of ours means."""
+    problem = details.get("ctx", {}).get("error")
+    if isinstance(problem, SettingError):
+        return (problem.field,)
+    return problem.keys if isinstance(problem, ProblemError) else ()
 
 
 def _known(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeVar
 
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudPayloadError
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudPayloadError, SettingError
 from dbt_trigger_dagster.dbt_cloud.responses import Answer
 from dbt_trigger_dagster.dbt_cloud.retries import RetryPolicy, is_transient
 from dbt_trigger_dagster.dbt_cloud.transport import Transport
@@ -23,27 +23,27 @@ _PAGES = (".html", ".htm")
 
 
 def check_account(account_id: int) -> None:
-    """Refuse what cannot be an account's number.
+    """Refuse what cannot be an account's id.
 
     Raises:
-        ValueError: It is none.
+        SettingError: It is none.
     """
     if account_id <= 0:
-        raise ValueError(f"account_id {account_id} is no dbt Cloud account's number.")
+        raise SettingError("account_id", f"{account_id} is no dbt Cloud account's number.")
 
 
 def check_requests(timeout: float, max_retries: int, retry_delay: float) -> None:
     """Refuse a request policy that cannot be kept.
 
     Raises:
-        ValueError: A setting is out of its range; the message begins with its name.
+        SettingError: A setting is out of its range.
     """
     if not 0 < timeout < math.inf:
-        raise ValueError(f"request_timeout {timeout} must be more than 0 seconds.")
+        raise SettingError("request_timeout", f"{timeout} must be more than 0 seconds.")
     if max_retries < 0:
-        raise ValueError(f"request_max_retries {max_retries} must be 0 or more.")
+        raise SettingError("request_max_retries", f"{max_retries} must be 0 or more.")
     if not 0 <= retry_delay < math.inf:
-        raise ValueError(f"request_retry_delay {retry_delay} must be 0 or more seconds.")
+        raise SettingError("request_retry_delay", f"{retry_delay} must be 0 or more seconds.")
 
 
 @dataclass(frozen=True)

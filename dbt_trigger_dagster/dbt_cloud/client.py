@@ -57,7 +57,7 @@ class DbtCloudClient:
         clock: What pauses are slept on.
 
     Raises:
-        ValueError: A setting cannot be used; the message says which and why.
+        SettingError: A setting cannot be used; the message says which and why.
     """
 
     def __init__(

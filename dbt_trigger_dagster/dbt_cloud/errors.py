@@ -17,6 +17,8 @@
         ├── DbtCloudRunTimeoutError   dbt Cloud stopped the run at its own time limit
         └── DbtCloudWaitTimeoutError  we stopped waiting; the run goes on
 
+Beside it stands ``SettingError``, a ``ValueError``: a setting that cannot be used.
+
 Every message is a sentence or two for the person who reads the log: what happened, what to do.
 """
 
@@ -24,6 +26,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dbt_trigger_dagster.dbt_cloud.models import Run
+
+
+class SettingError(ValueError):
+    """A setting cannot be used; no request was made.
+
+    Args:
+        field: The setting's name.
+        problem: What is wrong with it and what to do: the rest of a sentence that begins with the
+            name.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field} {problem}")
+        self.field = field
+        self.problem = problem
 
 
 class DbtCloudError(Exception):

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
+
 MAX_CAUSE_LENGTH = 255
 """Most characters that dbt Cloud keeps of a cause (apache/airflow#38896)."""
 
@@ -21,7 +23,7 @@ class TriggerRequest:
     """The body of a request that triggers a job: a cause and overrides, in the API's names.
 
     Raises:
-        ValueError: The cause is empty or longer than dbt Cloud keeps.
+        SettingError: The cause is empty or longer than dbt Cloud keeps.
     """
 
     cause: str
@@ -41,13 +43,14 @@ class TriggerRequest:
 
     def __post_init__(self) -> None:
         if not self.cause.strip():
-            raise ValueError(
-                "cause is empty; dbt Cloud requires one: say why the job is triggered."
+            raise SettingError(
+                "cause", "is empty; dbt Cloud requires one: say why the job is triggered."
             )
         if len(self.cause) > MAX_CAUSE_LENGTH:
-            raise ValueError(
-                f"cause has {len(self.cause)} characters and dbt Cloud keeps at most "
-                f"{MAX_CAUSE_LENGTH}: shorten it."
+            raise SettingError(
+                "cause",
+                f"has {len(self.cause)} characters and dbt Cloud keeps at most "
+                f"{MAX_CAUSE_LENGTH}: shorten it.",
             )
 
     def as_body(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from urllib3 import BaseHTTPResponse, HTTPConnectionPool, ProxyManager
 
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.connections import reading_until, use_for
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudRequestError
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudRequestError, SettingError
 from dbt_trigger_dagster.dbt_cloud.responses import Answer, as_request_error, as_response_error
 
 POOL_SIZE = 64
@@ -35,29 +35,33 @@ def normalize_access_url(access_url: str) -> str:
     A bare host gets ``https://``; trailing slashes are dropped.
 
     Raises:
-        ValueError: It is not the address of a host, or plain http to a host that is not loopback.
+        SettingError: It is not the address of a host, or plain http to a host that is not loopback.
     """
     text = access_url.strip()
     if "@" in text:
-        raise ValueError("access_url is the host alone, without a user or a password before it.")
+        raise SettingError(
+            "access_url", "is the host alone, without a user or a password before it."
+        )
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         parts, host = SplitResult("", "", "", "", ""), ""
     if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host):
-        raise ValueError(
-            f"access_url {access_url!r} is not the address of a host; copy it from dbt Cloud: "
-            "Account settings, Account information, Access URL."
+        raise SettingError(
+            "access_url",
+            f"{access_url!r} is not the address of a host; copy it from dbt Cloud: "
+            "Account settings, Account information, Access URL.",
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ValueError(
-            f"access_url is the host alone, without a path: {parts.scheme}://{parts.netloc}"
+        raise SettingError(
+            "access_url", f"is the host alone, without a path: {parts.scheme}://{parts.netloc}"
         )
     if parts.scheme == "http" and not _is_loopback(host):
-        raise ValueError(
-            f"access_url {access_url!r} would send the token unencrypted: use "
-            f"https://{parts.netloc} (http is for loopback addresses only)."
+        raise SettingError(
+            "access_url",
+            f"{access_url!r} would send the token unencrypted: use "
+            f"https://{parts.netloc} (http is for loopback addresses only).",
         )
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -77,15 +81,15 @@ class TokenAuth(requests.auth.AuthBase):
     As an auth object, not a session header: requests then ignores ``~/.netrc``.
 
     Raises:
-        ValueError: The token is empty or cannot stand in a header; it is not quoted.
+        SettingError: The token is empty or cannot stand in a header; it is not quoted.
     """
 
     def __init__(self, token: str) -> None:
         self.token = token.strip()
         if not self.token:
-            raise ValueError("token is empty; create a service token in dbt Cloud.")
+            raise SettingError("token", "is empty; create a service token in dbt Cloud.")
         if not (self.token.isascii() and self.token.isprintable() and " " not in self.token):
-            raise ValueError("token has blanks or characters that no dbt Cloud token has.")
+            raise SettingError("token", "has blanks or characters that no dbt Cloud token has.")
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header to a request that is about to leave."""
@@ -156,7 +160,7 @@ class Transport:
         user_agent: How we introduce ourselves.
 
     Raises:
-        ValueError: The address or the token cannot be used.
+        SettingError: The address or the token cannot be used.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster.monitor.landings import landing_assets
 from dbt_trigger_dagster.monitor.tick import Monitor
 
@@ -50,7 +51,7 @@ def build_dbt_cloud_monitor(
         default_status: Whether the monitor runs as soon as it is deployed.
 
     Raises:
-        ValueError: An argument cannot be used; the message says which and why.
+        SettingError: An argument cannot be used; the message says which and why.
     """
     landing = landing_assets(assets)
     _check(landing, settle_seconds, lookback, batch_size, start)
@@ -104,15 +105,16 @@ def _check(
             "assets holds nothing to monitor: give what build_dbt_cloud_job_assets returned."
         )
     if not 0 <= settle_seconds <= _LONGEST:
-        raise ValueError(f"settle_seconds is {settle_seconds:g}: give 0 or more seconds.")
+        raise SettingError("settle_seconds", f"is {settle_seconds:g}: give 0 or more seconds.")
     if lookback and not settle_seconds <= lookback <= _LONGEST:
-        raise ValueError(
-            f"lookback is {lookback:g}: give at least settle_seconds ({settle_seconds:g}), or 0 "
-            "not to look back."
+        raise SettingError(
+            "lookback",
+            f"is {lookback:g}: give at least settle_seconds ({settle_seconds:g}), or 0 not to "
+            "look back.",
         )
     if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}: give 1 or more.")
+        raise SettingError("batch_size", f"is {batch_size}: give 1 or more.")
     if start is not None and start.tzinfo is None:
-        raise ValueError(
-            f"start {start} has no time zone: give one, as in datetime(…, tzinfo=timezone.utc)."
+        raise SettingError(
+            "start", f"{start} has no time zone: give one, as in datetime(…, tzinfo=timezone.utc)."
         )

@@ -127,7 +127,7 @@ def test_what_the_client_would_refuse_in_the_run_is_refused_at_once(name: str, v
         Workspace(**{name: value})
     problem = caught.value.errors()[0]["ctx"]["error"]
     assert str(problem).startswith(f"{name} ")
-    assert problem.keys == (name,)
+    assert problem.field == name
 
 
 def test_storage_has_the_documented_variables_and_the_resources_defaults(

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from dbt_trigger_dagster import DbtCloudRunConfig, TriggerResponseConfig
 from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.yaml_sections import ProblemError
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster_tests.assets.test_config import OVERRIDES
 
 POLICY: dict[str, Any] = {
@@ -34,12 +35,12 @@ def defaults_of(asset: dg.AssetsDefinition) -> dict[str, Any]:
     return {name: field.default_value for name, field in fields.items()}
 
 
-def problem_of(**settings: Any) -> ProblemError:
+def problem_of(**settings: Any) -> ProblemError | SettingError:
     """What is wrong with a job."""
     with pytest.raises(ValidationError) as caught:
         JobSettings(**settings)
     (details,) = caught.value.errors()
-    problem: ProblemError = details["ctx"]["error"]
+    problem: ProblemError | SettingError = details["ctx"]["error"]
     return problem
 
 
@@ -146,4 +147,4 @@ def test_what_cannot_be_used_is_told_with_its_field(
     """Before the definitions are put together, where nobody would know the line any more."""
     problem = problem_of(**settings)
     assert sentence in str(problem)
-    assert problem.keys == keys
+    assert keys == ((problem.field,) if isinstance(problem, SettingError) else problem.keys)

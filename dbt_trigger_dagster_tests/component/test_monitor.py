@@ -74,7 +74,7 @@ def test_a_start_that_is_no_moment_is_refused(start: str, sentence: str) -> None
         ({"batch_size": 0}, "batch_size is 0: give 1 or more.", ("batch_size",)),
         ({"settle_seconds": -1}, "settle_seconds is -1", ("settle_seconds",)),
         ({"settle_seconds": 10, "lookback": 5}, "lookback is 5", ("lookback",)),
-        ({"settle_seconds": 4000}, "lookback is 3600", ()),
+        ({"settle_seconds": 4000}, "lookback is 3600", ("lookback",)),
         ({"name": "a b"}, '"a b" is not a valid name', ("name",)),
     ],
 )

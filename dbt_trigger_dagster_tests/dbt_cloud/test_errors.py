@@ -9,6 +9,7 @@ from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster_tests.payloads import run_payload
 
 PARENTS = {
+    "SettingError": ValueError,
     "DbtCloudError": Exception,
     "DbtCloudRequestError": errors.DbtCloudError,
     "DbtCloudResponseError": errors.DbtCloudError,
@@ -63,3 +64,13 @@ def test_a_run_error_carries_the_run_as_last_seen() -> None:
     run = Run.from_payload(run_payload(20))
     error = errors.DbtCloudRunFailedError("It failed.", run=run)
     assert (str(error), error.run) == ("It failed.", run)
+
+
+def test_a_setting_error_carries_its_field_and_begins_with_it() -> None:
+    """So whoever knows where the setting stands can name that place instead."""
+    error = errors.SettingError("access_url", "is empty.")
+    assert (str(error), error.field, error.problem) == (
+        "access_url is empty.",
+        "access_url",
+        "is empty.",
+    )
