@@ -1,0 +1,124 @@
+"""What steps and nodes did, as spans of time; for the picture and for the report."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+_KINDS = {
+    **dict.fromkeys(("success", "pass"), "good"),
+    **dict.fromkeys(("error", "fail", "runtime error", "partial success"), "failed"),
+    "warn": "warned",
+}
+
+
+class Bar(NamedTuple):
+    """What one node did in one step.
+
+    Attributes:
+        step: Index of the step.
+        name: The node's name.
+        thread: The thread that it ran on, as dbt names it.
+        started: When it began to be compiled.
+        ended: When it was done.
+        status: As dbt says.
+        is_test: Whether it is a test; those are drawn lower.
+        is_critical: Whether the run would have been shorter without it.
+    """
+
+    step: int
+    name: str
+    thread: str
+    started: datetime
+    ended: datetime
+    status: str
+    is_test: bool = False
+    is_critical: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.ended - self.started).total_seconds()
+
+    @property
+    def kind(self) -> str:
+        """How it is drawn: good, failed, warned or other."""
+        return _KINDS.get(self.status, "other")
+
+
+def bars_of(nodes: Iterable[Mapping[str, Any]]) -> list[Bar]:
+    """The bars of executed nodes; those without a beginning and an end (skipped ones) have none.
+
+    Args:
+        nodes: Rows of `dbt_cloud_node_result`.
+    """
+    return [bar for bar in map(_bar_of, nodes) if bar is not None]
+
+
+def _bar_of(node: Mapping[str, Any]) -> Bar | None:
+    # Compiling comes first and executing last; Fusion says the same interval for both.
+    started = node.get("compile_started_at") or node.get("execute_started_at")
+    ended = node.get("execute_completed_at") or node.get("compile_completed_at")
+    if started is None or ended is None or node.get("executed") is False:
+        return None
+    return Bar(
+        step=node.get("step") or 0,
+        name=str(node.get("name") or node.get("unique_id") or ""),
+        thread=str(node.get("thread_id") or ""),
+        started=started,
+        ended=max(started, ended),
+        status=str(node.get("status") or ""),
+        is_test=node.get("resource_type") in {"test", "unit_test"},
+        is_critical=bool(node.get("on_critical_path")),
+    )
+
+
+@dataclass(frozen=True)
+class StepSpan:
+    """One step of the run.
+
+    Attributes:
+        step: Its index.
+        name: As dbt Cloud names it.
+        started: When it began.
+        ended: When it was over.
+        has_failed: Whether it ended badly.
+    """
+
+    step: int
+    name: str
+    started: datetime
+    ended: datetime
+    has_failed: bool = False
+
+
+def spans_of(steps: Iterable[Mapping[str, Any]]) -> list[StepSpan]:
+    """The spans of steps that have begun and are over.
+
+    Args:
+        steps: Rows of `dbt_cloud_run_step`.
+    """
+    return [
+        StepSpan(
+            step["step"],
+            str(step.get("name") or f"Step {step['step']}"),
+            step["started_at"],
+            max(step["started_at"], step["finished_at"]),
+            has_failed=step.get("status") in {20, 30},
+        )
+        for step in steps
+        if step.get("started_at") is not None and step.get("finished_at") is not None
+    ]
+
+
+def in_words(seconds: float) -> str:
+    """Seconds as people say them: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
+    if seconds < 10:  # noqa: PLR2004  # a tenth of a second is worth telling
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
