@@ -9,17 +9,14 @@ import tempfile
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from benchmarks.report import Result
 from benchmarks.rounds import Spread, alternate, ratios, seconds_of
+from dbt_trigger_dagster.storage.columns import Rows
 from dbt_trigger_dagster.storage.duckdb import DuckDBStore
 from dbt_trigger_dagster.storage.tables import RUN
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SIZES = (0, 10_000, 1_000_000)
 _ROUNDS = 15
@@ -85,19 +82,19 @@ def _result(what: str, size: int, ratio: Spread) -> Result:
 
 def _filled(path: Path, size: int) -> DuckDBStore:
     store = DuckDBStore(path, schema=_SCHEMA)
-    store.upsert(RUN, RUN.frame([]))
+    store.upsert(RUN.rows([]))
     with duckdb.connect(path) as connection:
-        connection.register("template", _row(_FIRST_ID))
+        connection.register("template", _row(_FIRST_ID).frame())
         connection.execute(_FILL, [size])
     return store
 
 
 def _upsert_seconds(store: DuckDBStore, run_id: int) -> float:
-    frame = _row(run_id)
-    return seconds_of(lambda: store.upsert(RUN, frame))
+    rows = _row(run_id)
+    return seconds_of(lambda: store.upsert(rows))
 
 
-def _row(run_id: int) -> "pd.DataFrame":
+def _row(run_id: int) -> Rows:
     """One run as dbt Cloud gives it, in short."""
     payload = {
         "id": run_id,
@@ -119,4 +116,4 @@ def _row(run_id: int) -> "pd.DataFrame":
         "trigger": {"id": run_id - 1, "cause": "Triggered from Dagster"},
         "run_steps": [{"index": 1, "name": "Invoke dbt with `dbt build`", "status": 10}],
     }
-    return RUN.frame([RUN.record(payload)])
+    return RUN.rows([RUN.record(payload)])

@@ -33,9 +33,9 @@ from dbt_trigger_dagster.assets.resumption import intention_of, is_executed_agai
 from dbt_trigger_dagster.assets.termination import Termination
 from dbt_trigger_dagster.assets.trigger_step import Launch, TriggeredRun, announce
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
-from dbt_trigger_dagster.storage.columns import Table
+from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TRIGGER, frame_of_runs
+from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TRIGGER, run_rows
 
 _TABLES_RESOURCE = "dbt_cloud_tables"
 _KINDS = {"dbt"}
@@ -168,7 +168,7 @@ class _JobGraph:
             run = triggered.run
             context.log.info("dbt Cloud run %s of job %s: %s", run.run_id, job_id, run.href)
             return dg.Output(
-                frame_of_runs(TRIGGER, [run]).assign(adopted=triggered.adopted),
+                run_rows(TRIGGER, [run]).filled(adopted=triggered.adopted),
                 metadata={**run_metadata(run), "adopted": triggered.adopted},
             )
 
@@ -198,7 +198,7 @@ class _JobGraph:
             config: DbtCloudRunConfig,
             dbt_cloud: DbtCloudResource,
             dbt_cloud_artifacts: DbtCloudArtifactStore,
-            trigger_response: Any,
+            trigger_response: Rows,
         ) -> Iterator[Any]:
             if not config.wait_for_result:
                 context.log.info(

@@ -1,9 +1,10 @@
 """The IO manager that keeps the tables' history.
 
 A materialization adds its rows, or replaces those with the same primary key; all others stay.
+People get DataFrames, and may hand them over; our own steps exchange `Rows`, without pandas.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from dbt_trigger_dagster.assets.resumption import resume_chain
-from dbt_trigger_dagster.storage.columns import Kind, Table
+from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
 from dbt_trigger_dagster.storage.duckdb import DuckDBStore, open_store
 from dbt_trigger_dagster.storage.tables import TABLES
 
@@ -99,40 +100,82 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         store = open_store(self.database, schema=self.schema_, wait_limit=LOOK_UP_WAIT_LIMIT)
         return store.look_up(table, column, key="id", values=run_ids)
 
-    def handle_output(self, context: dg.OutputContext, obj: "pd.DataFrame") -> None:
+    def handle_output(
+        self, context: dg.OutputContext, obj: "pd.DataFrame | Rows | Sequence[Rows]"
+    ) -> None:
         """Write the rows of a materialization, all or none.
 
         Args:
             context: Of an asset whose definition metadata names a table.
-            obj: The table's own columns; the last ones are filled in here.
+            obj: The table's own columns; the last ones are filled in here. `Rows` may be of
+                several tables.
+
+        Raises:
+            StorageError: They cannot be written; nothing has changed.
+            ValueError: The asset has no table, or its DataFrame lacks columns.
+        """
+        table = _table_of(context, context.definition_metadata)
+        rows = [obj] if isinstance(obj, Rows) else obj
+        if not isinstance(rows, Sequence):
+            rows = [table.rows_of_frame(rows)]
+        context.add_output_metadata(
+            self.store_rows(context.asset_key, context.run_id, rows, table=table)
+        )
+
+    def store_rows(
+        self,
+        asset_key: dg.AssetKey,
+        dagster_run_id: str,
+        rows: Iterable[Rows],
+        *,
+        table: Table,
+    ) -> dict[str, Any]:
+        """Write rows of an asset, all or none, whether or not that is a materialization.
+
+        Args:
+            asset_key: The asset that brings them.
+            dagster_run_id: The Dagster run that brings them.
+            rows: Of one table or of several; the lineage columns are filled in here.
+            table: The asset's own table.
+
+        Returns:
+            What Dagster shows of the rows of the asset's own table, as metadata.
 
         Raises:
             StorageError: They cannot be written; nothing has changed.
         """
-        table = _table_of(context, context.definition_metadata)
-        frame = obj.assign(
-            asset_key=context.asset_key.to_user_string(),
-            dagster_run_id=context.run_id,
-            loaded_at=datetime.now(timezone.utc),
-        ).astype(table.dtypes)
-        self._store.upsert(table, frame)
-        context.add_output_metadata(
-            {
-                "dagster/row_count": len(frame),
-                "dagster/column_schema": column_schema(table),
-                "dagster/relation_identifier": self._store.relation(table),
-                "preview": _preview(table, frame),
-            }
-        )
+        complete = [
+            each.filled(
+                asset_key=asset_key.to_user_string(),
+                dagster_run_id=dagster_run_id,
+                loaded_at=datetime.now(timezone.utc),
+            )
+            for each in rows
+        ]
+        self._store.upsert(*complete)
+        own = next((each for each in complete if each.table is table), table.rows([]))
+        return {
+            "dagster/row_count": len(own),
+            "dagster/column_schema": column_schema(table),
+            "dagster/relation_identifier": self._store.relation(table),
+            "preview": _preview(own),
+        }
 
-    def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
+    def load_input(self, context: dg.InputContext) -> "pd.DataFrame | Rows":
         """The rows that an asset's input metadata asks for, with all of the table's columns.
+
+        Returns:
+            A DataFrame; `Rows` for an input that is annotated with them.
 
         Raises:
             ValueError: The metadata asks for something else than this knows, or the asset has
                 no rows yet.
             StorageError: The database cannot be read.
         """
+        rows = self._load(context)
+        return rows if context.dagster_type.typing_type is Rows else rows.frame()
+
+    def _load(self, context: dg.InputContext) -> Rows:
         upstream = context.upstream_output
         table = _table_of(context, upstream.definition_metadata if upstream else {})
         wanted = (context.definition_metadata or {}).get(ROWS_KEY, LATEST_ROWS)
@@ -149,9 +192,9 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
                 f"{context.asset_key.to_user_string()} has no rows in "
                 f"{self._store.relation(table)} yet: materialize it first."
             )
-        return table.frame([]) if rows is None else rows
+        return table.rows([]) if rows is None else rows
 
-    def _latest(self, context: dg.InputContext, table: Table) -> "pd.DataFrame | None":
+    def _latest(self, context: dg.InputContext, table: Table) -> Rows | None:
         """The rows of this run, of one that it resumes, or of the latest; None where none are."""
         asset_key = context.asset_key.to_user_string()
         event = context.instance.get_latest_materialization_event(context.asset_key)
@@ -159,7 +202,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         for dagster_run_id in dict.fromkeys([*_this_run_and_those_before(context), *latest]):
             rows = self._store.read(table, asset_key=asset_key, dagster_run_id=dagster_run_id)
             # A materialization may well have no rows: a run without artifacts, for example.
-            if not rows.empty or dagster_run_id in latest:
+            if len(rows) or dagster_run_id in latest:
                 return rows
         return None
 
@@ -185,12 +228,19 @@ def _table_of(
     return TABLES[name]
 
 
-def _preview(table: Table, frame: "pd.DataFrame") -> dg.TableMetadataValue:
+def _preview(rows: Rows) -> dg.TableMetadataValue:
     """The first rows as a table of plain values: nothing that dbt Cloud says is rendered."""
-    first = frame[list(table.preview)].head(_PREVIEW_ROWS)
-    # Nulls last: as text they would come back as NaN, which is no JSON.
-    rows = first.astype("str").astype("object").where(first.notna(), None).to_dict("records")
+    names = rows.table.preview
+    columns = [rows.columns[name][:_PREVIEW_ROWS] for name in names]
     return dg.MetadataValue.table(
-        [dg.TableRecord({str(name): value for name, value in row.items()}) for row in rows],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in table.preview]),
+        [
+            dg.TableRecord(
+                {
+                    name: None if value is None else str(value)
+                    for name, value in zip(names, row, strict=True)
+                }
+            )
+            for row in zip(*columns, strict=True)
+        ],
+        schema=dg.TableSchema([dg.TableColumn(name) for name in names]),
     )

@@ -6,7 +6,7 @@ and nothing downstream runs.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -32,11 +32,9 @@ from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudRunError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
+from dbt_trigger_dagster.storage.columns import Rows
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, frame_of_runs
-
-if TYPE_CHECKING:
-    import pandas as pd
+from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, run_rows
 
 _KEPT_HEADERS = ("content-type", "content-length", "etag", "last-modified")
 
@@ -57,7 +55,7 @@ class Landing:
     store: DbtCloudArtifactStore
     outputs: Collection[str]
 
-    def land(self, runs: Sequence[Run]) -> Iterator["dg.Output[pd.DataFrame]"]:
+    def land(self, runs: Sequence[Run]) -> Iterator[dg.Output[Rows]]:
         """Wait for runs, then yield their rows and their artifacts' rows.
 
         Args:
@@ -71,7 +69,7 @@ class Landing:
         artifact_errors: list[DbtCloudError | StorageError] = []
         if ended and RUN_RESULT in self.outputs:
             metadata = self._metadata(ended)
-            yield dg.Output(frame_of_runs(RUN, ended), RUN_RESULT, metadata=metadata)
+            yield dg.Output(run_rows(RUN, ended), RUN_RESULT, metadata=metadata)
         if ended and ARTIFACTS in self.outputs and self.config.store_artifacts:
             with self.following.termination.guarded(self.following.client):
                 reports = self._store_artifacts(ended)
@@ -123,15 +121,13 @@ class Landing:
 
     # Artifacts
 
-    def _artifacts(
-        self, runs: Sequence[Run], stored: Sequence[StoredArtifact]
-    ) -> "dg.Output[pd.DataFrame]":
+    def _artifacts(self, runs: Sequence[Run], stored: Sequence[StoredArtifact]) -> dg.Output[Rows]:
         size_bytes = sum(artifact.download.size_bytes for artifact in stored)
         self.following.log.info("%d artifacts stored (%d bytes).", len(stored), size_bytes)
         metadata: dict[str, Any] = {"size_bytes": size_bytes, **self._metadata(runs)}
         if len(runs) == 1:
             metadata["path"] = dg.MetadataValue.path(str(self.store.folder_of(runs[0])))
-        return dg.Output(ARTIFACT.frame(map(_record, stored)), ARTIFACTS, metadata=metadata)
+        return dg.Output(ARTIFACT.rows(map(_record, stored)), ARTIFACTS, metadata=metadata)
 
     def _store_artifacts(self, runs: Sequence[Run]) -> list[DownloadReport]:
         """What became of the artifacts of each run.

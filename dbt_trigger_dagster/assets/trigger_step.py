@@ -8,7 +8,6 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -19,9 +18,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudStoppedE
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.trigger import Intention, Triggered, trigger_once
-
-if TYPE_CHECKING:
-    import pandas as pd
+from dbt_trigger_dagster.storage.columns import Rows
 
 TRIGGERED_TAG = "dbt_trigger_dagster/triggered"
 """Is ``true`` on Dagster runs that have triggered a job."""
@@ -101,16 +98,16 @@ class TriggeredRun:
     dagster_run_id: str
 
     @classmethod
-    def from_rows(cls, rows: "pd.DataFrame") -> "TriggeredRun":
+    def from_rows(cls, rows: Rows) -> "TriggeredRun":
         """Parse the newest row of `TRIGGER`.
 
         Raises:
             ValueError: There are no rows.
         """
-        if rows.empty:
+        if not len(rows):
             raise ValueError(
                 "There is no dbt Cloud run to wait for: this Dagster instance (DAGSTER_HOME) knows "
                 "of none. Materialize trigger_response first, or name runs in run_ids."
             )
-        newest = rows.sort_values("loaded_at").iloc[-1]
+        newest = max(rows, key=lambda row: row["loaded_at"])
         return cls(Run.from_payload(json.loads(newest["raw"])), str(newest["dagster_run_id"]))

@@ -1,16 +1,20 @@
 """What columns hold: their kinds, and how values of a payload become values of a kind.
 
 Values of an unexpected type become null in their column, never an error: the whole payload stands
-in ``raw``.
+in ``raw``. Rows are columns of plain values; pandas is imported for those alone who want a
+DataFrame, because that takes a third of a second, or a whole one where pyarrow is installed.
 """
 
 import json
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+from dbt_trigger_dagster.dbt_cloud.models import parse_timestamp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +37,11 @@ class Kind(Enum):
     def dtype(self) -> str:
         """The pandas dtype."""
         return _DTYPES[self]
+
+    def values(self, values: Iterable[Any]) -> list[Any]:
+        """Values of a payload as values of this kind; null where they are of another."""
+        convert = _CONVERTERS[self]
+        return [None if value is None else convert(value) for value in values]
 
 
 _DTYPES = {
@@ -86,24 +95,36 @@ class Table:
         """The pandas dtype of each column."""
         return {column.name: column.kind.dtype for column in self.columns}
 
-    def frame(self, records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
-        """A DataFrame with exactly this table's columns, each of its declared type.
+    def rows(self, records: Iterable[Mapping[str, Any]]) -> "Rows":
+        """Rows with exactly this table's columns, each value of its declared kind.
 
         Args:
             records: A mapping from column name to value for each row; what is missing is null.
         """
-        import pandas as pd  # noqa: PLC0415  # a third of a second that loading definitions saves
+        all_of_them = list(records)
+        columns = {
+            column.name: column.kind.values(record.get(column.name) for record in all_of_them)
+            for column in self.columns
+        }
+        return Rows(self, columns)
 
-        rows = list(records)
-        return pd.DataFrame(
-            {
-                column.name: pd.Series(
-                    _CONVERTERS[column.kind]([row.get(column.name) for row in rows]),
-                    dtype=column.kind.dtype,
-                )
-                for column in self.columns
-            }
-        )
+    def frame(self, records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
+        """The same as a DataFrame, each column of its declared dtype."""
+        return self.rows(records).frame()
+
+    def rows_of_frame(self, frame: "pd.DataFrame") -> "Rows":
+        """Rows from a DataFrame, such as `frame` makes; its other columns are left out.
+
+        Raises:
+            ValueError: A column is missing, or holds what its kind cannot.
+        """
+        missing = [column.name for column in self.columns if column.name not in frame.columns]
+        if missing:
+            raise ValueError(
+                f"The DataFrame for {self.name} has no column {', '.join(missing)}: start from "
+                f"the table's own frame([...]), which has them all."
+            )
+        return Rows(self, {column.name: _column_of(frame, column) for column in self.columns})
 
     def record(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """One row's values from the API's payload, ``raw`` among them."""
@@ -115,14 +136,85 @@ class Table:
         return {**values, "raw": payload}
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one table, as columns of plain Python values.
+
+    Integers and seconds are ``int``, times ``datetime`` in UTC, text and JSON ``str``; null is
+    None.
+
+    Attributes:
+        table: Whose rows they are.
+        columns: The values of each of the table's columns, all of one length.
+    """
+
+    table: Table
+    columns: Mapping[str, list[Any]]
+
+    def __len__(self) -> int:
+        return len(self.columns[self.table.columns[0].name])
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Each row, as a mapping from column name to value."""
+        names = list(self.columns)
+        for values in zip(*self.columns.values(), strict=True):
+            yield dict(zip(names, values, strict=True))
+
+    def filled(self, **values: Any) -> "Rows":
+        """The same rows with one value in the whole of each of some columns."""
+        return Rows(self.table, {**self.columns, **{k: [v] * len(self) for k, v in values.items()}})
+
+    def distinct(self) -> "Rows":
+        """The last row of each primary key, in the order of the keys.
+
+        A database that takes many rows at once refuses two of one key, or keeps both; and writers
+        that take their rows in one order cannot wait for each other in a circle.
+        """
+        keys = list(zip(*(self.columns[name] for name in self.table.primary_key), strict=True))
+        last = {key: number for number, key in enumerate(keys)}
+        kept = [last[key] for key in sorted(last, key=_nulls_first)]
+        if kept == list(range(len(self))):
+            return self
+        return Rows(
+            self.table, {name: [c[number] for number in kept] for name, c in self.columns.items()}
+        )
+
+    def frame(self) -> "pd.DataFrame":
+        """A DataFrame with the table's columns, each of its declared dtype."""
+        import pandas as pd  # noqa: PLC0415  # see the top of this module
+
+        return pd.DataFrame(
+            {
+                column.name: pd.Series(self.columns[column.name], dtype=column.kind.dtype)
+                for column in self.table.columns
+            }
+        )
+
+
+def _nulls_first(key: tuple[Any, ...]) -> tuple[tuple[bool, Any], ...]:
+    return tuple((value is not None, value) for value in key)
+
+
+def _column_of(frame: "pd.DataFrame", column: Column) -> list[Any]:
+    """One column of a DataFrame as plain values."""
+    try:
+        series = frame[column.name].astype(column.kind.dtype)  # type: ignore[call-overload]  # any
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The column {column.name} of the DataFrame cannot be read as {column.kind.value}: "
+            f"{error}"
+        ) from error
+    plain = _PLAIN[column.kind]
+    return [
+        plain(value) if is_there else None
+        for value, is_there in zip(series, series.notna(), strict=True)
+    ]
+
+
 def _value_at(payload: Any, source: str) -> Any:
     for name in source.split("."):
         payload = payload.get(name) if isinstance(payload, Mapping) else None
     return payload
-
-
-def _each(convert: Callable[[Any], Any]) -> Callable[[list[Any]], list[Any]]:
-    return lambda values: [None if value is None else convert(value) for value in values]
 
 
 def _as_integer(value: Any) -> int | None:
@@ -145,25 +237,33 @@ def _as_text(value: Any) -> str | None:
 
 
 def _as_json(value: Any) -> str | None:
-    return _as_text(json.dumps(value, default=str, ensure_ascii=False))
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # 1e400, which Python reads as infinite
+        text = json.dumps(_finite(value), default=str, ensure_ascii=False)
+    return _as_text(text)
 
 
-def _as_timestamps(values: list[Any]) -> Any:
-    """UTC timestamps from the three formats that the API writes, and from datetimes."""
-    import pandas as pd  # noqa: PLC0415  # as in Table.frame
-
-    texts = [_as_iso_8601(value) for value in values]
-    moments = pd.to_datetime(
-        pd.Series(texts, dtype="object"), format="ISO8601", utc=True, errors="coerce"
-    )
-    return moments.astype("datetime64[us, UTC]")
+def _finite(value: Any) -> Any:
+    """The same with text in place of the numbers that JSON has no word for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _as_iso_8601(value: Any) -> str | None:
-    """What may be a timestamp; pandas alone would also take ``now`` and numbers for one."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value if isinstance(value, str) and value[:1].isdigit() else None
+def _as_timestamp(value: Any) -> datetime | None:
+    """A moment in UTC from the three formats that the API writes, and from datetimes."""
+    if isinstance(value, str) and value[:1].isdigit():
+        value = parse_timestamp(value)
+    if not isinstance(value, datetime):
+        return None
+    moment = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+    try:
+        return moment.astimezone(timezone.utc)
+    except (OverflowError, ValueError):  # in the year 0 or 10000, in UTC
+        return None
 
 
 def _as_seconds(value: Any) -> int | None:
@@ -175,11 +275,20 @@ def _as_seconds(value: Any) -> int | None:
     return (hours * 60 + minutes) * 60 + seconds
 
 
-_CONVERTERS: dict[Kind, Callable[[list[Any]], Any]] = {
-    Kind.INTEGER: _each(_as_integer),
-    Kind.BOOLEAN: _each(_as_boolean),
-    Kind.TEXT: _each(_as_text),
-    Kind.JSON: _each(_as_json),
-    Kind.TIMESTAMP: _as_timestamps,
-    Kind.SECONDS: _each(_as_seconds),
+_CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
+    Kind.INTEGER: _as_integer,
+    Kind.BOOLEAN: _as_boolean,
+    Kind.TEXT: _as_text,
+    Kind.JSON: _as_json,
+    Kind.TIMESTAMP: _as_timestamp,
+    Kind.SECONDS: _as_seconds,
+}
+
+_PLAIN: dict[Kind, Callable[[Any], Any]] = {
+    Kind.INTEGER: int,
+    Kind.BOOLEAN: bool,
+    Kind.TEXT: _as_text,
+    Kind.JSON: _as_text,  # it is text already
+    Kind.TIMESTAMP: lambda value: value.to_pydatetime(),
+    Kind.SECONDS: int,
 }

@@ -8,17 +8,17 @@ because its index makes each write slower as the table grows; the lock makes the
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from dbt_trigger_dagster.storage.columns import Column, Kind, Table
+from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
 
 if TYPE_CHECKING:
     import duckdb
-    import pandas as pd
 
 WAIT_LIMIT = 60.0
 """Seconds that a write waits for other writers, ours or another program's."""
@@ -91,25 +91,42 @@ class DuckDBStore:
         with self._connect() as connection:
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema_name}")
 
-    def upsert(self, table: Table, frame: "pd.DataFrame") -> None:
-        """Write rows, all or none, in place of those with the same primary key.
+    def upsert(self, *rows: Rows) -> None:
+        """Write rows of one or several tables, all or none, in place of those of the same keys.
 
-        Args:
-            table: Where to; made when missing, and given the columns that it lacks.
-            frame: All of the table's columns.
+        Tables are made when missing, and given the columns that they lack. Of several rows with
+        one key, the last counts.
 
         Raises:
             StorageError: The file cannot be written; nothing has changed.
         """
         with self._connect() as connection:
-            connection.register("incoming", frame)
             connection.begin()
-            self._prepare(connection, table)
-            connection.execute(self._delete(table))
-            connection.execute(self._insert(table))
+            for each in rows:
+                self._prepare(connection, each.table)
+                if len(each):
+                    self._replace(connection, each.distinct())
             connection.commit()
 
-    def read(self, table: Table, **equal: str) -> "pd.DataFrame":
+    def _replace(self, connection: "duckdb.DuckDBPyConnection", rows: Rows) -> None:
+        """Delete the rows that have these rows' keys, and insert these."""
+        table = rows.table
+        name = self._name(table)
+        keys = [column for column in table.columns if column.name in table.primary_key]
+        matches = " AND ".join(
+            f"{name}.{_quote(key.name)} = incoming.{_quote(key.name)}" for key in keys
+        )
+        connection.execute(
+            f"DELETE FROM {name} USING (SELECT {_parameters(keys)}) AS incoming WHERE {matches}",  # noqa: S608  # names are ours
+            [rows.columns[key.name] for key in keys],
+        )
+        names = ", ".join(_quote(column.name) for column in table.columns)
+        connection.execute(
+            f"INSERT INTO {name} ({names}) SELECT {_parameters(table.columns)}",
+            [rows.columns[column.name] for column in table.columns],
+        )
+
+    def read(self, table: Table, **equal: str) -> Rows:
         """Rows whose columns equal the given values; with none given, the whole table.
 
         Raises:
@@ -119,14 +136,20 @@ class DuckDBStore:
             self._prepare(connection, table)
             values = ", ".join(_value(column) for column in table.columns)
             matches = " AND ".join(f"{_quote(name)} = ?" for name in equal) or "true"
-            rows = connection.execute(
+            found = connection.execute(
                 f"SELECT {values} FROM {self._name(table)} WHERE {matches}",  # noqa: S608  # names are ours
                 list(equal.values()),
-            ).df()
-        for column in table.columns:
-            if column.kind is Kind.TIMESTAMP:
-                rows[column.name] = rows[column.name].dt.tz_localize("UTC")
-        return rows.astype(table.dtypes)
+            ).fetchall()
+        columns = [list(column) for column in zip(*found, strict=True)] or [
+            [] for _ in table.columns
+        ]
+        return Rows(
+            table,
+            {
+                column.name: _in_utc(each) if column.kind is Kind.TIMESTAMP else each
+                for column, each in zip(table.columns, columns, strict=True)
+            },
+        )
 
     def look_up(
         self, table: Table, wanted: str, *, key: str, values: Iterable[int]
@@ -157,17 +180,6 @@ class DuckDBStore:
         for column, declaration in zip(table.columns, columns, strict=True):
             if column.name not in existing:
                 connection.execute(f"ALTER TABLE {name} ADD COLUMN {declaration}")
-
-    def _delete(self, table: Table) -> str:
-        target = self._name(table)
-        match = " AND ".join(
-            f"{target}.{_quote(key)} = incoming.{_quote(key)}" for key in table.primary_key
-        )
-        return f"DELETE FROM {target} USING incoming WHERE {match}"  # noqa: S608  # names are ours
-
-    def _insert(self, table: Table) -> str:
-        names = ", ".join(_quote(column.name) for column in table.columns)
-        return f"INSERT INTO {self._name(table)} ({names}) SELECT {names} FROM incoming"  # noqa: S608  # names are ours
 
     def _name(self, table: Table) -> str:
         return f"{self._schema_name}.{_quote(table.name)}"
@@ -227,10 +239,21 @@ def _is_held(error: Exception) -> bool:
     return "Could not set lock" in str(error) or "different configuration" in str(error)
 
 
+def _parameters(columns: Iterable[Column]) -> str:
+    """The columns of a SELECT whose parameters are lists, one for each column."""
+    return ", ".join(
+        f"unnest(?::{_TYPES[column.kind]}[]) AS {_quote(column.name)}" for column in columns
+    )
+
+
 def _value(column: Column) -> str:
-    """A column in a SELECT; without its time zone, whose conversion pandas 3.1 warns about."""
+    """A column in a SELECT; without its time zone, for which some DuckDBs need another package."""
     name = _quote(column.name)
     return f"{name}::TIMESTAMP AS {name}" if column.kind is Kind.TIMESTAMP else name
+
+
+def _in_utc(moments: Iterable[datetime | None]) -> list[datetime | None]:
+    return [moment and moment.replace(tzinfo=timezone.utc) for moment in moments]
 
 
 def _quote(name: str) -> str:

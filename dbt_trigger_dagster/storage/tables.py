@@ -1,13 +1,9 @@
 """The tables: every column's name, type, meaning and source, in one place."""
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.storage.columns import Column, Kind, Table
-
-if TYPE_CHECKING:
-    import pandas as pd
+from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 
 LINEAGE = (
     Column("asset_key", Kind.TEXT, "The Dagster asset that wrote the row"),
@@ -148,6 +144,6 @@ TABLES: Mapping[str, Table] = {table.name: table for table in (TRIGGER, RUN, ART
 """All tables by name."""
 
 
-def frame_of_runs(table: Table, runs: Iterable[Run]) -> "pd.DataFrame":
+def run_rows(table: Table, runs: Iterable[Run]) -> Rows:
     """Runs as rows of `TRIGGER` or `RUN`; our own columns are null but for ``raw``."""
-    return table.frame(table.record(run.payload) for run in runs)
+    return table.rows(table.record(run.payload) for run in runs)

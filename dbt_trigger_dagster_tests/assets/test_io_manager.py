@@ -22,8 +22,8 @@ from dbt_trigger_dagster.assets.io_manager import (
     column_schema,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.storage.columns import Table
-from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TABLES, TRIGGER, frame_of_runs
+from dbt_trigger_dagster.storage.columns import Rows, Table
+from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TABLES, TRIGGER, run_rows
 from dbt_trigger_dagster_tests.graphs import (
     GOOD,
     Place,
@@ -35,7 +35,7 @@ from dbt_trigger_dagster_tests.graphs import (
 def rows_of(*run_ids: int, table: Table = RUN, **payload: Any) -> pd.DataFrame:
     """Rows of runs, before the IO manager has completed them."""
     runs = [Run.from_payload({"id": run_id, "status": 10, **payload}) for run_id in run_ids]
-    return frame_of_runs(table, runs)
+    return run_rows(table, runs).frame()
 
 
 def an_asset(
@@ -255,6 +255,36 @@ def test_an_asset_without_a_table_is_refused_when_it_is_written(tables: Tables, 
     assert tables.query("SHOW TABLES") == []
 
 
+def test_an_asset_that_writes_two_tables_writes_both_or_none(tables: Tables) -> None:
+    """Rows of several tables are one write, and the asset's own table is what Dagster shows."""
+    both = [run_rows(RUN, [Run.from_payload({"id": 1})]), ARTIFACT.rows([{"run_id": 1}])]
+    result = tables.run([an_asset("runs", lambda: both)])
+    (event,) = result.asset_materializations_for_node("runs")
+    assert event.metadata["dagster/row_count"].value == 1
+    assert event.metadata["dagster/relation_identifier"].value == "cloud.main.dbt_cloud_run"
+    assert tables.query("SELECT asset_key, run_id FROM dbt_cloud_artifact") == [("runs", 1)]
+    spoiled = Rows(ARTIFACT, {**ARTIFACT.rows([{}]).columns, "size_bytes": ["many"]})
+    rows = [run_rows(RUN, [Run.from_payload({"id": 2})]), spoiled]
+    assert not tables.run([an_asset("runs", lambda: rows)], raises=False).success
+    assert tables.query("SELECT id FROM dbt_cloud_run") == [(1,)]
+
+
+def test_a_data_frame_without_some_columns_is_refused_by_their_names(tables: Tables) -> None:
+    """An asset of a user's own may hand over what it likes."""
+    frame = rows_of(1).drop(columns=["status", "href"])
+    error = error_of(tables.run([an_asset("runs", lambda: frame)], raises=False), "runs")
+    assert "The DataFrame for dbt_cloud_run has no column status, href" in error
+
+
+def test_a_value_that_its_column_cannot_hold_is_refused_by_the_columns_name(
+    tables: Tables,
+) -> None:
+    """And nothing is written."""
+    frame = rows_of(1).assign(status=["ten"])
+    error = error_of(tables.run([an_asset("runs", lambda: frame)], raises=False), "runs")
+    assert "The column status of the DataFrame cannot be read as 64-bit integer" in error
+
+
 # Reading
 
 
@@ -282,6 +312,32 @@ def test_a_run_that_overlaps_another_keeps_to_its_own_rows(tables: Tables) -> No
 
     tables.run([an_asset("runs", lambda: rows_of(1)), meanwhile, reader])
     assert got == [[1]]
+
+
+def test_only_an_input_that_is_annotated_with_rows_gets_rows(tables: Tables) -> None:
+    """Everybody else gets a DataFrame, whatever the annotation or with none."""
+    got: list[type] = []
+
+    @dg.asset(io_manager_key="nowhere")
+    def ours(runs: Rows) -> None:
+        """Reads rows."""
+        got.append(type(runs))
+
+    @dg.asset(io_manager_key="nowhere")
+    def theirs(runs: pd.DataFrame) -> None:
+        """Reads rows."""
+        got.append(type(runs))
+
+    @dg.asset(io_manager_key="nowhere")
+    def anybodys(runs) -> None:  # type: ignore[no-untyped-def]  # that is the point
+        """Reads rows."""
+        got.append(type(runs))
+
+    source = an_asset("runs", lambda: rows_of(1))
+    tables.run([source])
+    for reader in (ours, theirs, anybodys):
+        tables.run([source, reader], reader.key.to_user_string())
+    assert got == [Rows, pd.DataFrame, pd.DataFrame]
 
 
 def test_an_asset_that_runs_alone_gets_the_latest_materialization(tables: Tables) -> None:

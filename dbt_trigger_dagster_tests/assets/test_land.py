@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 import pytest
 
 from dbt_trigger_dagster.assets.trigger_step import TriggeredRun
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.sandbox import Fault, Script, ScriptStep
-from dbt_trigger_dagster.storage.tables import TRIGGER, frame_of_runs
+from dbt_trigger_dagster.storage.tables import TRIGGER
 from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
     BROKEN,
@@ -489,9 +488,14 @@ def a_run(run_id: int, **payload: Any) -> Run:
 
 def test_the_run_of_rows_is_that_of_the_newest() -> None:
     """A retried step may have left an older row in the same Dagster run."""
-    rows = frame_of_runs(TRIGGER, [a_run(3), a_run(1, href="https://x/1"), a_run(2)]).assign(
-        loaded_at=pd.to_datetime(["2026-01-01", "2026-01-03", "2026-01-02"], utc=True),
-        dagster_run_id=["first", "second", "third"],
+    kept = [
+        (a_run(3), "2026-01-01", "first"),
+        (a_run(1, href="https://x/1"), "2026-01-03", "second"),
+        (a_run(2), "2026-01-02", "third"),
+    ]
+    rows = TRIGGER.rows(
+        TRIGGER.record(run.payload) | {"loaded_at": loaded_at, "dagster_run_id": dagster_run_id}
+        for run, loaded_at, dagster_run_id in kept
     )
     triggered = TriggeredRun.from_rows(rows)
     assert triggered == TriggeredRun(a_run(1, href="https://x/1"), "second")
