@@ -68,8 +68,9 @@ def download_artifacts(
         remove_what_the_dead_left(folder)
         with partial_folder(folder) as partial:
             is_same = same_name or functools.partial(is_same_name, partial)
+            until_stopped = client.with_options(deadline=Deadline.when_stopped(client.clock))
             downloads = _Downloads(
-                client, folder, partial, lag, clashes=find_clashes(artifacts, is_same)
+                until_stopped, folder, partial, lag, clashes=find_clashes(artifacts, is_same)
             )
             outcomes = in_parallel(
                 downloads.outcome,
@@ -113,11 +114,7 @@ class _Downloads:
 
             def download() -> Download:
                 return self.client.download_artifact(
-                    artifact.run_id,
-                    artifact.path,
-                    target,
-                    step=artifact.step or None,
-                    deadline=Deadline.when_stopped(self.client.clock),
+                    artifact.run_id, artifact.path, target, step=artifact.step or None
                 )
 
             lag = self.lag if artifact.step == OF_THE_RUN else None

@@ -67,10 +67,11 @@ class _NotListedYetError(DbtCloudError):
 
 def _listed(client: DbtCloudClient, run: Run, lag: Deadline | None) -> list[str]:
     """What dbt Cloud lists; nothing where it has nothing, even after a while."""
+    until_stopped = client.with_options(deadline=Deadline.when_stopped(client.clock))
 
     def attempt() -> list[str]:
         try:
-            paths = client.list_artifacts(run.run_id, deadline=Deadline.when_stopped(client.clock))
+            paths = until_stopped.list_artifacts(run.run_id)
         except DbtCloudNotFoundError:
             paths = []
         if not paths:

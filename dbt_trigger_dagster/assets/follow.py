@@ -79,7 +79,8 @@ class Following:
 
     def _get(self, run_id: int) -> Run | DbtCloudError:
         try:
-            return self.client.get_run(run_id, include_related=DETAILS, deadline=self._deadline)
+            client = self.client.with_options(deadline=self._deadline)
+            return client.get_run(run_id, include_related=DETAILS)
         except DbtCloudError as error:
             return error
 
@@ -153,7 +154,7 @@ class Following:
         """Cancel a run, and give it some time to end; None when it does not."""
         deadline = Deadline.when_stopped(self.client.clock, after=CANCEL_WAIT)
         try:
-            cancelled = self.client.cancel_run(run.run_id, deadline=deadline)
+            cancelled = self.client.with_options(deadline=deadline).cancel_run(run.run_id)
             self.log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
             return self._wait_until(cancelled, deadline)
         except DbtCloudError as error:

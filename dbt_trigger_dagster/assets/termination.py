@@ -127,9 +127,9 @@ class Termination:
         with undisturbed():
             wanted = self.is_wanted()
             deadline = Deadline.after(CANCEL_DEADLINE, client.clock)
-            by = client if wanted and self._cancel else None
+            by = client.with_options(deadline=deadline) if wanted and self._cancel else None
             told = in_parallel(
-                lambda run: end_of(run, by, deadline),
+                lambda run: end_of(run, by),
                 [run for run in runs if not run.is_over],
                 max_parallel=_CANCELS_AT_ONCE,
                 clock=client.clock,
@@ -214,12 +214,12 @@ def _doubt(failed: BaseException) -> str:
     return ""
 
 
-def end_of(run: Run, client: DbtCloudClient | None, deadline: Deadline) -> str:
+def end_of(run: Run, client: DbtCloudClient | None) -> str:
     """Cancel a run, where a client is given for that, and say what becomes of it."""
     if client is None:
         return f"The step ends; dbt Cloud run {run.run_id} goes on: {run.href}"
     try:
-        client.cancel_run(run.run_id, deadline=deadline)
+        client.cancel_run(run.run_id)
     except DbtCloudError as error:
         return f"dbt Cloud run {run.run_id} could not be cancelled: {error} {run.href}"
     return f"dbt Cloud run {run.run_id} is cancelled: {run.href}"

@@ -64,11 +64,13 @@ class AccountApi:
         transport: How requests are sent.
         account_id: Which account.
         retry_policy: When requests are repeated.
+        deadline: When to give up, repetitions and pages included.
     """
 
     transport: Transport
     account_id: int
     retry_policy: RetryPolicy
+    deadline: Deadline | None = None
 
     def get(
         self,
@@ -76,10 +78,9 @@ class AccountApi:
         *,
         read: Callable[[Any], T],
         query: Mapping[str, str] | None = None,
-        deadline: Deadline | None = None,
     ) -> T:
         """What ``read`` makes of the data at a path below the account's."""
-        envelope = self._ask("GET", path, query=query, deadline=deadline)
+        envelope = self._ask("GET", path, query=query)
         return _read(envelope["data"], read, f"GET {path}")
 
     def post(
@@ -89,10 +90,9 @@ class AccountApi:
         read: Callable[[Any], T],
         retryable: Callable[[DbtCloudError], bool],
         body: Mapping[str, Any] | None = None,
-        deadline: Deadline | None = None,
     ) -> T:
         """The same for a request with effects; the caller says when it may be sent again."""
-        envelope = self._ask("POST", path, body=body, retryable=retryable, deadline=deadline)
+        envelope = self._ask("POST", path, body=body, retryable=retryable)
         return _read(envelope["data"], read, f"POST {path}")
 
     def pages(
@@ -103,12 +103,11 @@ class AccountApi:
         read: Callable[[Any], T],
         page_size: int = PAGE_SIZE,
         offset: int = 0,
-        deadline: Deadline | None = None,
     ) -> Iterator[T]:
         """Everything in a list from an offset on: a request for each page, when it is needed."""
         while True:
             page_query = {**query, "limit": str(page_size), "offset": str(offset)}
-            envelope = self._ask("GET", path, query=page_query, deadline=deadline)
+            envelope = self._ask("GET", path, query=page_query)
             page = _read(envelope["data"], list, f"GET {path}")
             for payload in page:
                 yield _read(payload, read, f"GET {path}")
@@ -123,7 +122,6 @@ class AccountApi:
         keep: Callable[[Iterator[bytes]], object],
         *,
         query: Mapping[str, str] | None = None,
-        deadline: Deadline | None = None,
     ) -> Download:
         """Stream the bytes at a path to whoever keeps them.
 
@@ -137,11 +135,11 @@ class AccountApi:
 
         def attempt() -> Download:
             with self.transport.open_file(
-                self._account_path + path, query=query, deadline=deadline
+                self._account_path + path, query=query, deadline=self.deadline
             ) as answer:
                 return _pass_on(answer, keep, path)
 
-        return self.retry_policy.call(attempt, deadline=deadline)
+        return self.retry_policy.call(attempt, deadline=self.deadline)
 
     @property
     def _account_path(self) -> str:
@@ -155,15 +153,14 @@ class AccountApi:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         retryable: Callable[[DbtCloudError], bool] = is_transient,
-        deadline: Deadline | None = None,
     ) -> Mapping[str, Any]:
         def attempt() -> Mapping[str, Any]:
             with self.transport.open(
-                method, self._account_path + path, query=query, body=body, deadline=deadline
+                method, self._account_path + path, query=query, body=body, deadline=self.deadline
             ) as answer:
                 return answer.envelope()
 
-        return self.retry_policy.call(attempt, retryable=retryable, deadline=deadline)
+        return self.retry_policy.call(attempt, retryable=retryable, deadline=self.deadline)
 
 
 def _total_count(envelope: Mapping[str, Any]) -> int | None:

@@ -115,11 +115,22 @@ class DbtCloudClient:
         """Close all connections."""
         self._transport.close()
 
-    def without_retries(self) -> "DbtCloudClient":
-        """This client, on the same connections, for callers that repeat requests themselves."""
+    def with_options(
+        self, *, deadline: Deadline | None = None, max_retries: int | None = None
+    ) -> "DbtCloudClient":
+        """A copy of this client, on the same connections, whose requests go by other rules.
+
+        Args:
+            deadline: When to give up, repetitions and pages included; None: as before.
+            max_retries: How often a request is repeated at most; None: as before.
+        """
+        policy = self.retry_policy
+        if max_retries is not None:
+            policy = dataclasses.replace(policy, max_retries=max_retries)
         client = copy.copy(self)
-        never = dataclasses.replace(self.retry_policy, max_retries=0)
-        client._api = dataclasses.replace(self._api, retry_policy=never)  # noqa: SLF001  # it is a copy of ourselves
+        client._api = dataclasses.replace(  # noqa: SLF001  # it is a copy of ourselves
+            self._api, retry_policy=policy, deadline=deadline or self._api.deadline
+        )
         return client
 
     def get_account(self) -> Mapping[str, Any]:
@@ -183,7 +194,6 @@ class DbtCloudClient:
         include_related: Sequence[str] = (),
         page_size: int = PAGE_SIZE,
         offset: int = 0,
-        deadline: Deadline | None = None,
     ) -> Iterator[Run]:
         """All runs that a filter lets through, page by page: stop asking, and no more is fetched.
 
@@ -193,7 +203,6 @@ class DbtCloudClient:
             include_related: Any of ``trigger``, ``job``, ``audit``, ``debug_logs``.
             page_size: Runs in one answer, at most `PAGE_SIZE`.
             offset: How many of the first runs are left out.
-            deadline: When to give up.
         """
         query = {"order_by": order_by, **(run_filter or RunFilter()).as_query()}
         query |= _include(include_related)
@@ -203,39 +212,23 @@ class DbtCloudClient:
             read=Run.from_payload,
             page_size=page_size,
             offset=offset,
-            deadline=deadline,
         )
 
-    def get_run(
-        self,
-        run_id: int,
-        *,
-        include_related: Sequence[str] = (),
-        deadline: Deadline | None = None,
-    ) -> Run:
+    def get_run(self, run_id: int, *, include_related: Sequence[str] = ()) -> Run:
         """One run by its number.
 
         Args:
             run_id: Which.
             include_related: Any of ``trigger``, ``job``, ``environment``, ``repository``,
                 ``run_steps``, ``run_retries``, ``audit``, ``debug_logs``.
-            deadline: When to give up.
         """
         return self._api.get(
-            f"runs/{run_id}/",
-            read=Run.from_payload,
-            query=_include(include_related),
-            deadline=deadline,
+            f"runs/{run_id}/", read=Run.from_payload, query=_include(include_related)
         )
 
-    def cancel_run(self, run_id: int, *, deadline: Deadline | None = None) -> Run:
-        """Cancel a run. To cancel twice does no harm, so this is repeated on transient errors.
-
-        Args:
-            run_id: Which.
-            deadline: When to give up.
-        """
-        return self._post(f"runs/{run_id}/cancel/", retryable=is_transient, deadline=deadline)
+    def cancel_run(self, run_id: int) -> Run:
+        """Cancel a run. To cancel twice does no harm, so this is repeated on transient errors."""
+        return self._post(f"runs/{run_id}/cancel/", retryable=is_transient)
 
     def retry_run(self, run_id: int) -> Run:
         """Start a new run that continues a failed one from its point of failure.
@@ -251,12 +244,12 @@ class DbtCloudClient:
 
     # Artifacts
 
-    def list_artifacts(self, run_id: int, *, deadline: Deadline | None = None) -> list[str]:
+    def list_artifacts(self, run_id: int) -> list[str]:
         """Paths of the artifacts of a run's last step, as dbt Cloud lists them.
 
         Which step counts cannot be chosen: the API ignores ``step`` here.
         """
-        return self._api.get(f"runs/{run_id}/artifacts/", read=_as_paths, deadline=deadline)
+        return self._api.get(f"runs/{run_id}/artifacts/", read=_as_paths)
 
     def download_artifact(
         self,
@@ -265,7 +258,6 @@ class DbtCloudClient:
         target: BinaryIO,
         *,
         step: int | None = None,
-        deadline: Deadline | None = None,
     ) -> Download:
         """Stream an artifact's bytes, as they are, into a file.
 
@@ -276,7 +268,6 @@ class DbtCloudClient:
             path: The artifact's path, as `list_artifacts` gives it.
             target: An empty binary file that can seek.
             step: Number of a step (from 1) whose artifact is wanted instead of the last one's.
-            deadline: When to give up.
 
         Raises:
             DbtCloudRequestError: Fewer bytes arrived than were announced, again and again.
@@ -310,7 +301,6 @@ class DbtCloudClient:
             f"runs/{run_id}/artifacts/{quote(path, safe='/')}",
             keep,
             query=None if step is None else {"step": str(step)},
-            deadline=deadline,
         )
 
     def _post(
@@ -319,11 +309,8 @@ class DbtCloudClient:
         *,
         body: Mapping[str, Any] | None = None,
         retryable: Callable[[DbtCloudError], bool] = is_certainly_without_effect,
-        deadline: Deadline | None = None,
     ) -> Run:
-        return self._api.post(
-            path, read=Run.from_payload, retryable=retryable, body=body, deadline=deadline
-        )
+        return self._api.post(path, read=Run.from_payload, retryable=retryable, body=body)
 
 
 def _include(related: Sequence[str]) -> dict[str, str]:

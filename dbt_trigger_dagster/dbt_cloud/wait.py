@@ -64,7 +64,9 @@ def wait_for_run(
         DbtCloudWaitTimeoutError: The run is not over at the deadline; it goes on.
         DbtCloudError: dbt Cloud gave an answer that no repetition will change.
     """
-    wait = _Wait(client.without_retries(), poll_interval, deadline, log)
+    wait = _Wait(
+        client.with_options(max_retries=0, deadline=deadline), poll_interval, deadline, log
+    )
     seen = None
     while not run.is_over:
         if run.status != seen:
@@ -78,11 +80,8 @@ def wait_for_run(
 def _with_details(client: DbtCloudClient, run: Run, log: logging.Logger) -> Run:
     """The same run with what belongs to it; without, where dbt Cloud does not give it."""
     try:
-        return client.get_run(
-            run.run_id,
-            include_related=DETAILS,
-            deadline=Deadline.after(DETAILS_WAIT, client.clock),
-        )
+        patient = client.with_options(deadline=Deadline.after(DETAILS_WAIT, client.clock))
+        return patient.get_run(run.run_id, include_related=DETAILS)
     except DbtCloudError as error:
         log.warning("The steps of dbt Cloud run %s are not to be had: %s", run.run_id, error)
         return run
@@ -121,7 +120,7 @@ class _Wait:
             self.pause(run)
         self.polls += 1
         try:
-            run = self.client.get_run(run.run_id, deadline=self.deadline)
+            run = self.client.get_run(run.run_id)
         except DbtCloudError as error:
             if not self.survives(error):
                 raise

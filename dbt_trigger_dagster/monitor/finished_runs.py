@@ -13,7 +13,6 @@ from typing import Protocol
 
 from dbt_trigger_dagster.dbt_cloud.api import PAGE_SIZE
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
-from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import RunFilter
@@ -92,13 +91,11 @@ class FinishedRuns:
     Attributes:
         client: The account's client.
         include_related: What dbt Cloud is to tell beside the runs.
-        deadline: When to give up.
         size: How many runs a full page has.
     """
 
     client: DbtCloudClient
     include_related: Sequence[str]
-    deadline: Deadline
     size: int = PAGE_SIZE
 
     def __call__(self, since: datetime, until: datetime, *, offset: int) -> list[Run]:
@@ -109,7 +106,6 @@ class FinishedRuns:
             include_related=self.include_related,
             page_size=self.size,
             offset=offset,
-            deadline=self.deadline,
         )
         return list(islice(runs, self.size))
 
@@ -119,7 +115,6 @@ class FinishedRuns:
             RunFilter(finished_at__range=(BEGINNING, _END)),
             order_by="-finished_at",
             page_size=1,
-            deadline=self.deadline,
         )
         run = next(newest_first, None)
         return None if run is None else run.finished_at

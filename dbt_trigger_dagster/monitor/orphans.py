@@ -130,7 +130,7 @@ def cancel_orphans(
         if deadline.is_over:
             break
         for orphan in terminations.orphans_of(record.dagster_run):
-            _cancel(client, terminations, orphan, deadline, log)
+            _cancel(client.with_options(deadline=deadline), terminations, orphan, log)
         seen = max(seen, record.update_timestamp)
     return seen
 
@@ -139,16 +139,15 @@ def _cancel(
     client: DbtCloudClient,
     terminations: Terminations,
     orphan: Orphan,
-    deadline: Deadline,
     log: logging.Logger,
 ) -> None:
     """Cancel one; only what was done is told in the Dagster run's own log."""
     dagster_run = orphan.dagster_run
     try:
-        run = client.get_run(orphan.run_id, deadline=deadline)
+        run = client.get_run(orphan.run_id)
         if run.is_over or terminations.is_taken_over(orphan):
             return
-        client.cancel_run(orphan.run_id, deadline=deadline)
+        client.cancel_run(orphan.run_id)
     except DbtCloudNotFoundError:
         return  # it is another account's, or gone
     except DbtCloudError as error:

@@ -132,7 +132,7 @@ class Monitor:
         log: logging.Logger,
     ) -> tuple[MonitorCursor, Findings]:
         """The cursor that the tick begins with, and what dbt Cloud says."""
-        finished = FinishedRuns(client, self._related(graphs), deadline)
+        finished = FinishedRuns(client.with_options(deadline=deadline), self._related(graphs))
         last = self._last_cursor(cursor, finished, now, log)
         found = look(
             last,

@@ -12,6 +12,7 @@ import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
     DbtCloudError,
@@ -274,15 +275,25 @@ def test_neither_repr_nor_attributes_of_the_client_show_the_token(client) -> Non
     assert TOKEN not in shown
 
 
-def test_without_retries_asks_once_on_the_same_connections(client, api) -> None:
+def test_with_options_asks_once_on_the_same_connections(client, api) -> None:
     """And leaves the client itself as it was."""
-    single = client.without_retries()
+    single = client.with_options(max_retries=0)
     assert single._transport is client._transport
     api.get(RUN_URL, status=500)
     with pytest.raises(DbtCloudError):
         single.get_run(RUN_ID)
     assert len(api.calls) == 1
     assert client.retry_policy.max_retries == 5
+
+
+def test_with_options_sets_a_deadline_and_keeps_what_it_is_not_given(client, api, clock) -> None:
+    """A pause that would reach the deadline is not made."""
+    hurried = client.with_options(deadline=Deadline.after(60, clock)).with_options(max_retries=3)
+    api.get(RUN_URL, status=503, headers={"Retry-After": "61"})
+    with pytest.raises(DbtCloudError):
+        hurried.get_run(RUN_ID)
+    assert clock.pauses == []
+    assert hurried.retry_policy.max_retries == 3
 
 
 def test_the_account_is_a_cheap_check_of_token_and_host(client, api) -> None:

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
-from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudRequestError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import RunFilter, TriggerRequest
@@ -293,7 +292,7 @@ def test_one_page_is_one_request_in_the_forms_of_the_api(client, api) -> None:
     """The range as one JSON list, ordered by the end, from an offset on."""
     runs = [{"id": number, "status": 10} for number in range(100)]
     api.get(f"{ACCOUNT_URL}runs/", json=envelope(runs, total=500))
-    finished = FinishedRuns(client, ["trigger"], Deadline.after(30, client.clock))
+    finished = FinishedRuns(client, ["trigger"])
     assert len(finished(at(0.5), at(2), offset=300)) == 100
     (call,) = api.calls
     assert call.request.params == {
@@ -317,7 +316,7 @@ def test_the_sandbox_understands_it() -> None:
             account_id=sandbox.account_id, token=sandbox.token, access_url=sandbox.access_url
         ) as client,
     ):
-        finished = FinishedRuns(client, ["trigger"], Deadline.after(30, client.clock), size=2)
+        finished = FinishedRuns(client, ["trigger"], size=2)
         assert finished.newest() is None
         slow, quick = sandbox.jobs
         client.trigger_run(slow.id, TriggerRequest(cause="slow"))
