@@ -130,7 +130,6 @@ class AccountApi:
             keep: Gets the chunks of the body and reads them all; each attempt calls it anew, and
                 an error comes out of the chunks where the attempt breaks off.
             query: The request's query.
-            deadline: When to give up.
         """
 
         def attempt() -> Download:

@@ -272,7 +272,7 @@ class DbtCloudClient:
         Raises:
             DbtCloudRequestError: Fewer bytes arrived than were announced, again and again.
         """
-        return self.stream_artifact(run_id, path, into(target), step=step, deadline=deadline)
+        return self.stream_artifact(run_id, path, into(target), step=step)
 
     def stream_artifact(
         self,
@@ -281,7 +281,6 @@ class DbtCloudClient:
         keep: Callable[[Iterator[bytes]], object],
         *,
         step: int | None = None,
-        deadline: Deadline | None = None,
     ) -> Download:
         """Stream an artifact's bytes, as they are, to whoever keeps them.
 
@@ -292,7 +291,6 @@ class DbtCloudClient:
                 attempt. Where an attempt breaks off, the chunks end in an error: then nothing that
                 it made may stay.
             step: Number of a step (from 1) whose artifact is wanted instead of the last one's.
-            deadline: When to give up.
 
         Raises:
             DbtCloudRequestError: Fewer bytes arrived than were announced, again and again.
