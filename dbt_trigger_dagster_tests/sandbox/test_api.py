@@ -153,11 +153,16 @@ def test_a_missing_slash_is_redirected_with_the_method_kept(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "wrong_field"),
     [
-        ({}, "cause"),
         ({"cause": ""}, "cause"),
         ({"cause": "x" * 256}, "cause"),
         ({"cause": "x", "threads_override": "4"}, "threads_override"),
         ({"cause": "x", "threads_override": True}, "threads_override"),
+        ({"cause": "x", "threads_override": 4.0}, "threads_override"),
+        ({"cause": "x", "threads_override": -3}, "threads_override"),
+        ({"cause": "x", "timeout_seconds_override": -3}, "timeout_seconds_override"),
+        ({"cause": "x", "steps_override": []}, "steps_override"),
+        ({"cause": "x", "steps_override": [1]}, "steps_override"),
+        ({"cause": "x", "github_pull_request_id": 10**30}, "github_pull_request_id"),
         ({"cause": "x", "generate_docs_override": 1}, "generate_docs_override"),
         ({"cause": "x", "steps_override": "dbt build"}, "steps_override"),
         ({"cause": "x", "git_branch": ""}, "git_branch"),
@@ -171,11 +176,58 @@ def test_an_invalid_trigger_is_a_400_that_names_the_field(api: Api, body, wrong_
     assert api.data("/runs/") == []
 
 
-def test_an_unknown_field_of_a_trigger_is_a_400(api: Api) -> None:
-    """A misspelt override is never ignored."""
-    response = api.post(f"/jobs/{api.sandbox.jobs[0].id}/run/", {"cause": "x", "branch": "y"})
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({}, "'cause' is a required property"),
+        ([], "[] is not of type 'object'"),
+        (
+            {"cause": "x", "branch": "y"},
+            "Additional properties are not allowed ('branch' was unexpected)",
+        ),
+        (
+            {"cause": "x", "b": 1, "a": 2},
+            "Additional properties are not allowed ('a', 'b' were unexpected)",
+        ),
+    ],
+)
+def test_a_body_that_is_no_trigger_is_a_400_in_dbt_clouds_words(api: Api, body, problem) -> None:
+    """A misspelt override is never ignored, and a cause is never made up."""
+    response = api.post(f"/jobs/{api.sandbox.jobs[0].id}/run/", body)
+    assert (response.status_code, response.json()["data"]) == (400, problem)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b'{"cause": "\\ud800"}',
+        b'{"cause": "x", "threads_override": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+        b'{"cause": ' + b"[" * 500 + b"]" * 500 + b"}",
+        b'{"cause": "x", "threads_override": 1e400}',
+    ],
+    ids=["nothing", "half", "bytes", "surrogate", "digits", "brackets", "nested", "infinity"],
+)
+def test_nonsense_in_a_trigger_is_a_400_and_leaves_no_run(api: Api, body: bytes) -> None:
+    """The run does not start, and what comes later is answered as if nothing had been."""
+    path = f"{api.root}/jobs/{api.sandbox.jobs[0].id}/run/"
+    response = api.session.post(path, data=body, timeout=10)
     assert response.status_code == 400
-    assert "'branch' was unexpected" in response.json()["data"]
+    assert response.json()["data"]
+    assert api.data("/runs/", include_related="trigger") == []
+
+
+@pytest.mark.parametrize("path", ["/runs/{0}/", "/jobs/{0}/", "/steps/{0}/", "/projects/{0}/"])
+def test_an_id_of_5000_digits_is_a_400_that_says_so(api: Api, path: str) -> None:
+    """In the path, and of an account too."""
+    response = api.get(path.format("9" * 5000))
+    assert response.status_code == 400
+    assert "is greater than the maximum" in response.json()["data"]
+    url = f"{api.sandbox.access_url}/api/v2/accounts/{'9' * 5000}/"
+    assert api.session.get(url, timeout=10).status_code == 400
 
 
 def test_overrides_that_are_null_override_nothing(api: Api) -> None:
@@ -332,6 +384,10 @@ def test_an_unknown_query_key_is_a_400_that_names_it(api: Api) -> None:
         ("order_by", "name"),
         ("state", "gone"),
         ("status", "x"),
+        ("status", "9" * 5000),
+        ("status__in", "[" * 15_000),
+        ("created_at__range", '["yesterday", "today"]'),
+        ("dbt_version__in", ["a", "b"]),
         ("has_docs_generated", "maybe"),
     ],
 )

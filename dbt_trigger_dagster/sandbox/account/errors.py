@@ -35,10 +35,3 @@ def not_found() -> ApiError:
 def invalid(data: dict[str, str] | str) -> ApiError:
     """Return the error for a query or body that cannot be accepted; ``data`` says why."""
     return ApiError(HTTPStatus.BAD_REQUEST, INVALID, data)
-
-
-def unexpected_keys(keys: list[str]) -> ApiError:
-    """Return the error for query keys or body fields that the API does not know."""
-    quoted = ", ".join(f"'{key}'" for key in keys)
-    verb = "was" if len(keys) == 1 else "were"
-    return invalid(f"Additional properties are not allowed ({quoted} {verb} unexpected)")

@@ -4,7 +4,9 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, with_config
 
 _REMEMBERED_REQUESTS = 100_000
 
@@ -12,6 +14,7 @@ FaultKind = Literal["status", "hang", "reset", "truncate"]
 FaultTime = Literal["before", "after"]
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Fault:
     """Something that goes wrong with some requests.
@@ -35,12 +38,12 @@ class Fault:
     method: str = "*"
     path: str = "*"
     when: FaultTime = "before"
-    skip: int = 0
-    count: int | None = 1
-    status: int = 500
+    skip: Annotated[int, Field(ge=0)] = 0
+    count: Annotated[int, Field(ge=0)] | None = 1
+    status: Annotated[int, Field(ge=200, le=599)] = 500
     body: Any = ""
     headers: Mapping[str, str] = field(default_factory=dict)
-    seconds: float = 0
+    seconds: Annotated[float, Field(ge=0)] = 0
 
 
 @dataclass(frozen=True)

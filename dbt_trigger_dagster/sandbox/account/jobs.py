@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import ConfigDict, Field, with_config
 
 from dbt_trigger_dagster.sandbox.account.scripts import Script
 
@@ -11,6 +14,7 @@ FIRST_JOB_ID = 1001
 RUN_DURATION_LIMIT_SECONDS = 86400
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class SandboxJob:
     """A dbt Cloud job.
@@ -32,15 +36,15 @@ class SandboxJob:
         environment_id: The environment that the job runs in.
     """
 
-    name: str
+    name: Annotated[str, Field(min_length=1)]
     id: int = 0
-    script: Script | tuple[Script, ...] | None = None
+    script: Script | Annotated[tuple[Script, ...], Field(min_length=1)] | None = None
     execute_steps: tuple[str, ...] = ("dbt build",)
     generate_docs: bool = False
     run_generate_sources: bool = False
-    threads: int = 4
-    target_name: str = "default"
-    timeout_seconds: int = 0
+    threads: Annotated[int, Field(alias="settings.threads", ge=1)] = 4
+    target_name: Annotated[str, Field(alias="settings.target_name")] = "default"
+    timeout_seconds: Annotated[int, Field(alias="execution.timeout_seconds", ge=0)] = 0
     description: str = ""
     job_type: str = "other"
     project_id: int = PROJECT_ID

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, with_config
 
 ScriptOutcome = Literal["success", "error", "cancelled", "timeout"]
+_STRICT = ConfigDict(extra="forbid")
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True)
 class GeneratedBytes:
     """An artifact of any size that takes no memory: the same block, repeated.
@@ -15,12 +19,13 @@ class GeneratedBytes:
         size: Length in bytes.
     """
 
-    size: int
+    size: Annotated[int, Field(ge=0)]
 
 
-ScriptedArtifacts = Mapping[str, bytes | str | GeneratedBytes]
+ScriptedArtifacts = Mapping[str, str | bytes | GeneratedBytes]
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True)
 class ScriptStep:
     """One step of a scripted run.
@@ -36,6 +41,7 @@ class ScriptStep:
     artifacts: ScriptedArtifacts = field(default_factory=dict)
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True)
 class Script:
     """What a scripted run does.
@@ -50,8 +56,8 @@ class Script:
     """
 
     outcome: ScriptOutcome = "success"
-    seconds: float = 0
+    seconds: Annotated[float, Field(ge=0)] = 0
     artifacts: ScriptedArtifacts = field(default_factory=dict)
     steps: tuple[ScriptStep, ...] = ()
     status_message: str | None = None
-    artifact_lag: float = 0
+    artifact_lag: Annotated[float, Field(ge=0)] = 0

@@ -1,6 +1,5 @@
 """The endpoints of accounts, projects, environments and jobs."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +8,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dbt_trigger_dagster.sandbox.account.cloud import Cloud
-from dbt_trigger_dagster.sandbox.account.errors import invalid, not_found
+from dbt_trigger_dagster.sandbox.account.errors import not_found
 from dbt_trigger_dagster.sandbox.account.jobs import SandboxJob
 from dbt_trigger_dagster.sandbox.account.runs import Run
-from dbt_trigger_dagster.sandbox.account.trigger_requests import parse_trigger_request
 from dbt_trigger_dagster.sandbox.api.envelopes import success
-from dbt_trigger_dagster.sandbox.api.filters import Candidates, refuse_unknown_keys, related_names
+from dbt_trigger_dagster.sandbox.api.filters import RELATED_ONLY, Candidates, related_names
 from dbt_trigger_dagster.sandbox.api.job_payloads import (
     account_payload,
     environment_payload,
@@ -23,6 +21,7 @@ from dbt_trigger_dagster.sandbox.api.job_payloads import (
 )
 from dbt_trigger_dagster.sandbox.api.listings import jobs_listing, payloads_listing
 from dbt_trigger_dagster.sandbox.api.run_payloads import RELATED_TO_NEW_RUNS, run_payload
+from dbt_trigger_dagster.sandbox.api.trigger_bodies import read_trigger_request
 
 
 class AccountRoutes:
@@ -41,7 +40,7 @@ class AccountRoutes:
         for name, members in (("projects", self._projects), ("environments", self._environments)):
             routes += [
                 Route(f"/{name}/", self._listed(members), methods=["GET"]),
-                Route(f"/{name}/{{member_id:int}}/", self._got(members), methods=["GET"]),
+                Route(f"/{name}/{{member_id:id}}/", self._got(members), methods=["GET"]),
             ]
         return routes
 
@@ -69,7 +68,7 @@ class AccountRoutes:
 
     def _got(self, members: Callable[[], list[dict[str, Any]]]) -> Callable[[Request], Any]:
         async def get_member(request: Request) -> Response:
-            refuse_unknown_keys(request.query_params, {"include_related"})
+            RELATED_ONLY.read(request.query_params)
             member_id = request.path_params["member_id"]
             for member in members():
                 if member["id"] == member_id:
@@ -89,9 +88,9 @@ class JobRoutes:
         """Return the routes below the account."""
         return [
             Route("/jobs/", self._list, methods=["GET"]),
-            Route("/jobs/{job_id:int}/", self._get, methods=["GET"]),
-            Route("/jobs/{job_id:int}/run/", self._trigger, methods=["POST"]),
-            Route("/jobs/{job_id:int}/rerun/", self._rerun, methods=["POST"]),
+            Route("/jobs/{job_id:id}/", self._get, methods=["GET"]),
+            Route("/jobs/{job_id:id}/run/", self._trigger, methods=["POST"]),
+            Route("/jobs/{job_id:id}/rerun/", self._rerun, methods=["POST"]),
         ]
 
     async def _list(self, request: Request) -> Response:
@@ -103,17 +102,13 @@ class JobRoutes:
         return success(payloads, query.description(self._cloud.account_id, page))
 
     async def _get(self, request: Request) -> Response:
-        refuse_unknown_keys(request.query_params, {"include_related"})
+        RELATED_ONLY.read(request.query_params)
         job = self._job_of(request)
         return success(self._payload(job, request, related_names(request.query_params)))
 
     async def _trigger(self, request: Request) -> Response:
         job = self._job_of(request)
-        try:
-            body = await request.json()
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise invalid(f"JSON parse error - {error}") from error
-        run = self._cloud.trigger(job, parse_trigger_request(body))
+        run = self._cloud.trigger(job, read_trigger_request(await request.body()))
         return self._started(request, run)
 
     async def _rerun(self, request: Request) -> Response:

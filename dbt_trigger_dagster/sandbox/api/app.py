@@ -26,6 +26,7 @@ from dbt_trigger_dagster.sandbox.api.envelopes import (
     wrong_method,
 )
 from dbt_trigger_dagster.sandbox.api.fault_middleware import FaultMiddleware
+from dbt_trigger_dagster.sandbox.api.paths import register_ids
 from dbt_trigger_dagster.sandbox.api.run_routes import ArtifactRoutes, RunRoutes
 
 
@@ -67,6 +68,7 @@ def build_app(cloud: Cloud, board: FaultBoard, token: str, stopping: asyncio.Eve
 
 
 def _routes(cloud: Cloud, board: FaultBoard) -> list[Route | Mount]:
+    register_ids()
     accounts = AccountRoutes(cloud)
     below_account: list[Route] = [
         *accounts.routes(),
@@ -79,5 +81,5 @@ def _routes(cloud: Cloud, board: FaultBoard) -> list[Route | Mount]:
     return [
         *ControlRoutes(board).routes(),
         accounts.accounts_route(),
-        Mount("/api/v2/accounts/{account_id:int}", app=router, middleware=[scope]),
+        Mount("/api/v2/accounts/{account_id:id}", app=router, middleware=[scope]),
     ]

@@ -1,30 +1,18 @@
 """The sandbox's own endpoints, outside of the API: faults and recorded requests."""
 
-import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from http import HTTPStatus
-from typing import Any, get_args
 
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dbt_trigger_dagster.sandbox.account.errors import invalid, unexpected_keys
-from dbt_trigger_dagster.sandbox.account.faults import Fault, FaultBoard, FaultKind, FaultTime
+from dbt_trigger_dagster.sandbox.account.errors import invalid
+from dbt_trigger_dagster.sandbox.account.faults import Fault, FaultBoard
 
-_CHOICES = {
-    "kind": get_args(FaultKind),
-    "when": get_args(FaultTime),
-    "status": range(HTTPStatus.OK, 600),
-}
-_TYPES: dict[str, tuple[type, ...]] = {
-    "method": (str,),
-    "path": (str,),
-    "skip": (int,),
-    "count": (int, type(None)),
-    "headers": (dict,),
-    "seconds": (int, float),
-}
+_FAULT = TypeAdapter(Fault)
 
 
 class ControlRoutes:
@@ -43,9 +31,10 @@ class ControlRoutes:
 
     async def _inject(self, request: Request) -> Response:
         try:
-            fault = _parse_fault(await request.json())
-        except json.JSONDecodeError as error:
-            raise invalid(f"JSON parse error - {error}") from error
+            fault = _FAULT.validate_json(await request.body(), strict=True)
+        except ValidationError as error:
+            problems = (f"{_field(each)}{each['msg']}" for each in error.errors())
+            raise invalid("; ".join(problems)) from error
         self._board.inject(fault)
         return JSONResponse(asdict(fault), status_code=HTTPStatus.CREATED)
 
@@ -57,18 +46,5 @@ class ControlRoutes:
         return JSONResponse([asdict(request) for request in self._board.requests])
 
 
-def _parse_fault(body: Any) -> Fault:
-    if not isinstance(body, dict):
-        raise invalid("a fault is a JSON object")
-    if unknown := sorted(set(body) - {field.name for field in fields(Fault)}):
-        raise unexpected_keys(unknown)
-    if wrong := {name: f"{body[name]!r} is not valid" for name in body if not _fits(name, body)}:
-        raise invalid(wrong)
-    return Fault(**body)
-
-
-def _fits(name: str, body: dict[str, Any]) -> bool:
-    value = body[name]
-    if name in _CHOICES:
-        return value in _CHOICES[name]
-    return name not in _TYPES or (isinstance(value, _TYPES[name]) and not isinstance(value, bool))
+def _field(error: ErrorDetails) -> str:
+    return f"{error['loc'][0]}: " if error["loc"] else ""

@@ -1,19 +1,29 @@
 """Reads the query of a list: filters, order and page, as strictly as dbt Cloud does."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from starlette.datastructures import QueryParams
 
-from dbt_trigger_dagster.sandbox.account.errors import invalid, unexpected_keys
 from dbt_trigger_dagster.sandbox.account.timestamps import parse_timestamp
+from dbt_trigger_dagster.sandbox.api.schemas import QuerySchema
 
 MAX_LIMIT = 100
+INTEGER = {"type": "integer"}
+TEXT = {"type": "string"}
+BOOLEAN = {"type": "boolean"}
+# Alternatives, although there is one, because dbt Cloud's message speaks of several.
+INTEGERS = {"anyOf": [{"type": "array", "items": INTEGER}]}
+TEXTS = {"anyOf": [{"type": "array", "items": TEXT}]}
+MOMENT = {"type": "string", "format": "date-time"}
+MOMENTS = {"anyOf": [{"type": "array", "items": MOMENT, "minItems": 2, "maxItems": 2}]}
+
+RELATED_ONLY = QuerySchema({"include_related": {}})
+
 _STATES = {"active": 1, "deleted": 2, "all": 0, "1": 1, "2": 2}
-_RANGE_ENDS = 2
 
 Item = TypeVar("Item")
 Keep = Callable[[Item, Any], bool]
@@ -24,12 +34,14 @@ class Filter(Generic[Item]):
     """A query key that narrows a list.
 
     Attributes:
-        parse: Reads the key's value; a ``ValueError`` refuses it.
+        schema: What the key's value may be.
         keep: Whether an item passes, given the value.
+        convert: Makes of the value what ``keep`` takes.
     """
 
-    parse: Callable[[str], Any]
+    schema: Mapping[str, Any]
     keep: Keep[Item]
+    convert: Callable[[Any], Any] = lambda value: value
 
 
 @dataclass(frozen=True)
@@ -46,30 +58,39 @@ class Listing(Generic[Item]):
     orders: Mapping[str, Callable[[Item], Any]] = field(default_factory=dict)
     default_state: str = "active"
 
+    @cached_property
+    def schema(self) -> QuerySchema:
+        """The schema of its queries."""
+        orders = [sign + order for order in self.orders for sign in ("", "-")]
+        return QuerySchema(
+            {
+                **{key: each.schema for key, each in self.filters.items()},
+                "limit": {**INTEGER, "minimum": 1, "maximum": MAX_LIMIT},
+                "offset": {**INTEGER, "minimum": 0},
+                "order_by": {"enum": orders},
+                "state": {"enum": list(_STATES)},
+                "include_related": {},
+                "account_id": {},
+            }
+        )
+
     def read(self, query: QueryParams) -> "ListQuery[Item]":
         """Read a query.
 
         Raises:
             ApiError: A key is unknown, or a value cannot be accepted.
         """
-        known = {*self.filters, "limit", "offset", "order_by", "state", "include_related"}
-        refuse_unknown_keys(query, known | {"account_id"})
-        applied = {
-            key: _read(key, query, self.filters[key].parse) for key in self.filters if key in query
-        }
+        given = self.schema.read(query)
         return ListQuery(
             listing=self,
-            limit=_read("limit", query, _limit) if "limit" in query else MAX_LIMIT,
-            offset=_read("offset", query, natural) if "offset" in query else 0,
-            order_by=_read("order_by", query, self._order) if "order_by" in query else "id",
-            state=_read("state", query, _state) if "state" in query else self.default_state,
-            applied=applied,
+            limit=given.get("limit", MAX_LIMIT),
+            offset=given.get("offset", 0),
+            order_by=given.get("order_by", "id"),
+            state=given.get("state", self.default_state),
+            applied={
+                key: each.convert(given[key]) for key, each in self.filters.items() if key in given
+            },
         )
-
-    def _order(self, text: str) -> str:
-        if text.removeprefix("-") not in self.orders:
-            raise ValueError(text)
-        return text
 
 
 @dataclass(frozen=True)
@@ -156,86 +177,15 @@ class ListQuery(Generic[Item]):
         return items[max(0, stop - self.limit) : stop][::-1]
 
 
-def refuse_unknown_keys(query: QueryParams, known: Iterable[str]) -> None:
-    """Refuse a query with keys that the endpoint does not know.
-
-    Raises:
-        ApiError: There is such a key.
-    """
-    if unknown := sorted(set(query) - set(known)):
-        raise unexpected_keys(unknown)
-
-
 def related_names(query: QueryParams) -> set[str]:
     """Return the names in ``include_related``, in any of the spellings that clients use."""
     text = ",".join(query.getlist("include_related"))
     return {name for part in text.split(",") if (name := part.strip(" []\"'"))}
 
 
-def integer(text: str) -> int:
-    """Read an integer."""
-    return int(text)
-
-
-def natural(text: str) -> int:
-    """Read an integer that is not negative."""
-    number = int(text)
-    if number < 0:
-        raise ValueError(text)
-    return number
-
-
-def boolean(text: str) -> bool:
-    """Read a boolean."""
-    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-
-
-def integers(text: str) -> frozenset[int]:
-    """Read a JSON list of integers."""
-    return frozenset(_json_list(text, int))
-
-
-def texts(text: str) -> frozenset[str]:
-    """Read a JSON list of strings."""
-    return frozenset(_json_list(text, str))
-
-
-def moments(text: str) -> tuple[datetime, datetime]:
-    """Read a JSON list of two timestamps."""
-    ends = _json_list(text, str)
-    if len(ends) != _RANGE_ENDS:
-        raise ValueError(text)
-    return parse_timestamp(ends[0]), parse_timestamp(ends[1])
-
-
-def _json_list(text: str, item_type: type) -> list[Any]:
-    items = json.loads(text)
-    if not isinstance(items, list) or not all(type(item) is item_type for item in items):
-        raise ValueError(text)
-    return items
-
-
-def _limit(text: str) -> int:
-    limit = int(text)
-    if not 1 <= limit <= MAX_LIMIT:
-        raise ValueError(text)
-    return limit
-
-
-def _state(text: str) -> str:
-    if text not in _STATES:
-        raise ValueError(text)
-    return text
-
-
-def _read(key: str, query: QueryParams, parse: Callable[[str], Any]) -> Any:
-    values = query.getlist(key)
-    try:
-        (text,) = values  # an array is one JSON list, never a repeated key
-        return parse(text)
-    except (ValueError, KeyError) as error:
-        shown = values[0] if len(values) == 1 else values
-        raise invalid({key: f"{shown!r} is not valid under any of the given schemas"}) from error
+def as_moments(ends: Iterable[str]) -> tuple[datetime, ...]:
+    """Return the two moments of a range."""
+    return tuple(parse_timestamp(end) for end in ends)
 
 
 def _echo(value: Any) -> Any:

@@ -13,7 +13,7 @@ from dbt_trigger_dagster.sandbox.account.cloud import Cloud
 from dbt_trigger_dagster.sandbox.account.errors import invalid, not_found
 from dbt_trigger_dagster.sandbox.account.runs import Run
 from dbt_trigger_dagster.sandbox.api.envelopes import success
-from dbt_trigger_dagster.sandbox.api.filters import refuse_unknown_keys, related_names
+from dbt_trigger_dagster.sandbox.api.filters import INTEGER, RELATED_ONLY, related_names
 from dbt_trigger_dagster.sandbox.api.job_payloads import nested_job_payload
 from dbt_trigger_dagster.sandbox.api.listings import run_candidates, runs_listing
 from dbt_trigger_dagster.sandbox.api.run_payloads import (
@@ -22,8 +22,10 @@ from dbt_trigger_dagster.sandbox.api.run_payloads import (
     step_payload,
     trigger_payload,
 )
+from dbt_trigger_dagster.sandbox.api.schemas import QuerySchema
 
 _RELATED_IN_LISTS = frozenset({"trigger", "job", "audit"})
+_STEP_QUERY = QuerySchema({"step": {**INTEGER, "minimum": 1}, "include_related": {}})
 
 
 class RunRoutes:
@@ -37,11 +39,11 @@ class RunRoutes:
         """Return the routes below the account."""
         return [
             Route("/runs/", self._list, methods=["GET"]),
-            Route("/runs/{run_id:int}/", self._get, methods=["GET"]),
-            Route("/runs/{run_id:int}/cancel/", self._cancel, methods=["POST"]),
-            Route("/runs/{run_id:int}/retry/", self._retry, methods=["POST"]),
-            Route("/runs/{run_id:int}/retry/", self._retry_details, methods=["GET"]),
-            Route("/steps/{step_id:int}/", self._get_step, methods=["GET"]),
+            Route("/runs/{run_id:id}/", self._get, methods=["GET"]),
+            Route("/runs/{run_id:id}/cancel/", self._cancel, methods=["POST"]),
+            Route("/runs/{run_id:id}/retry/", self._retry, methods=["POST"]),
+            Route("/runs/{run_id:id}/retry/", self._retry_details, methods=["GET"]),
+            Route("/steps/{step_id:id}/", self._get_step, methods=["GET"]),
         ]
 
     async def _list(self, request: Request) -> Response:
@@ -52,7 +54,7 @@ class RunRoutes:
         return success(payloads, query.description(self._cloud.account_id, page))
 
     async def _get(self, request: Request) -> Response:
-        refuse_unknown_keys(request.query_params, {"include_related"})
+        RELATED_ONLY.read(request.query_params)
         run = self._run_of(request)
         return success(self._payload(run, request, related_names(request.query_params)))
 
@@ -75,7 +77,7 @@ class RunRoutes:
         return success({"failed_step": failed.command, "skipped_steps": list(failed.skipped)})
 
     async def _get_step(self, request: Request) -> Response:
-        refuse_unknown_keys(request.query_params, {"include_related"})
+        RELATED_ONLY.read(request.query_params)
         related = related_names(request.query_params)
         run, step = self._cloud.step(request.path_params["step_id"])
         payload = step_payload(self._cloud, step, whole_logs="debug_logs" in related)
@@ -101,14 +103,14 @@ class ArtifactRoutes:
     def routes(self) -> list[Route]:
         """Return the routes below the account."""
         return [
-            Route("/runs/{run_id:int}/artifacts/", self._list, methods=["GET"]),
-            Route("/runs/{run_id:int}/artifacts/{path:path}", self._get, methods=["GET"]),
-            Route("/jobs/{job_id:int}/artifacts/{path:path}", self._get_latest, methods=["GET"]),
+            Route("/runs/{run_id:id}/artifacts/", self._list, methods=["GET"]),
+            Route("/runs/{run_id:id}/artifacts/{path:path}", self._get, methods=["GET"]),
+            Route("/jobs/{job_id:id}/artifacts/{path:path}", self._get_latest, methods=["GET"]),
         ]
 
     async def _list(self, request: Request) -> Response:
         # dbt Cloud takes "step" here, and always lists the last step.
-        refuse_unknown_keys(request.query_params, {"step", "include_related"})
+        _STEP_QUERY.read(request.query_params)
         artifacts = self._cloud.run(request.path_params["run_id"]).artifacts_at(None)
         if artifacts is None:
             raise not_found()
@@ -126,19 +128,10 @@ class ArtifactRoutes:
         return self._artifact(run, request)
 
     def _artifact(self, run: Run, request: Request) -> Response:
-        refuse_unknown_keys(request.query_params, {"step", "include_related"})
+        query = _STEP_QUERY.read(request.query_params)
         path = request.path_params["path"]
-        artifacts = run.artifacts_at(_step_index(request))
+        artifacts = run.artifacts_at(query.get("step"))
         content = artifacts.find(path) if artifacts else None
         if content is None:
             raise not_found()
         return as_response(path, content)
-
-
-def _step_index(request: Request) -> int | None:
-    text = request.query_params.get("step")
-    if text is None:
-        return None
-    if not text.isdecimal():
-        raise invalid({"step": f"{text!r} is not of type 'integer'"})
-    return int(text)
