@@ -154,7 +154,7 @@ def as_trigger_failure(error: DbtCloudError) -> dg.Failure:
         return as_failure(error)
     return dg.Failure(
         description=f"{error}\nThe job may have been started nevertheless. Re-execute this Dagster "
-        "run from its failure: it looks for the dbt Cloud run before it triggers the job again.",
+        "run: it looks for the dbt Cloud run before it triggers the job again.",
         allow_retries=True,
     )
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from dbt_trigger_dagster.assets.resumption import resume_chain
+from dbt_trigger_dagster.assets.resumption import re_executed
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
 from dbt_trigger_dagster.storage.duckdb import DuckDBStore, open_store
 from dbt_trigger_dagster.storage.tables import TABLES
@@ -195,7 +195,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         return table.rows([]) if rows is None else rows
 
     def _latest(self, context: dg.InputContext, table: Table) -> Rows | None:
-        """The rows of this run, of one that it resumes, or of the latest; None where none are."""
+        """The rows of this run, of one it re-executes, or of the latest; None where none are."""
         asset_key = context.asset_key.to_user_string()
         event = context.instance.get_latest_materialization_event(context.asset_key)
         latest = [event.run_id] if event is not None else []
@@ -208,12 +208,12 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
 
 
 def _this_run_and_those_before(context: dg.InputContext) -> list[str]:
-    """The Dagster run, and those that it resumes from their failures."""
+    """The Dagster run, and those that it re-executes."""
     try:
         run = context.step_context.dagster_run
     except dg.DagsterInvariantViolationError:  # a context that a test has built has no step
         return [context.upstream_output.run_id] if context.upstream_output else []
-    return [chained.run_id for chained in resume_chain(context.instance, run)]
+    return [chained.run_id for chained in re_executed(context.instance, run)]
 
 
 def _table_of(

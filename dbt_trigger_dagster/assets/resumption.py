@@ -1,7 +1,8 @@
 """Which steps of which Dagster runs have one and the same intention.
 
-A Dagster run, the runs that resume it from its failure, and every repetition of its step want one
-dbt Cloud run. Any other re-execution wants the job to run anew.
+An intention lasts until its trigger has been recorded: a Dagster run whose trigger step never came
+to that hands its intention on to the runs that re-execute it, in whatever way that is done. Once
+the trigger was recorded, a re-execution of its step wants the job to run anew.
 """
 
 import hashlib
@@ -9,10 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.job import TRIGGER_RESPONSE
 from dbt_trigger_dagster.dbt_cloud.trigger import Intention
 
 _LONGEST_KEY = 100
-_RESUMES_ASSETS = "dagster/is_asset_resume_retry"
 
 
 def intention_of(context: dg.AssetExecutionContext, prefix: Sequence[str]) -> Intention:
@@ -22,7 +23,9 @@ def intention_of(context: dg.AssetExecutionContext, prefix: Sequence[str]) -> In
         context: The step's.
         prefix: The key prefix of the job's assets: two graphs in one Dagster run are two wishes.
     """
-    *_, first = resume_chain(context.instance, context.run)
+    first = first_with_intention(
+        context.instance, context.run, dg.AssetKey([*prefix, TRIGGER_RESPONSE])
+    )
     record = context.instance.get_run_record_by_id(first.run_id)
     if record is None:
         raise ValueError(f"Dagster's instance does not know its own run {first.run_id}.")
@@ -41,18 +44,44 @@ def _key(dagster_run_id: str, prefix: Sequence[str]) -> str:
     return f"{dagster_run_id}/{hashlib.sha256(path.encode()).hexdigest()[:12]}"
 
 
-def resume_chain(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[dg.DagsterRun]:
-    """A run, the run that it resumes from its failure, and so on back to the first."""
+def first_with_intention(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, trigger: dg.AssetKey
+) -> dg.DagsterRun:
+    """The Dagster run in which the intention of a run came up; often the run itself.
+
+    Args:
+        instance: Dagster's.
+        run: The run.
+        trigger: The asset whose materialization records a trigger.
+    """
+    first, *before = re_executed(instance, run)
+    for parent in before:
+        if _has_recorded(instance, parent, trigger):
+            break
+        first = parent
+    return first
+
+
+def re_executed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[dg.DagsterRun]:
+    """A run, the run that it re-executes, and so on back to the first that Dagster still knows."""
     chained: dg.DagsterRun | None = run
     while chained is not None:
         yield chained
-        resumes = chained.parent_run_id is not None and _resumes(chained)
-        chained = instance.get_run_by_id(chained.parent_run_id or "") if resumes else None
+        parent = chained.parent_run_id
+        chained = None if parent is None else instance.get_run_by_id(parent)
 
 
-def _resumes(run: dg.DagsterRun) -> bool:
-    """Whether the run was made "from failure", by steps or by assets."""
-    return run.is_resume_retry or run.tags.get(_RESUMES_ASSETS) == "true"
+def _has_recorded(instance: dg.DagsterInstance, run: dg.DagsterRun, trigger: dg.AssetKey) -> bool:
+    """Whether the trigger step of a run has kept its row.
+
+    Told by the materialization, which comes last: a run that was announced, and whose row could
+    not be kept, is still to be found by those that re-execute the step.
+    """
+    kept = instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
+    )
+    events = (record.event_log_entry.get_dagster_event() for record in kept.records)
+    return any(event.asset_key == trigger for event in events)
 
 
 def is_executed_again(context: dg.AssetExecutionContext, triggered_in: str | None) -> bool:

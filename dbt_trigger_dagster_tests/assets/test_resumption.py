@@ -5,18 +5,27 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import StepMaterializationData
 from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster import DbtCloudTableIOManager
-from dbt_trigger_dagster.assets.resumption import resume_chain
+from dbt_trigger_dagster.assets.resumption import first_with_intention, re_executed
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster_tests.graphs import GOOD, Project, a_project, failed_ops, triggers
 
 ANSWER_IS_LOST = Fault("reset", method="POST", when="after")
+HOW: dict[str, dict[str, str]] = {
+    "from failure, in Python": {},
+    "from failure, by steps": {RESUME_RETRY_TAG: "true"},
+    "from failure, by assets": {ASSET_RESUME_RETRY_TAG: "true"},
+    "everything": {},
+}
+"""The ways to execute a run again, with the tags that Dagster gives them."""
+
 SEARCH_IS_REFUSED = Fault(method="GET", path="*/runs/", status=401)
 
 
@@ -39,25 +48,32 @@ def executed(project: Project) -> dg.JobExecutionResult:
     return dg.execute_job(dg.reconstructable(code_location_job), project.instance)
 
 
-def resumed(project: Project, failed: dg.JobExecutionResult, tag: str) -> dg.JobExecutionResult:
-    """The same job from its failure, tagged as the UI and Dagster's automatic retries tag it."""
+def re_executed_by(
+    project: Project, failed: dg.JobExecutionResult, how: str
+) -> dg.JobExecutionResult:
+    """The same job once more, in one of the ways of `HOW`."""
+    options = (
+        dg.ReexecutionOptions(failed.run_id)
+        if how == "everything"
+        else dg.ReexecutionOptions.from_failure(failed.run_id, project.instance)
+    )
     return dg.execute_job(
         dg.reconstructable(code_location_job),
         project.instance,
-        tags={tag: "true"},
-        reexecution_options=dg.ReexecutionOptions.from_failure(failed.run_id, project.instance),
+        tags=HOW[how],
+        reexecution_options=options,
     )
 
 
-@pytest.mark.parametrize("tag", [RESUME_RETRY_TAG, ASSET_RESUME_RETRY_TAG])
-def test_a_run_that_resumes_a_failed_one_adopts_its_dbt_run(project: Project, tag: str) -> None:
-    """Over a whole chain: the first run's key is the key of all that resume it."""
+@pytest.mark.parametrize("how", HOW)
+def test_a_re_execution_adopts_what_nobody_recorded(project: Project, how: str) -> None:
+    """Of whatever kind, over a whole chain: the first run's key is the key of all after it."""
     project.sandbox.inject(ANSWER_IS_LOST)
     project.sandbox.inject(SEARCH_IS_REFUSED)
     project.sandbox.inject(SEARCH_IS_REFUSED)
     first = executed(project)
-    second = resumed(project, first, tag)
-    third = resumed(project, second, tag)
+    second = re_executed_by(project, first, how)
+    third = re_executed_by(project, second, how)
     assert [first.success, second.success, third.success] == [False, False, True]
     (dbt_run,) = project.dbt_runs()
     (row,) = project.rows("dbt_cloud_trigger")
@@ -66,19 +82,27 @@ def test_a_run_that_resumes_a_failed_one_adopts_its_dbt_run(project: Project, ta
     assert f"[dagster {first.run_id}]" in dbt_run["trigger"]["cause"]
 
 
-def test_a_re_execution_of_everything_triggers_anew(project: Project) -> None:
-    """Even of a run whose own trigger is in doubt: it is a new intention."""
-    project.sandbox.inject(ANSWER_IS_LOST)
-    project.sandbox.inject(SEARCH_IS_REFUSED)
+def test_a_re_execution_of_what_was_recorded_triggers_anew(project: Project) -> None:
+    """The first has its dbt run; who executes its trigger step again wants another one."""
     first = executed(project)
-    assert not first.success
-    everything = dg.execute_job(
-        dg.reconstructable(code_location_job),
-        project.instance,
-        reexecution_options=dg.ReexecutionOptions(first.run_id),
-    )
-    assert everything.success
+    assert first.success
+    assert re_executed_by(project, first, "everything").success
     assert len(project.dbt_runs()) == 2
+    assert [row["adopted"] for row in project.rows("dbt_cloud_trigger")] == [False, False]
+
+
+def test_a_run_that_was_announced_and_not_kept_is_adopted(tmp_path: Path) -> None:
+    """The row could not be written: whoever re-executes everything finds the dbt run again."""
+    with a_project(tmp_path, GOOD) as project:
+        resources = {
+            **project.resources(),
+            "dbt_cloud_tables": FullDisk(database=str(project.database)),
+        }
+        lost = project.materialize(resources=resources)
+        assert failed_ops(lost) == ["trigger_response"]
+        again = dg.DagsterRun(job_name="j", parent_run_id=lost.run_id, root_run_id=lost.run_id)
+        first = first_with_intention(project.instance, again, dg.AssetKey("trigger_response"))
+        assert first.run_id == lost.run_id
 
 
 def test_a_lost_answer_says_how_to_go_on(project: Project) -> None:
@@ -131,45 +155,58 @@ def test_two_graphs_of_one_job_in_one_dagster_run_are_two_intentions(tmp_path: P
         assert len(set(project.run_ids("dbt_cloud_trigger"))) == 2
 
 
-HOW = ("anew", "by steps", "by assets")
-"""The ways to execute a run again."""
+TRIGGER = dg.AssetKey(["nightly", "trigger_response"])
+OTHER = dg.AssetKey(["weekly", "trigger_response"])
 
-TAGS = {
-    "anew": {},
-    "by steps": {RESUME_RETRY_TAG: "true"},
-    "by assets": {ASSET_RESUME_RETRY_TAG: "true"},
-}
+
+def recorded(instance: dg.DagsterInstance, run: dg.DagsterRun, key: dg.AssetKey) -> None:
+    """A run whose step materialized an asset."""
+    instance.report_dagster_event(
+        dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            job_name=run.job_name,
+            event_specific_data=StepMaterializationData(dg.AssetMaterialization(key)),
+        ),
+        run.run_id,
+    )
 
 
 @settings(max_examples=20, deadline=None)  # each makes an instance
-@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(HOW)), min_size=1, max_size=10))
-def test_a_chain_leads_back_over_resumed_runs_and_no_further(tree: list[tuple[int, str]]) -> None:
-    """Any tree of re-executions: each run is resumed or executed anew, any number of times."""
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.sampled_from([None, TRIGGER, OTHER])),
+        min_size=1,
+        max_size=10,
+    )
+)
+def test_an_intention_lasts_until_its_trigger_has_been_recorded(
+    tree: list[tuple[int, dg.AssetKey | None]],
+) -> None:
+    """Any tree of re-executions, each of which recorded a trigger, another graph's, or none."""
     with dg.DagsterInstance.ephemeral() as instance:
         runs: list[dg.DagsterRun] = []
-        expected: list[list[str]] = []
-        for number, (parent, how) in enumerate(tree):
-            is_first = not runs
-            before = parent % max(1, len(runs))
+        expected: list[str] = []
+        for number, (parent, _) in enumerate(tree):
+            before = parent % max(1, number)
             run = dg.DagsterRun(
                 job_name="job",
                 run_id=f"run {number}",
-                parent_run_id=None if is_first else runs[before].run_id,
-                root_run_id=None if is_first else runs[0].run_id,
-                tags=TAGS[how],
+                parent_run_id=runs[before].run_id if runs else None,
+                root_run_id=runs[0].run_id if runs else None,
             )
             instance.add_run(run)
-            resumes = not is_first and how != "anew"
-            expected.append([run.run_id, *(expected[before] if resumes else [])])
+            carries_on = number > 0 and tree[before][1] != TRIGGER
+            expected.append(expected[before] if carries_on else run.run_id)
             runs.append(run)
-        for run, chain in zip(runs, expected, strict=True):
-            assert [each.run_id for each in resume_chain(instance, run)] == chain
+        for run, (_, key) in zip(runs, tree, strict=True):
+            if key is not None:
+                recorded(instance, run, key)
+        for run, first in zip(runs, expected, strict=True):
+            assert first_with_intention(instance, run, TRIGGER).run_id == first
 
 
 def test_a_chain_ends_where_a_run_has_been_deleted() -> None:
     """Nobody can tell what came before it."""
     with dg.DagsterInstance.ephemeral() as instance:
-        run = dg.DagsterRun(
-            job_name="job", parent_run_id="gone", root_run_id="gone", tags=TAGS["by steps"]
-        )
-        assert list(resume_chain(instance, run)) == [run]
+        run = dg.DagsterRun(job_name="job", parent_run_id="gone", root_run_id="gone")
+        assert list(re_executed(instance, run)) == [run]
