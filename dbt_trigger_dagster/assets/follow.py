@@ -1,14 +1,11 @@
 """Follows runs to their end under the wait policy, retries and interrupts included."""
 
-import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, replace
 
-from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
-from dbt_trigger_dagster.assets.termination import Termination, start_run
-from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.assets.step import Step
+from dbt_trigger_dagster.assets.termination import start_run
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
@@ -27,176 +24,183 @@ CANCEL_WAIT = 60.0
 """Seconds to wait until a run that we have cancelled is over."""
 
 
-@dataclass
-class Following:
-    """One step that follows runs to their end.
-
-    Args:
-        client: The account's client.
-        config: The wait policy.
-        termination: Guards the step.
-        is_repeated: Whether Dagster executes the step again.
-        log: Where it tells what happens.
+@dataclass(frozen=True)
+class FollowedRun:
+    """What became of a run that was waited for.
 
     Attributes:
-        errors: Why runs were not followed to their end; each with the run, where it is known.
-        continued: Ids of the failed runs that another run continues.
-        not_retried: Why failed runs could not be retried, by their ids.
+        run: The run as last seen; None where dbt Cloud does not give it.
+        error: Why it was not followed to an end of its own: it was not over in time, or dbt Cloud
+            refuses. A run that is left to itself (``on_timeout: leave``) has none.
+        continued_by: The run that continues it from its point of failure.
+        was_retried: Whether this step has asked for that run.
+        not_retried: Why it is not continued although that was tried.
     """
 
-    client: DbtCloudClient
-    config: DbtCloudRunConfig
-    termination: Termination
-    is_repeated: bool
-    log: logging.Logger
-    errors: list[tuple[DbtCloudError, Run | None]] = field(init=False, default_factory=list)
-    continued: set[int] = field(init=False, default_factory=set)
-    not_retried: dict[int, DbtCloudError] = field(init=False, default_factory=dict)
-    _started_here: set[int] = field(init=False, default_factory=set)
+    run: Run | None
+    error: DbtCloudError | None = None
+    continued_by: Run | None = None
+    was_retried: bool = False
+    not_retried: DbtCloudError | None = None
 
-    @cached_property
-    def _deadline(self) -> Deadline:
-        """When the wait is over; it begins with the first look."""
-        seconds = self.config.max_wait_time
-        return Deadline.when_stopped(
-            self.client.clock, after=math.inf if seconds is None else seconds
-        )
 
-    def find(self, run_ids: Sequence[int]) -> list[Run]:
-        """The runs that have these numbers, with their details; `errors` says which have not."""
-        with self.termination.guarded(self.client):
-            found = in_parallel(
-                self._get,
-                list(dict.fromkeys(run_ids)),
-                max_parallel=self.config.max_parallel_downloads,
-                clock=self.client.clock,
-            )
-        self.errors += [(error, None) for error in found if isinstance(error, DbtCloudError)]
-        runs = [run for run in found if isinstance(run, Run)]
-        over = sum(run.is_over for run in runs)
-        self.log.info("%d dbt Cloud runs found, %d of them over.", len(runs), over)
-        return runs
+def follow(step: Step, runs: Sequence[Run | int]) -> list[FollowedRun]:
+    """Wait for runs until they are over, or the time is.
 
-    def _get(self, run_id: int) -> Run | DbtCloudError:
-        try:
-            client = self.client.with_options(deadline=self._deadline)
-            return client.get_run(run_id, include_related=DETAILS)
-        except DbtCloudError as error:
-            return error
+    Args:
+        step: Whose wait it is; its time begins now.
+        runs: The runs as last seen, or their ids.
 
-    def to_the_end(self, runs: Sequence[Run]) -> list[Run]:
-        """Wait for runs.
+    Returns:
+        What became of each, and of the runs that continue them.
 
-        Args:
-            runs: The runs as last seen.
+    Raises:
+        dg.Failure: A person wants the step to stop.
+        BaseException: The interrupt, where nobody does.
+    """
+    seconds = step.config.max_wait_time
+    deadline = Deadline.when_stopped(
+        step.client.clock, after=math.inf if seconds is None else seconds
+    )
+    followed: list[FollowedRun] = []
+    live: list[Run] = []  # what becomes of these is for the guard to say
+    with step.termination.guarded(step.client, live):
+        for found in _looked_up(step, runs, deadline):
+            if isinstance(found, Run):
+                live.append(found)
+            else:
+                followed.append(FollowedRun(None, found))
+        while live:
+            if not _is_among(followed, live[0]):
+                one = _wait_for(step, live[0], deadline)
+                del live[0]
+                followed.append(_continued(step, one, followed, live))
+            else:  # it continues another one, and was named as well
+                del live[0]
+    return followed
 
-        Returns:
-            Those that are over in time, with their details. A failed run that was retried stands
-            before the run that continues it.
-        """
-        waiting = list(runs)
-        ended = []
-        with self.termination.guarded(self.client, waiting):
-            while waiting:
-                run = self._wait_for(waiting[0])
-                waiting.pop(0)
-                if run is not None:
-                    ended.append(run)
-                    self._continue(run, waiting)
-        return ended
 
-    # Waiting for one run
+def _is_among(followed: Sequence[FollowedRun], run: Run) -> bool:
+    return any(each.run is not None and each.run.run_id == run.run_id for each in followed)
 
-    def _wait_for(self, run: Run) -> Run | None:
-        """The run when it is over; None when it is not in time."""
-        if run.is_over and run.steps:  # found so, with its details: a batch need not log each
+
+def _looked_up(
+    step: Step, runs: Sequence[Run | int], deadline: Deadline
+) -> list[Run | DbtCloudError]:
+    """The runs, those that were named by their ids with their details, or why there is none."""
+    client = step.client.with_options(deadline=deadline)
+
+    def look_up(run: Run | int) -> Run | DbtCloudError:
+        if isinstance(run, Run):
             return run
         try:
-            return self._wait_until(run, self._not_before_one_look())
-        except DbtCloudWaitTimeoutError as error:
-            self._check_not_stopped(error)
-            return self._on_timeout(error)
+            return client.get_run(run, include_related=DETAILS)
         except DbtCloudError as error:
-            self._check_not_stopped(error)
-            self.errors.append((error, run))
-            return None
+            _check_not_stopped(step, error)
+            return error
 
-    def _check_not_stopped(self, error: DbtCloudError) -> None:
-        """An error that an interrupt has brought about is none of dbt Cloud's."""
-        if self.client.clock.is_stopped:
-            raise DbtCloudStoppedError("The step was interrupted.") from error
+    found = in_parallel(
+        look_up,
+        runs,
+        max_parallel=step.config.max_parallel_downloads,
+        clock=step.client.clock,
+    )
+    if any(isinstance(run, int) for run in runs):
+        there = [run for run in found if isinstance(run, Run)]
+        over = sum(run.is_over for run in there)
+        step.log.info("%d dbt Cloud runs found, %d of them over.", len(there), over)
+    return found
 
-    def _not_before_one_look(self) -> Deadline:
-        """The deadline; where it is over, one that leaves time to see whether a run is over too."""
-        if not self._deadline.is_over:
-            return self._deadline
-        return Deadline.when_stopped(self.client.clock, after=ONE_LOOK)
 
-    def _wait_until(self, run: Run, deadline: Deadline) -> Run:
+def _check_not_stopped(step: Step, error: DbtCloudError) -> None:
+    """An error that an interrupt has brought about is none of dbt Cloud's."""
+    if step.client.clock.is_stopped:
+        raise DbtCloudStoppedError("The step was interrupted.") from error
+
+
+def _wait_for(step: Step, run: Run, deadline: Deadline) -> FollowedRun:
+    """Wait for one run."""
+    if run.is_over and run.steps:  # found so, with its details: a batch need not log each
+        return FollowedRun(run)
+    if deadline.is_over:  # time to see whether this run is over too
+        deadline = Deadline.when_stopped(step.client.clock, after=ONE_LOOK)
+    interval = step.config.poll_interval
+    try:
+        ended = wait_for_run(
+            step.client, run, deadline=deadline, poll_interval=interval, log=step.log
+        )
+        return FollowedRun(ended)
+    except DbtCloudWaitTimeoutError as error:
+        _check_not_stopped(step, error)
+        return _on_timeout(step, error)
+    except DbtCloudError as error:
+        _check_not_stopped(step, error)
+        return FollowedRun(run, error)
+
+
+def _on_timeout(step: Step, error: DbtCloudWaitTimeoutError) -> FollowedRun:
+    """What the wait policy says of a run that is not over in time."""
+    run = error.run
+    if step.config.on_timeout == "leave":
+        step.log.warning("%s It goes on: %s", error, run.href)
+        return FollowedRun(run)
+    if step.config.on_timeout == "cancel":
+        run = _cancel_and_wait(step, run)
+    return FollowedRun(run, DbtCloudWaitTimeoutError(str(error), run=run))
+
+
+def _cancel_and_wait(step: Step, run: Run) -> Run:
+    """Cancel a run, and give it some time to end; the run as last seen."""
+    deadline = Deadline.when_stopped(step.client.clock, after=CANCEL_WAIT)
+    try:
+        cancelled = step.client.with_options(deadline=deadline).cancel_run(run.run_id)
+        step.log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
         return wait_for_run(
-            self.client,
-            run,
+            step.client,
+            cancelled,
             deadline=deadline,
-            poll_interval=self.config.poll_interval,
-            log=self.log,
+            poll_interval=step.config.poll_interval,
+            log=step.log,
         )
+    except DbtCloudError as error:
+        _check_not_stopped(step, error)
+        step.log.error(  # noqa: TRY400  # the sentence is enough; the step fails anyway
+            "dbt Cloud run %s was to be cancelled: %s %s", run.run_id, error, run.href
+        )
+        return run
 
-    def _on_timeout(self, error: DbtCloudWaitTimeoutError) -> Run | None:
-        if self.config.on_timeout == "leave":
-            self.log.warning("%s It goes on: %s", error, error.run.href)
-            return None
-        ended = self._cancel_and_wait(error.run) if self.config.on_timeout == "cancel" else None
-        run = ended or error.run
-        self.errors.append((DbtCloudWaitTimeoutError(str(error), run=run), run))
-        return ended
 
-    def _cancel_and_wait(self, run: Run) -> Run | None:
-        """Cancel a run, and give it some time to end; None when it does not."""
-        deadline = Deadline.when_stopped(self.client.clock, after=CANCEL_WAIT)
-        try:
-            cancelled = self.client.with_options(deadline=deadline).cancel_run(run.run_id)
-            self.log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
-            return self._wait_until(cancelled, deadline)
-        except DbtCloudError as error:
-            self._check_not_stopped(error)
-            self.log.error(  # noqa: TRY400  # the sentence is enough; the step fails anyway
-                "dbt Cloud run %s was to be cancelled: %s %s", run.run_id, error, run.href
-            )
-            return None
+def _continued(
+    step: Step, one: FollowedRun, before: Sequence[FollowedRun], live: list[Run]
+) -> FollowedRun:
+    """Where Dagster wants a failed run to go on: add the run that continues it to those waited for.
 
-    # Retrying from the point of failure
-
-    def _continue(self, run: Run, waiting: list[Run]) -> None:
-        """Where Dagster wants a failed run to go on: wait for the run that continues it."""
-        if not self._is_to_go_on(run):
-            return
-        try:
-            newer = find_retry(self.client, run)
-            if newer is not None:
-                waiting.insert(0, newer)
-            elif run.retry_obstacle is None:
-                newer = self._retry(run, waiting)
-        except DbtCloudError as error:
-            self._check_not_stopped(error)
-            self.not_retried[run.run_id] = error
-            return
+    A run that was started here has had its chance.
+    """
+    failed = one.run
+    is_wanted = step.is_repeated and step.config.retry_failed_run
+    if failed is None or not failed.has_failed or not is_wanted:
+        return one
+    started_here = [each.continued_by for each in before if each.was_retried and each.continued_by]
+    if failed.run_id in {run.run_id for run in started_here}:
+        return one
+    try:
+        newer = find_retry(step.client, failed)
         if newer is not None:
-            self.continued.add(run.run_id)
+            live.insert(0, newer)
+            return replace(one, continued_by=newer)
+        if failed.retry_obstacle is not None:
+            return one
+        return replace(one, continued_by=_retry(step, failed, live), was_retried=True)
+    except DbtCloudError as error:
+        _check_not_stopped(step, error)
+        return replace(one, not_retried=error)
 
-    def _is_to_go_on(self, run: Run) -> bool:
-        """Whether a run is to be retried: one that was started here has had its chance."""
-        return (
-            self.is_repeated
-            and self.config.retry_failed_run
-            and run.has_failed
-            and run.run_id not in self._started_here
-        )
 
-    def _retry(self, run: Run, waiting: list[Run]) -> Run:
-        self.log.info("dbt Cloud run %s failed; dbt Cloud is to retry it: %s", run.run_id, run.href)
-        newer = start_run(
-            self.client, lambda: retry_once(self.client, run, log=self.log), waiting, log=self.log
-        ).run
-        self._started_here.add(newer.run_id)
-        self.log.info("dbt Cloud run %s continues run %s: %s", newer.run_id, run.run_id, newer.href)
-        return newer
+def _retry(step: Step, run: Run, live: list[Run]) -> Run:
+    step.log.info("dbt Cloud run %s failed; dbt Cloud is to retry it: %s", run.run_id, run.href)
+    newer = start_run(
+        step.client, lambda: retry_once(step.client, run, log=step.log), live, log=step.log
+    ).run
+    step.log.info("dbt Cloud run %s continues run %s: %s", newer.run_id, run.run_id, newer.href)
+    return newer

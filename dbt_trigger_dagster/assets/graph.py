@@ -17,7 +17,7 @@ from dbt_trigger_dagster.assets.config import (
     with_defaults,
 )
 from dbt_trigger_dagster.assets.failures import as_failure, run_metadata
-from dbt_trigger_dagster.assets.follow import Following
+from dbt_trigger_dagster.assets.follow import follow
 from dbt_trigger_dagster.assets.io_manager import ROWS_IF_ANY, ROWS_KEY, TABLE_KEY, column_schema
 from dbt_trigger_dagster.assets.job import (
     ARTIFACTS,
@@ -27,11 +27,13 @@ from dbt_trigger_dagster.assets.job import (
     JobReference,
     job_metadata,
 )
-from dbt_trigger_dagster.assets.land import Landing
+from dbt_trigger_dagster.assets.land import land
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.assets.resumption import intention_of, is_executed_again
+from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import Termination
-from dbt_trigger_dagster.assets.trigger_step import Launch, TriggeredRun, announce
+from dbt_trigger_dagster.assets.trigger_step import TriggeredRun, announce, trigger
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
@@ -154,14 +156,10 @@ class _JobGraph:
                 if waiting.store_artifacts:
                     dbt_cloud_artifacts.check()
                 with dbt_cloud.build_client(context.log) as client:
-                    launch = Launch(
-                        client,
-                        intention_of(context, self.prefix),
-                        _termination(context, waiting),
-                        context.log,
-                    )
+                    intention = intention_of(context, self.prefix)
+                    step = _step(context, client, waiting, is_repeated=intention.is_repeated)
                     job_id = self.job.resolve(client, config)
-                    triggered = launch.trigger(job_id, request)
+                    triggered = trigger(step, job_id, request, intention)
                     announce(context, triggered.run)
             except (DbtCloudError, StorageError, ValueError) as error:
                 raise as_failure(error) from error
@@ -208,17 +206,15 @@ class _JobGraph:
                 return
             try:
                 triggered = None if config.run_ids else TriggeredRun.from_rows(trigger_response)
+                is_repeated = is_executed_again(
+                    context, triggered.dagster_run_id if triggered else None
+                )
                 with dbt_cloud.build_client(context.log) as client:
-                    following = Following(
-                        client,
-                        config,
-                        _termination(context, config),
-                        is_executed_again(context, triggered.dagster_run_id if triggered else None),
-                        context.log,
-                    )
-                    runs = [triggered.run] if triggered else following.find(config.run_ids)
+                    step = _step(context, client, config, is_repeated=is_repeated)
+                    named = list(dict.fromkeys(config.run_ids))
+                    followed = follow(step, [triggered.run] if triggered else named)
                     outputs = context.op_execution_context.selected_output_names
-                    yield from Landing(following, config, dbt_cloud_artifacts, outputs).land(runs)
+                    yield from land(step, followed, dbt_cloud_artifacts, outputs)
             except (DbtCloudError, StorageError, ValueError) as error:
                 raise as_failure(error) from error
 
@@ -243,13 +239,20 @@ class _JobGraph:
         )
 
 
-def _termination(context: dg.AssetExecutionContext, config: DbtCloudRunConfig) -> Termination:
-    return Termination(
+def _step(
+    context: dg.AssetExecutionContext,
+    client: DbtCloudClient,
+    config: DbtCloudRunConfig,
+    *,
+    is_repeated: bool,
+) -> Step:
+    termination = Termination(
         context.instance,
         context.run.run_id,
         cancel=config.cancel_on_termination,
         log=context.log,
     )
+    return Step(client, config, termination, context.log, is_repeated)
 
 
 def _configured_by(config_class: type[dg.Config]) -> Callable[[_Function], _Function]:

@@ -5,15 +5,14 @@ monitor finds here what it leaves behind.
 """
 
 import json
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dagster as dg
 
 from dbt_trigger_dagster.assets.failures import as_trigger_failure, run_metadata
-from dbt_trigger_dagster.assets.termination import Termination, start_run
-from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.assets.step import Step
+from dbt_trigger_dagster.assets.termination import start_run
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudStoppedError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
@@ -26,43 +25,31 @@ TRIGGERED_TAG = "dbt_trigger_dagster/triggered"
 _RUN_ID = "dbt_cloud_run_id"
 
 
-@dataclass(frozen=True)
-class Launch:
-    """One step that triggers a job.
+def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intention) -> Triggered:
+    """Run a job once; an interrupt that comes while the request is under way loses no run.
 
     Args:
-        client: The account's client.
+        step: The step that wants the run.
+        job_id: The job.
+        request: What is sent.
         intention: What the run is for.
-        termination: Guards the step.
-        log: Where it tells what happens.
+
+    Raises:
+        dg.Failure: The job was not triggered, or nobody can tell.
     """
-
-    client: DbtCloudClient
-    intention: Intention
-    termination: Termination
-    log: logging.Logger
-
-    def trigger(self, job_id: int, request: TriggerRequest) -> Triggered:
-        """The run; an interrupt that comes while the request is under way loses none.
-
-        Raises:
-            dg.Failure: The job was not triggered, or nobody can tell.
-        """
-        runs: list[Run] = []
-        with self.termination.guarded(self.client, runs):
-            try:
-                return start_run(
-                    self.client,
-                    lambda: trigger_once(
-                        self.client, job_id, request, self.intention, log=self.log
-                    ),
-                    runs,
-                    log=self.log,
-                )
-            except DbtCloudStoppedError:
-                raise
-            except DbtCloudError as error:
-                raise as_trigger_failure(error) from error
+    runs: list[Run] = []
+    with step.termination.guarded(step.client, runs):
+        try:
+            return start_run(
+                step.client,
+                lambda: trigger_once(step.client, job_id, request, intention, log=step.log),
+                runs,
+                log=step.log,
+            )
+        except DbtCloudStoppedError:
+            raise
+        except DbtCloudError as error:
+            raise as_trigger_failure(error) from error
 
 
 def announce(context: dg.AssetExecutionContext, run: Run) -> None:

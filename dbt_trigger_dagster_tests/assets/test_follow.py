@@ -19,7 +19,8 @@ import pytest
 import requests
 
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
-from dbt_trigger_dagster.assets.follow import CANCEL_WAIT, Following
+from dbt_trigger_dagster.assets.follow import CANCEL_WAIT, follow
+from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import Termination
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudWaitTimeoutError
@@ -289,6 +290,26 @@ def test_runs_that_are_named_are_retried_only_when_that_is_repeated(tmp_path: Pa
         assert retries(project) == 1
 
 
+def test_a_run_that_is_named_beside_the_one_it_continues_is_followed_once(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """run_ids of a failed run and of its retry, either first: no row, no download twice."""
+    with a_location(tmp_path, monkeypatch, BROKEN, GOOD) as project:
+        assert resumed(project, executed(project)).success
+        for run_ids in (project.run_ids(), project.run_ids()[::-1]):
+            run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
+            log = logging.getLogger("step")
+            with project.account().build_client() as client:
+                termination = Termination(project.instance, run.run_id, cancel=True, log=log)
+                step = Step(client, DbtCloudRunConfig(), termination, log, is_repeated=True)
+                followed = follow(step, run_ids)
+            assert [each.run.run_id for each in followed if each.run] == run_ids
+            (failed,) = [each for each in followed if each.continued_by is not None]
+            assert failed.run is not None
+            assert failed.run.has_failed
+            assert not failed.was_retried
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("dbt") is None, reason="dbt is an extra: dbt_trigger_dagster[sandbox]"
 )
@@ -354,21 +375,15 @@ def test_an_interrupt_while_the_run_is_retried_loses_no_run(
         run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
         log = logging.getLogger("step")
         with project.account(request_timeout=1).build_client() as client:
-            following = Following(
-                client,
-                DbtCloudRunConfig(),
-                Termination(project.instance, run.run_id, cancel=True, log=log),
-                is_repeated=True,
-                log=log,
-            )
-            failed = following.find(project.run_ids())
+            termination = Termination(project.instance, run.run_id, cancel=True, log=log)
+            step = Step(client, DbtCloudRunConfig(), termination, log, is_repeated=True)
             ends_with = dg.Failure if is_wanted else dg.DagsterExecutionInterruptedError
             terminate = functools.partial(project.instance.report_run_canceling, run)
             with (
                 interrupted_when_retried(project, terminate if is_wanted else None),
                 pytest.raises(ends_with),
             ):
-                following.to_the_end(failed)
+                follow(step, project.run_ids())
         assert retries(project) == 1
         continued = 30 if is_wanted else 3
         until(
@@ -394,9 +409,9 @@ def test_a_cancel_that_dbt_cloud_puts_off_comes_to_an_end(tmp_path: Path) -> Non
             begun = clock.now
             run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
             termination = Termination(project.instance, run.run_id, cancel=True, log=log)
-            following = Following(client, config, termination, is_repeated=False, log=log)
-            found = following.find(project.run_ids("dbt_cloud_trigger"))
-            assert following.to_the_end(found) == []
+            step = Step(client, config, termination, log, is_repeated=False)
+            (followed,) = follow(step, project.run_ids("dbt_cloud_trigger"))
         assert clock.now - begun <= 5 + CANCEL_WAIT
-        ((error, _),) = following.errors
-        assert isinstance(error, DbtCloudWaitTimeoutError)
+        assert isinstance(followed.error, DbtCloudWaitTimeoutError)
+        assert followed.run is not None
+        assert not followed.run.is_over

@@ -14,8 +14,10 @@ from types import FrameType
 import dagster as dg
 import pytest
 
+from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
+from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import Termination
-from dbt_trigger_dagster.assets.trigger_step import Launch
+from dbt_trigger_dagster.assets.trigger_step import trigger
 from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.trigger import Intention
 from dbt_trigger_dagster.sandbox import Fault
@@ -58,8 +60,8 @@ def launched(project: Project, *, is_wanted: bool) -> None:
         project.account(request_timeout=1).build_client() as client,
         interrupted_when_triggered(project, terminate if is_wanted else None),
     ):
-        launch = Launch(client, intention, termination, log)
-        launch.trigger(project.job_id, TriggerRequest(cause="Nightly"))
+        step = Step(client, DbtCloudRunConfig(), termination, log, is_repeated=False)
+        trigger(step, project.job_id, TriggerRequest(cause="Nightly"), intention)
 
 
 def test_a_terminated_launch_without_an_answer_is_not_repeated(tmp_path: Path) -> None:

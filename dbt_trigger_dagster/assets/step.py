@@ -1,0 +1,27 @@
+"""What every part of a step needs, as one value that is handed on."""
+
+import logging
+from dataclasses import dataclass
+
+from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
+from dbt_trigger_dagster.assets.termination import Termination
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+
+
+@dataclass(frozen=True)
+class Step:
+    """One execution of an op of ours.
+
+    Attributes:
+        client: The account's client.
+        config: The wait policy and the artifact policy.
+        termination: Guards what an interrupt must not lose.
+        log: Where it tells what happens.
+        is_repeated: Whether Dagster executes the step again.
+    """
+
+    client: DbtCloudClient
+    config: DbtCloudRunConfig
+    termination: Termination
+    log: logging.Logger
+    is_repeated: bool
