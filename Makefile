@@ -6,7 +6,7 @@ SANDBOX := $(BIN)/python -m dbt_trigger_dagster.sandbox
 LOCATION := dbt_trigger_dagster.definitions
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo dev test check bench faults clean
+.PHONY: help demo dev test check docs bench faults clean
 
 help:  ## What can be made
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -29,11 +29,15 @@ dev: $(STAMP)  ## The sandbox and Dagster's UI together, until Ctrl-C
 test: $(STAMP)  ## All tests
 	$(BIN)/python -m pytest -n auto
 
-check: $(STAMP)  ## Linter, formatter, type checker and the rooms' import contracts
+check: $(STAMP)  ## Linter, formatter, type checker and the rooms' import contracts; the documents' tables and links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m dbt_trigger_dagster_tests.documentation --check
+
+docs: $(STAMP)  ## Write the documents' tables anew from the code
+	$(BIN)/python -m dbt_trigger_dagster_tests.documentation
 
 bench: $(STAMP)  ## Benchmarks, as ratios
 	$(BIN)/python -m benchmarks
