@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 import dagster as dg
 from pydantic import ConfigDict, Field, model_validator
@@ -37,9 +37,11 @@ class Workspace(Section):
     Fields that end in `_env` name environment variables; they are read when a run starts.
     """
 
-    # A checker tells this with the name alone; whatever it says of a value shows the value.
-    yaml_schema: ClassVar = {"propertyNames": {"not": {"const": "token"}}}
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(
+        frozen=True,
+        # A checker tells this with the name alone; whatever it says of a value shows the value.
+        json_schema_extra={"propertyNames": {"not": {"const": "token"}}},
+    )
 
     account_id: int | None = Field(
         default=None, description="The account's number, instead of account_id_env"
@@ -68,7 +70,9 @@ class Workspace(Section):
         description="Longest pause in seconds before the first repetition; doubles with each",
     )
     token: Any = Field(
-        default=None, description="Refused: a token stands in no file; set token_env"
+        default=None,
+        exclude=True,
+        description="Refused: a token stands in no file; set token_env",
     )
 
     @model_validator(mode="after")

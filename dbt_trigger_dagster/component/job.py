@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import ConfigDict, Field, ValidationError, create_model, model_validator
 from typing_extensions import Self
 
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig, TriggerResponseConfig, as_sentence
@@ -18,7 +18,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
 _JOB = ("job_id", "job_name", "job_id_env")
-_NAMED = [{"required": [name]} for name in _JOB]
+_NAMED: list[Any] = [{"required": [name]} for name in _JOB]
 _ONE_OF_THEM = "give one of job_id, job_name and job_id_env"
 
 
@@ -46,11 +46,13 @@ class JobSettings(_Defaults):
     of the config of the ops `trigger_response` and `dbt_cloud_run`.
     """
 
-    yaml_schema: ClassVar = {
-        "if": {"anyOf": _NAMED},
-        "then": {"oneOf": _NAMED},
-        "else": {"required": ["job_id"]},
-    }
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"anyOf": _NAMED},
+            "then": {"oneOf": _NAMED},
+            "else": {"required": ["job_id"]},
+        }
+    )
 
     job_id: int | None = Field(default=None, description="The job's number")
     job_name: str | None = Field(

@@ -147,6 +147,39 @@ def test_what_is_wrong_in_a_dg_project_is_told_with_file_and_line() -> None:
     assert "S3cret" not in said
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("      max_wait_tim: s3cret", "jobs.0.max_wait_tim: is unknown; did you mean max_wait_t"),
+        ("      token: s3cret", "jobs.0.token: is unknown."),
+        ("      max_wait_time: s3cret", "jobs.0.max_wait_time: Input should be a valid number"),
+    ],
+)
+def test_a_dg_project_is_told_as_much_as_a_file_of_jobs(wrong: str, said: str) -> None:
+    """What is wrong, where, and what may be meant; never the value."""
+    with create_defs_folder_sandbox() as sandbox:
+        path = sandbox.scaffold_component(component_cls=DbtCloudJobsComponent)
+        text = f"type: {TYPE}\nattributes:\n  jobs:\n    - job_id: 1\n{wrong}\n"
+        (path / "defs.yaml").write_text(text)
+        with pytest.raises(Exception, match="Error while") as caught, sandbox.build_all_defs():
+            pass
+    told = "".join(traceback.format_exception(caught.value))
+    assert f"defs.yaml:5: attributes.{said}" in told
+    assert "s3cret" not in told
+
+
+def test_a_key_that_is_given_twice_is_refused_in_a_dg_project_too() -> None:
+    """Dagster itself would take the last."""
+    with create_defs_folder_sandbox() as sandbox:
+        path = sandbox.scaffold_component(component_cls=DbtCloudJobsComponent)
+        text = f"type: {TYPE}\nattributes:\n  jobs:\n    - job_id: 1\n      job_id: 2\n"
+        (path / "defs.yaml").write_text(text)
+        with pytest.raises(Exception, match="Error while") as caught, sandbox.build_all_defs():
+            pass
+    told = "".join(traceback.format_exception(caught.value))
+    assert "defs.yaml:5: job_id is given twice, first on line 4: give it once." in told
+
+
 def test_a_monitor_is_there_where_the_file_has_one() -> None:
     """Of all its jobs; with none, there is no sensor."""
     jobs = [job(key="a"), job(key="b")]
