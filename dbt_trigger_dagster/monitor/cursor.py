@@ -4,11 +4,20 @@ Only to moments that dbt Cloud itself has written: a clock of ours that is wrong
 and never lose it.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic.dataclasses import dataclass
 
 from dbt_trigger_dagster.dbt_cloud.models import Run
 
@@ -24,10 +33,19 @@ LATE_SWEEPS = 12
 BEGINNING = datetime(2000, 1, 1, tzinfo=timezone.utc)
 """Before any run of dbt Cloud's."""
 
-_VERSION = 1
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.astimezone(timezone.utc)
 
 
-@dataclass(frozen=True)
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+"""A moment with its time zone, kept in UTC, for people read the cursor too."""
+
+
+_AS_WRITTEN = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=_AS_WRITTEN)
 class Position:
     """How far a sweep has come.
 
@@ -37,8 +55,8 @@ class Position:
             pages of their own.
     """
 
-    at: datetime
-    offset: int = 0
+    at: Moment
+    offset: Annotated[int, Field(strict=True, ge=0)] = 0
 
     def after(self, page: Sequence[Run], *, size: int) -> "Position":
         """Where a page leads to. What finished last is listed again: more may finish just then."""
@@ -48,7 +66,7 @@ class Position:
         return replace(self, offset=self.offset + size) if len(page) >= size else self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_AS_WRITTEN)
 class MonitorCursor:
     """What a monitor remembers from one tick to the next.
 
@@ -64,22 +82,14 @@ class MonitorCursor:
 
     fresh: Position
     late: Position
-    swept_at: datetime
-    landings_seen: datetime
-    terminations_seen: datetime
+    swept_at: Moment
+    landings_seen: Moment
+    terminations_seen: Moment
+    version: Literal[1] = 1
 
     def as_text(self) -> str:
         """The cursor as Dagster keeps it."""
-        return json.dumps(
-            {
-                "version": _VERSION,
-                "fresh": _encode(self.fresh),
-                "late": _encode(self.late),
-                "swept_at": _as_text(self.swept_at),
-                "landings_seen": _as_text(self.landings_seen),
-                "terminations_seen": _as_text(self.terminations_seen),
-            }
-        )
+        return _TEXT.dump_json(self).decode()
 
     @classmethod
     def from_text(cls, text: str) -> "MonitorCursor":
@@ -89,55 +99,23 @@ class MonitorCursor:
             ValueError: It is none of ours, or one of another version.
         """
         try:
-            values = _of_this_version(json.loads(text))
-            return cls(
-                fresh=_decode(values["fresh"]),
-                late=_decode(values["late"]),
-                swept_at=_as_moment(values["swept_at"]),
-                landings_seen=_as_moment(values["landings_seen"]),
-                terminations_seen=_as_moment(values["terminations_seen"]),
-            )
-        except (
-            AttributeError,
-            KeyError,
-            OverflowError,
-            RecursionError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise ValueError(f"The cursor cannot be read: {error}.") from error
+            return _TEXT.validate_json(text)
+        except (ValidationError, OverflowError) as error:
+            raise ValueError(f"The cursor cannot be read: {_why(error)}.") from error
 
     def late_sweep_is_due(self, now: datetime, lookback: timedelta) -> bool:
         """Whether the late sweep should go on; also where our clock has been set back."""
         return bool(lookback) and not timedelta(0) <= now - self.swept_at < lookback / LATE_SWEEPS
 
 
-def _of_this_version(values: Any) -> Any:
-    if values["version"] != _VERSION:
-        raise ValueError(f"its version is {values['version']!r}")
-    return values
+_TEXT = TypeAdapter(MonitorCursor)
 
 
-def _encode(position: Position) -> dict[str, Any]:
-    return {"at": _as_text(position.at), "offset": position.offset}
-
-
-def _decode(values: Any) -> Position:
-    offset = values["offset"]
-    if type(offset) is not int or offset < 0:
-        raise ValueError(f"offset {offset!r}")
-    return Position(_as_moment(values["at"]), offset)
-
-
-def _as_text(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).isoformat(timespec="microseconds")
-
-
-def _as_moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text} has no time zone")
-    return moment.astimezone(timezone.utc)
+def _why(error: ValidationError | OverflowError) -> str:
+    if isinstance(error, OverflowError):
+        return str(error)
+    first = error.errors()[0]
+    return ": ".join([*map(str, first["loc"]), first["msg"]])
 
 
 def first_position(newest: datetime | None) -> Position:

@@ -25,7 +25,7 @@ def test_a_moment_of_another_time_zone_is_kept_in_utc() -> None:
     """The text is read by people too."""
     moment = datetime(2026, 3, 1, 2, tzinfo=timezone(timedelta(hours=2)))
     text = first_cursor(Position(START), moment, START).as_text()
-    assert json.loads(text)["swept_at"] == "2026-03-01T00:00:00.000000+00:00"
+    assert json.loads(text)["swept_at"] == "2026-03-01T00:00:00Z"
 
 
 def broken(**changes: object) -> str:
