@@ -47,8 +47,9 @@ def report_html(
             them; ``nodes_failed`` counts the failed nodes, where it is known.
         compiled: The compiled SQL of failed nodes, by ``unique_id``.
     """
-    spans, bars = spans_of(steps), bars_of(nodes)
-    first = min((span.started for span in [*spans, *bars]), default=None)
+    spans = spans_of(steps)
+    begun = [span.started for span in spans] + [bar.started for bar in bars_of(nodes)]
+    first = min(begun, default=None)
     content = {
         "run": _run(run),
         "facts": _facts(run, nodes),
