@@ -10,6 +10,7 @@ from dbt_trigger_dagster.dbt_cloud.api import Download
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient, __version__
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
+    DbtCloudCancelledError,
     DbtCloudError,
     DbtCloudJobNameError,
     DbtCloudNotFoundError,
@@ -21,7 +22,6 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudRunError,
     DbtCloudRunFailedError,
     DbtCloudRunTimeoutError,
-    DbtCloudStoppedError,
     DbtCloudWaitTimeoutError,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStatus, RunStep
@@ -32,6 +32,7 @@ from dbt_trigger_dagster.storage.errors import StorageError
 __all__ = [
     "DbtCloudArtifactStore",
     "DbtCloudAuthError",
+    "DbtCloudCancelledError",
     "DbtCloudClient",
     "DbtCloudError",
     "DbtCloudJobNameError",
@@ -47,7 +48,6 @@ __all__ = [
     "DbtCloudRunError",
     "DbtCloudRunFailedError",
     "DbtCloudRunTimeoutError",
-    "DbtCloudStoppedError",
     "DbtCloudTableIOManager",
     "DbtCloudWaitTimeoutError",
     "Download",

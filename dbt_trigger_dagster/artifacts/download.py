@@ -68,15 +68,15 @@ def download_artifacts(
         remove_what_the_dead_left(folder)
         with partial_folder(folder) as partial:
             is_same = same_name or functools.partial(is_same_name, partial)
-            until_stopped = client.with_options(deadline=Deadline.when_stopped(client.clock))
+            until_cancelled = client.with_options(deadline=client.until_cancelled())
             downloads = _Downloads(
-                until_stopped, folder, partial, lag, clashes=find_clashes(artifacts, is_same)
+                until_cancelled, folder, partial, lag, clashes=find_clashes(artifacts, is_same)
             )
             outcomes = in_parallel(
                 downloads.outcome,
                 list(enumerate(artifacts)),
                 max_parallel=max_parallel,
-                clock=client.clock,
+                cancellation=client.cancellation,
             )
     except OSError as error:
         raise StorageError(f"Artifacts cannot be stored in {folder}: {error.strerror}.") from error

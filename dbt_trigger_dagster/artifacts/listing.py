@@ -67,11 +67,11 @@ class _NotListedYetError(DbtCloudError):
 
 def _listed(client: DbtCloudClient, run: Run, lag: Deadline | None) -> list[str]:
     """What dbt Cloud lists; nothing where it has nothing, even after a while."""
-    until_stopped = client.with_options(deadline=Deadline.when_stopped(client.clock))
+    until_cancelled = client.with_options(deadline=client.until_cancelled())
 
     def attempt() -> list[str]:
         try:
-            paths = until_stopped.list_artifacts(run.run_id)
+            paths = until_cancelled.list_artifacts(run.run_id)
         except DbtCloudNotFoundError:
             paths = []
         if not paths:

@@ -8,8 +8,8 @@ from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import start_run
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import (
+    DbtCloudCancelledError,
     DbtCloudError,
-    DbtCloudStoppedError,
     DbtCloudWaitTimeoutError,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run
@@ -59,9 +59,7 @@ def follow(step: Step, runs: Sequence[Run | int]) -> list[FollowedRun]:
         BaseException: The interrupt, where nobody does.
     """
     seconds = step.config.max_wait_time
-    deadline = Deadline.when_stopped(
-        step.client.clock, after=math.inf if seconds is None else seconds
-    )
+    deadline = step.client.until_cancelled(math.inf if seconds is None else seconds)
     followed: list[FollowedRun] = []
     live: list[Run] = []  # what becomes of these is for the guard to say
     with step.termination.guarded(step.client, live):
@@ -96,14 +94,14 @@ def _looked_up(
         try:
             return client.get_run(run, include_related=DETAILS)
         except DbtCloudError as error:
-            _check_not_stopped(step, error)
+            _check_not_cancelled(step, error)
             return error
 
     found = in_parallel(
         look_up,
         runs,
         max_parallel=step.config.max_parallel_downloads,
-        clock=step.client.clock,
+        cancellation=step.client.cancellation,
     )
     if any(isinstance(run, int) for run in runs):
         there = [run for run in found if isinstance(run, Run)]
@@ -112,10 +110,10 @@ def _looked_up(
     return found
 
 
-def _check_not_stopped(step: Step, error: DbtCloudError) -> None:
+def _check_not_cancelled(step: Step, error: DbtCloudError) -> None:
     """An error that an interrupt has brought about is none of dbt Cloud's."""
-    if step.client.clock.is_stopped:
-        raise DbtCloudStoppedError("The step was interrupted.") from error
+    if step.client.cancellation.is_cancelled:
+        raise DbtCloudCancelledError("The step was interrupted.") from error
 
 
 def _wait_for(step: Step, run: Run, deadline: Deadline) -> FollowedRun:
@@ -123,7 +121,7 @@ def _wait_for(step: Step, run: Run, deadline: Deadline) -> FollowedRun:
     if run.is_over and run.steps:  # found so, with its details: a batch need not log each
         return FollowedRun(run)
     if deadline.is_over:  # time to see whether this run is over too
-        deadline = Deadline.when_stopped(step.client.clock, after=ONE_LOOK)
+        deadline = step.client.until_cancelled(ONE_LOOK)
     interval = step.config.poll_interval
     try:
         ended = wait_for_run(
@@ -131,10 +129,10 @@ def _wait_for(step: Step, run: Run, deadline: Deadline) -> FollowedRun:
         )
         return FollowedRun(ended)
     except DbtCloudWaitTimeoutError as error:
-        _check_not_stopped(step, error)
+        _check_not_cancelled(step, error)
         return _on_timeout(step, error)
     except DbtCloudError as error:
-        _check_not_stopped(step, error)
+        _check_not_cancelled(step, error)
         return FollowedRun(run, error)
 
 
@@ -151,7 +149,7 @@ def _on_timeout(step: Step, error: DbtCloudWaitTimeoutError) -> FollowedRun:
 
 def _cancel_and_wait(step: Step, run: Run) -> Run:
     """Cancel a run, and give it some time to end; the run as last seen."""
-    deadline = Deadline.when_stopped(step.client.clock, after=CANCEL_WAIT)
+    deadline = step.client.until_cancelled(CANCEL_WAIT)
     try:
         cancelled = step.client.with_options(deadline=deadline).cancel_run(run.run_id)
         step.log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
@@ -163,7 +161,7 @@ def _cancel_and_wait(step: Step, run: Run) -> Run:
             log=step.log,
         )
     except DbtCloudError as error:
-        _check_not_stopped(step, error)
+        _check_not_cancelled(step, error)
         step.log.error(  # noqa: TRY400  # the sentence is enough; the step fails anyway
             "dbt Cloud run %s was to be cancelled: %s %s", run.run_id, error, run.href
         )
@@ -193,7 +191,7 @@ def _continued(
             return one
         return replace(one, continued_by=_retry(step, failed, live), was_retried=True)
     except DbtCloudError as error:
-        _check_not_stopped(step, error)
+        _check_not_cancelled(step, error)
         return replace(one, not_retried=error)
 
 

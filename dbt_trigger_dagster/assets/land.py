@@ -131,7 +131,7 @@ def _store_artifacts(
         lambda run: _store_artifacts_of(step, run, store, lags[run.run_id], for_each),
         runs,
         max_parallel=at_once,
-        clock=step.client.clock,
+        cancellation=step.client.cancellation,
     )
 
 

@@ -19,8 +19,8 @@ from typing import NoReturn
 import dagster as dg
 
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
-from dbt_trigger_dagster.dbt_cloud.clock import Clock, Deadline
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudStoppedError
+from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel, is_main_thread, signals_held_back
 from dbt_trigger_dagster.dbt_cloud.retries import is_outcome_unknown
@@ -69,7 +69,7 @@ class Termination:
         interrupted while its output was stored.
 
         Args:
-            client: The client that the block uses; an interrupt ends its pauses.
+            client: The client that the block uses; an interrupt cancels its pauses.
             runs: The dbt Cloud runs that the block is about; what is added to it later counts.
 
         Raises:
@@ -78,21 +78,21 @@ class Termination:
         """
         if self.is_wanted():
             self._end(client, runs, dg.DagsterExecutionInterruptedError())
-        with self._noted(client.clock):
+        with self._noted(client.cancellation):
             try:
                 yield
-                _check(client.clock)
+                _check(client.cancellation)
             except INTERRUPTS as interrupt:
                 self._end(client, runs, interrupt)
-            except DbtCloudStoppedError:
+            except DbtCloudCancelledError:
                 self._end(client, runs, dg.DagsterExecutionInterruptedError())
 
     @contextmanager
-    def _noted(self, clock: Clock) -> Iterator[None]:
+    def _noted(self, cancellation: Cancellation) -> Iterator[None]:
         """Note a signal, and let whoever handled it before handle it.
 
         What that one raises may be lost: Python drops what is raised in the middle of a weak
-        reference's callback. So the clock is stopped too, and nobody sleeps on.
+        reference's callback. So the pauses are cancelled too, and nobody sleeps on.
         """
         if not is_main_thread():
             yield
@@ -104,7 +104,7 @@ class Termination:
                 self._ctrl_c = multiprocessing.parent_process() is None or _in_foreground()
             handler = before[signal.Signals(number)]
             if callable(handler):
-                clock.stop()
+                cancellation.cancel()
                 handler(number, frame)
 
         for number, handler in before.items():
@@ -123,7 +123,7 @@ class Termination:
 
         What goes wrong with dbt Cloud never hides the interrupt.
         """
-        client.clock.restart()
+        client = client.with_options(cancellation=Cancellation())  # to cancel dbt runs takes time
         with undisturbed():
             wanted = self.is_wanted()
             deadline = Deadline.after(CANCEL_DEADLINE, client.clock)
@@ -132,7 +132,7 @@ class Termination:
                 lambda run: end_of(run, by),
                 [run for run in runs if not run.is_over],
                 max_parallel=_CANCELS_AT_ONCE,
-                clock=client.clock,
+                cancellation=client.cancellation,
             )
             for sentence in told:
                 self._log.warning(sentence)
@@ -154,10 +154,10 @@ class Termination:
         return run is not None and run.status in _ASKED_TO_STOP
 
 
-def _check(clock: Clock) -> None:
+def _check(cancellation: Cancellation) -> None:
     """Raise where an interrupt has come and its exception was lost."""
-    if clock.is_stopped:
-        raise DbtCloudStoppedError("The step was interrupted.")
+    if cancellation.is_cancelled:
+        raise DbtCloudCancelledError("The step was interrupted.")
 
 
 def start_run(
@@ -199,7 +199,7 @@ def _run_despite_interrupt(
 
     But no pause, and so no second request.
     """
-    client.clock.stop()
+    client.cancellation.cancel()
     with undisturbed():
         failed = answer.exception()
     if failed is None:

@@ -13,7 +13,7 @@ import dagster as dg
 from dbt_trigger_dagster.assets.failures import as_trigger_failure, run_metadata
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import start_run
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudStoppedError
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.trigger import Intention, Triggered, trigger_once
@@ -46,7 +46,7 @@ def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intenti
                 runs,
                 log=step.log,
             )
-        except DbtCloudStoppedError:
+        except DbtCloudCancelledError:
             raise
         except DbtCloudError as error:
             raise as_trigger_failure(error) from error

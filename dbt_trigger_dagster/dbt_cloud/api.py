@@ -29,7 +29,7 @@ def check_account(account_id: int) -> None:
         SettingError: It is none.
     """
     if account_id <= 0:
-        raise SettingError("account_id", f"{account_id} is no dbt Cloud account's number.")
+        raise SettingError("account_id", f"{account_id} is not the id of a dbt Cloud account.")
 
 
 def check_requests(timeout: float, max_retries: int, retry_delay: float) -> None:

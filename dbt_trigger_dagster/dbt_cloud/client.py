@@ -10,6 +10,7 @@ import copy
 import dataclasses
 import difflib
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -25,7 +26,7 @@ from dbt_trigger_dagster.dbt_cloud.api import (
     check_requests,
     into,
 )
-from dbt_trigger_dagster.dbt_cloud.clock import Clock, Deadline, SystemClock
+from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Clock, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudJobNameError
 from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStep
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter, TriggerRequest
@@ -47,7 +48,7 @@ class DbtCloudClient:
     Safe to share between threads once made. Use it as a context manager, or `close` it.
 
     Args:
-        account_id: The account's number.
+        account_id: The account's id.
         token: A service token or a personal access token.
         access_url: The account's own host; there is no default, because hosts differ by account.
         request_timeout: Seconds to wait for a connection, and for each piece of an answer.
@@ -111,22 +112,48 @@ class DbtCloudClient:
         """When requests are repeated."""
         return self._api.retry_policy
 
+    @property
+    def cancellation(self) -> Cancellation:
+        """Ends the pauses between requests; a request is ended by a deadline alone."""
+        return self.retry_policy.cancellation
+
+    def until_cancelled(self, seconds: float = math.inf) -> Deadline:
+        """The moment of the cancellation, or the one so many seconds ahead, whichever is first."""
+        return Deadline.until_cancelled(self.cancellation, self.clock, after=seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Pause for so many seconds.
+
+        Raises:
+            DbtCloudCancelledError: `cancellation` has come.
+        """
+        self.clock.sleep(seconds, self.cancellation)
+
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
 
     def with_options(
-        self, *, deadline: Deadline | None = None, max_retries: int | None = None
+        self,
+        *,
+        deadline: Deadline | None = None,
+        max_retries: int | None = None,
+        cancellation: Cancellation | None = None,
     ) -> "DbtCloudClient":
         """A copy of this client, on the same connections, whose requests go by other rules.
 
+        What is None stays as it is.
+
         Args:
-            deadline: When to give up, repetitions and pages included; None: as before.
-            max_retries: How often a request is repeated at most; None: as before.
+            deadline: When to give up, repetitions and pages included.
+            max_retries: How often a request is repeated at most.
+            cancellation: What ends the pauses.
         """
-        policy = self.retry_policy
-        if max_retries is not None:
-            policy = dataclasses.replace(policy, max_retries=max_retries)
+        policy = dataclasses.replace(
+            self.retry_policy,
+            max_retries=self.retry_policy.max_retries if max_retries is None else max_retries,
+            cancellation=cancellation or self.cancellation,
+        )
         client = copy.copy(self)
         client._api = dataclasses.replace(  # noqa: SLF001  # it is a copy of ourselves
             self._api, retry_policy=policy, deadline=deadline or self._api.deadline
@@ -146,7 +173,7 @@ class DbtCloudClient:
         return self._api.pages("jobs/", query, read=Job.from_payload)
 
     def get_job(self, job_id: int) -> Job:
-        """One job by its number."""
+        """One job by its id."""
         return self._api.get(f"jobs/{job_id}/", read=Job.from_payload)
 
     def find_job(self, name: str) -> Job:
@@ -215,7 +242,7 @@ class DbtCloudClient:
         )
 
     def get_run(self, run_id: int, *, include_related: Sequence[str] = ()) -> Run:
-        """One run by its number.
+        """One run by its id.
 
         Args:
             run_id: Which.
@@ -239,7 +266,7 @@ class DbtCloudClient:
         return self._post(f"runs/{run_id}/retry/")
 
     def get_step(self, step_id: int) -> RunStep:
-        """One step of a run by its number, with its logs."""
+        """One step of a run by its id, with its logs."""
         return self._api.get(f"steps/{step_id}/", read=RunStep.from_payload)
 
     # Artifacts

@@ -1,12 +1,41 @@
-"""Clocks and deadlines, so that whatever waits can be tested without waiting, and ended."""
+"""Clocks, cancellations and deadlines: what waits can be ended, and tested without waiting."""
 
 import math
-import threading
+import queue
 import time
 from dataclasses import dataclass
 from typing import Protocol
 
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudStoppedError
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
+
+
+class Cancellation:
+    """Tells work that it is no longer wanted, and ends its pauses. It is never taken back."""
+
+    def __init__(self) -> None:
+        self._cancelled = False
+        # Not an Event: a signal handler cancels, and may interrupt the very thread that holds the
+        # lock of an Event. A SimpleQueue can be used in a handler.
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def cancel(self) -> None:
+        """End all pauses, now and later; for another thread or a signal handler to call."""
+        self._cancelled = True
+        self._wakes.put(None)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the work is no longer wanted."""
+        return self._cancelled
+
+    def wait(self, seconds: float) -> bool:
+        """Block for so many seconds, or until it is cancelled; whether it is."""
+        try:
+            self._wakes.get(timeout=seconds)
+        except queue.Empty:
+            return False
+        self._wakes.put(None)  # for the next who waits
+        return True
 
 
 class Clock(Protocol):
@@ -15,55 +44,29 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, cancellation: Cancellation) -> None:
         """Block for so many seconds.
 
         Raises:
-            DbtCloudStoppedError: The clock is stopped.
+            DbtCloudCancelledError: It is cancelled.
         """
-
-    def stop(self) -> None:
-        """End all sleeps, now and later; for another thread to call."""
-
-    def restart(self) -> None:
-        """Let sleeps take their time again."""
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether nobody may sleep."""
 
 
 class SystemClock:
     """The clock of the operating system."""
 
-    def __init__(self) -> None:
-        self._stopped = threading.Event()
-
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""
         return time.monotonic()
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, cancellation: Cancellation) -> None:
         """Block for so many seconds.
 
         Raises:
-            DbtCloudStoppedError: The clock is stopped.
+            DbtCloudCancelledError: It is cancelled.
         """
-        if self._stopped.wait(seconds):
-            raise DbtCloudStoppedError("Nobody waits any more.")
-
-    def stop(self) -> None:
-        """End all sleeps, now and later; for another thread to call."""
-        self._stopped.set()
-
-    def restart(self) -> None:
-        """Let sleeps take their time again."""
-        self._stopped.clear()
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether nobody may sleep."""
-        return self._stopped.is_set()
+        if cancellation.wait(seconds):
+            raise DbtCloudCancelledError("The pause was cancelled.")
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,12 @@ class Deadline:
     Attributes:
         at: The moment.
         clock: The clock.
-        ends_with_clock: Whether it is here, too, while the clock is stopped.
+        cancellation: What ends the time early, if anything does.
     """
 
     at: float
     clock: Clock
-    ends_with_clock: bool = False
+    cancellation: Cancellation | None = None
 
     @classmethod
     def after(cls, seconds: float, clock: Clock) -> "Deadline":
@@ -86,13 +89,15 @@ class Deadline:
         return cls(at=clock.monotonic() + seconds, clock=clock)
 
     @classmethod
-    def when_stopped(cls, clock: Clock, *, after: float = math.inf) -> "Deadline":
-        """The moment at which the clock is stopped, or the one so many seconds ahead."""
-        return cls(at=clock.monotonic() + after, clock=clock, ends_with_clock=True)
+    def until_cancelled(
+        cls, cancellation: Cancellation, clock: Clock, *, after: float = math.inf
+    ) -> "Deadline":
+        """The moment of the cancellation, or the one so many seconds ahead, whichever is first."""
+        return cls(at=clock.monotonic() + after, clock=clock, cancellation=cancellation)
 
     def remaining(self) -> float:
         """Seconds left; never below zero."""
-        if self.ends_with_clock and self.clock.is_stopped:
+        if self.cancellation is not None and self.cancellation.is_cancelled:
             return 0.0
         return max(0.0, self.at - self.clock.monotonic())
 

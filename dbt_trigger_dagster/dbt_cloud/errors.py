@@ -10,7 +10,7 @@
     │   └── DbtCloudRateLimitError    429
     ├── DbtCloudPayloadError          a 2xx that cannot be read
     ├── DbtCloudJobNameError          no job, or more than one, has the name
-    ├── DbtCloudStoppedError          a pause was ended because nobody waits any more
+    ├── DbtCloudCancelledError    a pause was cancelled, with the step that made it
     └── DbtCloudRunError              about one run, which it carries (``run``)
         ├── DbtCloudRunFailedError    the run ended in error
         ├── DbtCloudRunCancelledError the run was cancelled
@@ -96,8 +96,8 @@ class DbtCloudJobNameError(DbtCloudError):
     """No job has the name, or more than one has; the message lists candidates."""
 
 
-class DbtCloudStoppedError(DbtCloudError):
-    """A pause between two requests was ended, because the step that makes them ends."""
+class DbtCloudCancelledError(DbtCloudError):
+    """A pause between two requests was cancelled, because the step that makes them ends."""
 
 
 class DbtCloudRunError(DbtCloudError):

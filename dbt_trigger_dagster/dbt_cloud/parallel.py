@@ -7,25 +7,29 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from dbt_trigger_dagster.dbt_cloud.clock import Clock
+from dbt_trigger_dagster.dbt_cloud.clock import Cancellation
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def in_parallel(
-    function: Callable[[T], R], items: Sequence[T], *, max_parallel: int, clock: Clock
+    function: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    max_parallel: int,
+    cancellation: Cancellation,
 ) -> list[R]:
     """Call a function for each item, and return what it gives, in the items' order.
 
-    An interrupt leaves the calls that have not begun, and ends the pauses of those that have (and
-    requests whose deadline says so): so it is not held up by one that waits out a rate limit.
+    An interrupt leaves the calls that have not begun, and cancels those that have: so it is not
+    held up by one that waits out a rate limit.
 
     Args:
         function: What is called.
         items: What it is called with.
         max_parallel: How many calls there are at the same time.
-        clock: What the calls sleep on.
+        cancellation: What the calls are ended by.
     """
     if len(items) <= 1:
         return [function(item) for item in items]
@@ -35,11 +39,7 @@ def in_parallel(
             results = executor.map(function, items)
         return list(results)
     except BaseException:
-        runs = not clock.is_stopped  # or these calls are part of others that are interrupted
-        clock.stop()
-        executor.shutdown(cancel_futures=True)
-        if runs:
-            clock.restart()
+        cancellation.cancel()
         raise
     finally:
         executor.shutdown(cancel_futures=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from dbt_trigger_dagster.dbt_cloud.clock import Clock, Deadline, SystemClock
+from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Clock, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
     DbtCloudPayloadError,
@@ -77,6 +77,7 @@ class RetryPolicy:
         max_retries: How many times at most, after the first.
         delay: Longest pause in seconds before the first retry; doubles with each.
         clock: What to sleep on.
+        cancellation: What ends the pauses.
         jitter: A number from 0 to 1 that backoff is multiplied with ("full jitter").
         log: Where each retry is told.
         level: How loudly.
@@ -85,6 +86,7 @@ class RetryPolicy:
     max_retries: int = 5
     delay: float = 0.5
     clock: Clock = field(default_factory=SystemClock)
+    cancellation: Cancellation = field(default_factory=Cancellation)
     jitter: Callable[[], float] = random.random
     log: logging.Logger = field(default_factory=lambda: logging.getLogger(__name__))
     level: int = logging.WARNING
@@ -115,7 +117,7 @@ class RetryPolicy:
                 ):
                     raise
                 self.log.log(self.level, "%s Trying again in %.1f s.", error, pause)
-                self.clock.sleep(pause)
+                self.clock.sleep(pause, self.cancellation)
                 retry += 1
 
     def pause_after(self, error: DbtCloudError, retry: int) -> float:

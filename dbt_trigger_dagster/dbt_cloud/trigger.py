@@ -202,7 +202,7 @@ class _Search:
         search = self
         for pause in SETTLE_PAUSES:
             if pause:
-                self.client.clock.sleep(pause)
+                self.client.sleep(pause)
             found = search.once()
             if found is not None:
                 return found

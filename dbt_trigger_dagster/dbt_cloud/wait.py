@@ -150,7 +150,7 @@ class _Wait:
             if left <= 0:
                 raise DbtCloudWaitTimeoutError(self.timed_out(run), run=run) from self.outage
             seconds = min(seconds, left)
-        self.client.clock.sleep(seconds)
+        self.client.sleep(seconds)
 
     def asked_to_stay_away(self) -> float:
         """Seconds that the last answer asked for, if it was a refusal that did."""

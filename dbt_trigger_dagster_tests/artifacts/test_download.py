@@ -24,7 +24,7 @@ from dbt_trigger_dagster.artifacts.listing import (
 )
 from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
-from dbt_trigger_dagster.dbt_cloud.clock import Clock, Deadline, SystemClock
+from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Clock, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
     DbtCloudNotFoundError,
@@ -185,7 +185,10 @@ def test_a_person_who_interrupts_lists_need_not_wait() -> None:
         person.start()
         with pytest.raises(KeyboardInterrupt):
             in_parallel(
-                lambda run: _find(client, run), [SUCCESS] * 3, max_parallel=3, clock=client.clock
+                lambda run: _find(client, run),
+                [SUCCESS] * 3,
+                max_parallel=3,
+                cancellation=client.cancellation,
             )
         ended = time.monotonic()
         person.join()
@@ -346,7 +349,9 @@ def test_those_who_store_the_same_artifacts_at_once_do_not_disturb_each_other(tm
             ]
 
     with serving(lambda _: reply(200, b"{}")) as server:
-        reports = in_parallel(store_again_and_again, range(4), max_parallel=4, clock=SystemClock())
+        reports = in_parallel(
+            store_again_and_again, range(4), max_parallel=4, cancellation=Cancellation()
+        )
     assert all(len(report.stored) == 1 for report in itertools.chain(*reports))
     assert _files(tmp_path) == {"manifest.json": b"{}"}
 

@@ -104,7 +104,7 @@ def test_the_token_is_in_no_repr() -> None:
         ({"access_url": f"http://{HOST}"}, "would send the token unencrypted"),
         ({"access_url": f"https://{HOST}/api"}, "the host alone"),
         ({"access_url": ""}, "not the address of a host"),
-        ({"account_id": 0}, "account_id 0 is no dbt Cloud account's number"),
+        ({"account_id": 0}, "account_id 0 is not the id of a dbt Cloud account"),
         ({"account_id": -1}, "account_id -1"),
         ({"token": " "}, "token is empty"),
         ({"token": f"{TOKEN}\n{TOKEN}"}, "token has blanks"),

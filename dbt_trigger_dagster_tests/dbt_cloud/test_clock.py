@@ -1,11 +1,12 @@
 """Clocks and deadlines."""
 
+import threading
 import time
 
 import pytest
 
-from dbt_trigger_dagster.dbt_cloud.clock import Deadline, SystemClock
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudStoppedError
+from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline, SystemClock
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
 
 
 def test_a_deadline_counts_down_to_zero_and_not_below(clock) -> None:
@@ -35,27 +36,36 @@ def test_the_system_clock_is_monotonic_and_its_sleep_lasts() -> None:
     """The one place that does sleep, for as short as can be told."""
     clock = SystemClock()
     before = clock.monotonic()
-    clock.sleep(0.001)
+    clock.sleep(0.001, Cancellation())
     assert before + 0.001 <= clock.monotonic() <= time.monotonic()
 
 
-def test_a_clock_that_is_stopped_lets_nobody_sleep_until_it_is_restarted() -> None:
-    """Whoever waits for nothing is told so at once."""
-    clock = SystemClock()
-    clock.stop()
-    with pytest.raises(DbtCloudStoppedError):
-        clock.sleep(3600)
-    clock.restart()
-    clock.sleep(0)
+def test_a_cancellation_ends_the_pauses_of_all_who_share_it() -> None:
+    """Those under way and those to come; whoever waits for nothing is told so at once."""
+    cancellation = Cancellation()
+    ended = []
+
+    def sleep() -> None:
+        with pytest.raises(DbtCloudCancelledError):
+            SystemClock().sleep(3600, cancellation)
+        ended.append(True)
+
+    threads = [threading.Thread(target=sleep) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    cancellation.cancel()
+    for thread in threads:
+        thread.join()
+    assert ended == [True, True, True]
+    with pytest.raises(DbtCloudCancelledError):
+        SystemClock().sleep(3600, cancellation)
 
 
-def test_a_deadline_can_end_with_its_clock_and_others_do_not() -> None:
+def test_a_deadline_can_end_with_a_cancellation_and_others_do_not() -> None:
     """What is asked for on the way out, a cancel for example, still has its time."""
-    clock = SystemClock()
-    ends, stays = Deadline.when_stopped(clock), Deadline.after(60, clock)
+    clock, cancellation = SystemClock(), Cancellation()
+    ends, stays = Deadline.until_cancelled(cancellation, clock), Deadline.after(60, clock)
     assert not ends.is_over
-    clock.stop()
+    cancellation.cancel()
     assert ends.is_over
     assert stays.remaining() > 50
-    clock.restart()
-    assert not ends.is_over

@@ -17,7 +17,7 @@ PARENTS = {
     "DbtCloudNotFoundError": errors.DbtCloudResponseError,
     "DbtCloudRateLimitError": errors.DbtCloudResponseError,
     "DbtCloudPayloadError": errors.DbtCloudError,
-    "DbtCloudStoppedError": errors.DbtCloudError,
+    "DbtCloudCancelledError": errors.DbtCloudError,
     "DbtCloudJobNameError": errors.DbtCloudError,
     "DbtCloudRunError": errors.DbtCloudError,
     "DbtCloudRunFailedError": errors.DbtCloudRunError,

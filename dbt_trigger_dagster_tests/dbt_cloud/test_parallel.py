@@ -4,13 +4,13 @@ import threading
 
 import pytest
 
-from dbt_trigger_dagster.dbt_cloud.clock import SystemClock
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudStoppedError
+from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, SystemClock
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
 from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
 
 
-def test_results_come_in_the_order_of_the_items(clock) -> None:
+def test_results_come_in_the_order_of_the_items() -> None:
     """Whichever call ends first."""
     last_has_run = threading.Event()
 
@@ -20,17 +20,19 @@ def test_results_come_in_the_order_of_the_items(clock) -> None:
         assert last_has_run.wait(60)
         return 10 * number
 
-    assert in_parallel(call, [0, 1, 2], max_parallel=3, clock=clock) == [0, 10, 20]
+    assert in_parallel(call, [0, 1, 2], max_parallel=3, cancellation=Cancellation()) == [0, 10, 20]
 
 
 @pytest.mark.parametrize("items", [[], [7]])
-def test_no_item_and_a_single_one_need_no_thread(clock, items: list[int]) -> None:
+def test_no_item_and_a_single_one_need_no_thread(items: list[int]) -> None:
     """What interrupts the caller interrupts the call."""
-    threads = in_parallel(lambda _: threading.get_ident(), items, max_parallel=8, clock=clock)
+    threads = in_parallel(
+        lambda _: threading.get_ident(), items, max_parallel=8, cancellation=Cancellation()
+    )
     assert threads == [threading.get_ident()] * len(items)
 
 
-def test_no_more_calls_than_allowed_run_at_once(clock) -> None:
+def test_no_more_calls_than_allowed_run_at_once() -> None:
     """Two of six, and in the end all."""
     lock = threading.Lock()
     running: list[int] = []
@@ -43,14 +45,14 @@ def test_no_more_calls_than_allowed_run_at_once(clock) -> None:
         with lock:
             running.remove(number)
 
-    in_parallel(call, range(6), max_parallel=2, clock=clock)
+    in_parallel(call, range(6), max_parallel=2, cancellation=Cancellation())
     assert len(most) == 6
     assert max(most) <= 2
 
 
 def test_an_interrupt_ends_pauses_and_leaves_what_has_not_begun() -> None:
     """One call sleeps out an hour, one fails: the others never begin, and nobody waits."""
-    clock = SystemClock()
+    cancellation = Cancellation()
     sleeps = threading.Event()
     begun: list[int] = []
     stopped: list[int] = []
@@ -62,29 +64,28 @@ def test_an_interrupt_ends_pauses_and_leaves_what_has_not_begun() -> None:
             raise KeyboardInterrupt
         sleeps.set()
         try:
-            clock.sleep(3600)
-        except DbtCloudStoppedError:
+            SystemClock().sleep(3600, cancellation)
+        except DbtCloudCancelledError:
             stopped.append(number)
             raise
 
     with pytest.raises(KeyboardInterrupt):
-        in_parallel(call, range(10), max_parallel=2, clock=clock)
+        in_parallel(call, range(10), max_parallel=2, cancellation=cancellation)
     assert 1 in stopped
     assert len(begun) < 10
-    clock.sleep(0)
 
 
 def test_calls_within_calls_are_all_ended_by_one_interrupt() -> None:
     """Those that end first do not let the others sleep on."""
-    clock = SystemClock()
+    cancellation = Cancellation()
     begun = threading.Barrier(5, timeout=10)
 
     def sleep(number: int) -> None:
         begun.wait()
-        clock.sleep(3600)
+        SystemClock().sleep(3600, cancellation)
 
     def inner(group: int) -> list[None]:
-        return in_parallel(sleep, [0, 1], max_parallel=2, clock=clock)
+        return in_parallel(sleep, [0, 1], max_parallel=2, cancellation=cancellation)
 
     def interrupt() -> None:
         begun.wait()
@@ -93,6 +94,6 @@ def test_calls_within_calls_are_all_ended_by_one_interrupt() -> None:
     person = threading.Thread(target=interrupt)
     person.start()
     with pytest.raises(KeyboardInterrupt):
-        in_parallel(inner, [0, 1], max_parallel=2, clock=clock)
+        in_parallel(inner, [0, 1], max_parallel=2, cancellation=cancellation)
     person.join()
-    assert not clock.is_stopped
+    assert cancellation.is_cancelled

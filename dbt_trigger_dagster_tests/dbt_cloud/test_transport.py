@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbt_trigger_dagster.dbt_cloud.clock import Deadline, SystemClock
+from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
     DbtCloudRequestError,
@@ -434,17 +434,20 @@ def test_a_body_that_comes_in_pieces_may_take_longer_than_the_request_timeout(as
 
 @both_ways
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
-def test_a_clock_that_is_stopped_ends_a_request_that_hangs(ask, sent) -> None:
+def test_a_cancellation_ends_a_request_that_hangs(ask, sent) -> None:
     """Before its answer or in the middle; long before its timeout."""
-    clock = SystemClock()
+    clock, cancellation = SystemClock(), Cancellation()
     began = clock.monotonic()
 
     def respond(_: Received) -> Reply | Silence:
-        clock.stop()
+        cancellation.cancel()
         return Reply(sent) if sent else Silence()
 
     with serving(respond) as server, pytest.raises(DbtCloudRequestError, match="did not end"):
-        ask(_transport(server.url, request_timeout=60), deadline=Deadline.when_stopped(clock))
+        ask(
+            _transport(server.url, request_timeout=60),
+            deadline=Deadline.until_cancelled(cancellation, clock),
+        )
     assert clock.monotonic() - began < 5
 
 
