@@ -13,7 +13,8 @@ from pydantic import Field
 
 from dbt_trigger_dagster.assets.resumption import re_executed
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
-from dbt_trigger_dagster.storage.duckdb import DuckDBStore, open_store
+from dbt_trigger_dagster.storage.duckdb_file import WAIT_LIMIT
+from dbt_trigger_dagster.storage.store import Store, open_store
 from dbt_trigger_dagster.storage.tables import TABLES
 
 if TYPE_CHECKING:
@@ -74,16 +75,20 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
 
         Only in a run: a sensor triggers nothing, and has no time to wait for writers.
         """
-        store = self._store
+        store = self._store()
         if context.run is not None:
-            store.check()
+            store.check(TABLES.values())
 
-    @property
-    def _store(self) -> DuckDBStore:
-        return open_store(self.database, schema=self.schema_)
+    def _store(self, wait_limit: float = WAIT_LIMIT) -> Store:
+        return open_store(self.database, schema=self.schema_, wait_limit=wait_limit)
 
     def rows_of_runs(
-        self, table: Table, run_ids: Collection[int], *, column: str = "asset_key"
+        self,
+        table: Table,
+        run_ids: Collection[int],
+        *,
+        column: str = "asset_key",
+        account_id: int | None = None,
     ) -> dict[int, str]:
         """Of some dbt Cloud runs, those that a table holds, each with one column of its row.
 
@@ -91,14 +96,17 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
             table: `TRIGGER` or `RUN`.
             run_ids: The runs.
             column: The column, of text.
+            account_id: The runs' account, where the tables may hold runs of several.
 
         Raises:
             StorageError: The database cannot be read.
         """
         if not run_ids:
             return {}
-        store = open_store(self.database, schema=self.schema_, wait_limit=LOOK_UP_WAIT_LIMIT)
-        return store.look_up(table, column, key="id", values=run_ids)
+        of_the_account = {} if account_id is None else {"account_id": account_id}
+        return self._store(LOOK_UP_WAIT_LIMIT).look_up(
+            table, column, key="id", values=run_ids, **of_the_account
+        )
 
     def handle_output(
         self, context: dg.OutputContext, obj: "pd.DataFrame | Rows | Sequence[Rows]"
@@ -152,12 +160,13 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
             )
             for each in rows
         ]
-        self._store.upsert(*complete)
+        store = self._store()
+        store.upsert(*complete)
         own = next((each for each in complete if each.table is table), table.rows([]))
         return {
             "dagster/row_count": len(own),
             "dagster/column_schema": column_schema(table),
-            "dagster/relation_identifier": self._store.relation(table),
+            "dagster/relation_identifier": store.relation(table),
             "preview": _preview(own),
         }
 
@@ -179,32 +188,34 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         upstream = context.upstream_output
         table = _table_of(context, upstream.definition_metadata if upstream else {})
         wanted = (context.definition_metadata or {}).get(ROWS_KEY, LATEST_ROWS)
+        store = self._store()
         if wanted == ALL_ROWS:
-            return self._store.read(table)
+            return store.read(table)
         if wanted not in {LATEST_ROWS, ROWS_IF_ANY}:
             raise ValueError(
                 f'The input {context.asset_key.to_user_string()} has the metadata "{ROWS_KEY}": '
                 f'{wanted!r}; it can be "{LATEST_ROWS}", "{ALL_ROWS}" or "{ROWS_IF_ANY}".'
             )
-        rows = self._latest(context, table)
+        rows = _latest(store, context, table)
         if rows is None and wanted == LATEST_ROWS:
             raise ValueError(
                 f"{context.asset_key.to_user_string()} has no rows in "
-                f"{self._store.relation(table)} yet: materialize it first."
+                f"{store.relation(table)} yet: materialize it first."
             )
         return table.rows([]) if rows is None else rows
 
-    def _latest(self, context: dg.InputContext, table: Table) -> Rows | None:
-        """The rows of this run, of one it re-executes, or of the latest; None where none are."""
-        asset_key = context.asset_key.to_user_string()
-        event = context.instance.get_latest_materialization_event(context.asset_key)
-        latest = [event.run_id] if event is not None else []
-        for dagster_run_id in dict.fromkeys([*_this_run_and_those_before(context), *latest]):
-            rows = self._store.read(table, asset_key=asset_key, dagster_run_id=dagster_run_id)
-            # A materialization may well have no rows: a run without artifacts, for example.
-            if len(rows) or dagster_run_id in latest:
-                return rows
-        return None
+
+def _latest(store: Store, context: dg.InputContext, table: Table) -> Rows | None:
+    """The rows of this run, of one it re-executes, or of the latest; None where none are."""
+    asset_key = context.asset_key.to_user_string()
+    event = context.instance.get_latest_materialization_event(context.asset_key)
+    latest = [event.run_id] if event is not None else []
+    for dagster_run_id in dict.fromkeys([*_this_run_and_those_before(context), *latest]):
+        rows = store.read(table, asset_key=asset_key, dagster_run_id=dagster_run_id)
+        # A materialization may well have no rows: a run without artifacts, for example.
+        if len(rows) or dagster_run_id in latest:
+            return rows
+    return None
 
 
 def _this_run_and_those_before(context: dg.InputContext) -> list[str]:

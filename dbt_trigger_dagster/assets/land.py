@@ -71,7 +71,9 @@ def land(
         metadata: dict[str, Any] = {"size_bytes": size_bytes, **_metadata(ended)}
         if len(runs) == 1:
             metadata["path"] = dg.MetadataValue.path(str(store.folder_of(runs[0])))
-        yield dg.Output(ARTIFACT.rows(map(_record, stored)), ARTIFACTS, metadata=metadata)
+        accounts = {run.run_id: run.account_id for run in runs}
+        rows = ARTIFACT.rows(_record(each, accounts[each.artifact.run_id]) for each in stored)
+        yield dg.Output(rows, ARTIFACTS, metadata=metadata)
     _raise_what_went_wrong(step, followed, artifact_errors)
 
 
@@ -155,10 +157,11 @@ def _store_artifacts_of(
         return DownloadReport((), ((all_of_them, error),))
 
 
-def _record(stored: StoredArtifact) -> dict[str, Any]:
+def _record(stored: StoredArtifact, account_id: int) -> dict[str, Any]:
     """A stored artifact's row."""
     headers = {name.lower(): value for name, value in stored.download.headers.items()}
     return {
+        "account_id": account_id,
         "run_id": stored.artifact.run_id,
         "step": stored.artifact.step,
         "path": stored.artifact.path,

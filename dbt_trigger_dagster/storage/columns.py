@@ -165,18 +165,24 @@ class Rows:
         return Rows(self.table, {**self.columns, **{k: [v] * len(self) for k, v in values.items()}})
 
     def distinct(self) -> "Rows":
-        """The last row of each primary key, in the order of the keys.
+        """The last row of each primary key, in the order of the keys, none of them null.
 
         A database that takes many rows at once refuses two of one key, or keeps both; and writers
-        that take their rows in one order cannot wait for each other in a circle.
+        that take their rows in one order cannot wait for each other in a circle. A part of a key
+        that dbt Cloud left out is 0 or empty: a null equals nothing, not even itself.
         """
-        keys = list(zip(*(self.columns[name] for name in self.table.primary_key), strict=True))
+        kinds = {column.name: column.kind for column in self.table.columns}
+        filled = {
+            name: [_KEY_LEFT_OUT[kinds[name]] if value is None else value for value in column]
+            if name in self.table.primary_key
+            else column
+            for name, column in self.columns.items()
+        }
+        keys = list(zip(*(filled[name] for name in self.table.primary_key), strict=True))
         last = {key: number for number, key in enumerate(keys)}
-        kept = [last[key] for key in sorted(last, key=_nulls_first)]
-        if kept == list(range(len(self))):
-            return self
+        kept = [last[key] for key in sorted(last)]
         return Rows(
-            self.table, {name: [c[number] for number in kept] for name, c in self.columns.items()}
+            self.table, {name: [c[number] for number in kept] for name, c in filled.items()}
         )
 
     def frame(self) -> "pd.DataFrame":
@@ -189,10 +195,6 @@ class Rows:
                 for column in self.table.columns
             }
         )
-
-
-def _nulls_first(key: tuple[Any, ...]) -> tuple[tuple[bool, Any], ...]:
-    return tuple((value is not None, value) for value in key)
 
 
 def _column_of(frame: "pd.DataFrame", column: Column) -> list[Any]:
@@ -274,6 +276,8 @@ def _as_seconds(value: Any) -> int | None:
     hours, minutes, seconds = map(int, duration.groups())
     return (hours * 60 + minutes) * 60 + seconds
 
+
+_KEY_LEFT_OUT: dict[Kind, Any] = {Kind.INTEGER: 0, Kind.TEXT: ""}
 
 _CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.INTEGER: _as_integer,

@@ -1,34 +1,24 @@
-"""Where tables are kept: DuckDB, one file, safe for several processes at once.
+"""The tables in DuckDB: one file, safe for several processes at once.
 
 A write replaces the rows that have the same primary key and leaves all others alone, in one
 transaction, at a cost that does not grow with the table. There is no PRIMARY KEY constraint,
 because its index makes each write slower as the table grows; the lock makes the key hold.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.duckdb_file import WAIT_LIMIT, DuckDBFile
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.existing import missing_columns, probe_of
 
 if TYPE_CHECKING:
     import duckdb
 
-WAIT_LIMIT = 60.0
-"""Seconds that a write waits for other writers, ours or another program's."""
-
-_RETRY_PAUSE = 0.1
-_FORMAT: dict[str, str | bool | int | float | list[str]] = {
-    "storage_compatibility_version": "v1.2.0",  # so that older DuckDB tools open the file
-    "autoinstall_known_extensions": False,  # another kind of database is told, not downloaded for
-}
-_URL_PREFIX = "duckdb:///"
 _TYPES = {
     Kind.INTEGER: "BIGINT",
     Kind.BOOLEAN: "BOOLEAN",
@@ -37,59 +27,53 @@ _TYPES = {
     Kind.TIMESTAMP: "TIMESTAMPTZ",
     Kind.SECONDS: "BIGINT",
 }
+_AS_DUCKDB_SAYS = {"TIMESTAMPTZ": ("TIMESTAMP WITH TIME ZONE",)}
 
-
-def open_store(database: str, *, schema: str, wait_limit: float = WAIT_LIMIT) -> "DuckDBStore":
-    """The store that a database setting names: a path, or ``duckdb:///path``.
-
-    Raises:
-        StorageError: It names a database of another kind.
-    """
-    path = database.removeprefix(_URL_PREFIX)
-    if "://" in path:
-        raise StorageError(
-            f"database {database!r} is not supported: give the path of a DuckDB file, such as "
-            "data/dbt_cloud.duckdb."
-        )
-    return DuckDBStore(Path(path).expanduser().absolute(), schema=schema, wait_limit=wait_limit)
+# Version 0.1.0 kept no account of artifacts; their addresses end in <account>/<job>/<run>/….
+_FILL = {
+    ("dbt_cloud_artifact", "account_id"): "UPDATE {table} SET account_id = "
+    "TRY_CAST(regexp_extract(uri, '/(\\d+)/\\d+/' || run_id || '/', 1) AS BIGINT)"
+}
 
 
 class DuckDBStore:
     """Tables in a DuckDB file, in one schema of it.
 
     Args:
-        path: The file; it and its folder are made when missing.
+        path: The file; it and its folder are made when missing, readable by the owner's group at
+            most.
         schema: The schema; made when missing.
         wait_limit: Seconds to wait for other writers.
     """
 
     def __init__(self, path: Path, *, schema: str, wait_limit: float = WAIT_LIMIT) -> None:
-        self._path = path
+        self._file = DuckDBFile(path, wait_limit)
         self._schema = schema
-        self._wait_limit = wait_limit
+        self._database = path.name.partition(".")[0]
 
     def relation(self, table: Table) -> str:
-        """The table's full name in DuckDB."""
+        """The table's full name in DuckDB; exact once the file has been used."""
         return f"{self._database}.{self._schema}.{table.name}"
 
-    @property
-    def _database(self) -> str:
-        """What DuckDB calls the file."""
-        return self._path.name.partition(".")[0]
+    def check(self, tables: Iterable[Table]) -> None:
+        """Make sure that rows can be written, before anything is done that needs it.
 
-    @property
-    def _schema_name(self) -> str:
-        """In full: a schema may have the database's own name."""
-        return f"{_quote(self._database)}.{_quote(self._schema)}"
-
-    def check(self) -> None:
-        """Make sure that the file can be written, before anything is done that needs it.
+        Makes the tables, or gives them what they lack, and tries a write that it takes back.
 
         Raises:
-            StorageError: It cannot; the message says why.
+            StorageError: They cannot; the message says why.
         """
+        prepared = list(tables)
         with self._connect() as connection:
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema_name}")
+            self._file.check_room()
+            connection.begin()
+            for table in prepared:
+                self._prepare(connection, table)
+            connection.commit()
+            connection.begin()
+            for table in prepared:
+                self._replace(connection, probe_of(table))
+            connection.rollback()
 
     def upsert(self, *rows: Rows) -> None:
         """Write rows of one or several tables, all or none, in place of those of the same keys.
@@ -107,6 +91,101 @@ class DuckDBStore:
                 if len(each):
                     self._replace(connection, each.distinct())
             connection.commit()
+
+    def read(self, table: Table, **equal: str | int) -> Rows:
+        """Rows whose columns equal the given values; with none given, the whole table.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
+        with self._connect() as connection:
+            existing = self._columns(connection, table)
+            if not existing or not existing.keys() >= equal.keys():
+                return table.rows([])
+            values = ", ".join(_value(column, existing) for column in table.columns)
+            matches = " AND ".join(f"{_quote(name)} = ?" for name in equal) or "true"
+            found = connection.execute(
+                f"SELECT {values} FROM {self._name(table)} WHERE {matches}",  # noqa: S608  # names are ours
+                list(equal.values()),
+            ).fetchall()
+        columns = list(zip(*found, strict=True)) or [()] * len(table.columns)
+        return Rows(
+            table,
+            {
+                column.name: _in_utc(each) if column.kind is Kind.TIMESTAMP else list(each)
+                for column, each in zip(table.columns, columns, strict=True)
+            },
+        )
+
+    def look_up(
+        self, table: Table, wanted: str, *, key: str, values: Iterable[int], **equal: str | int
+    ) -> dict[int, str]:
+        """One column of the rows whose key is among some numbers, by the key.
+
+        Reads these columns alone, whatever else a row holds.
+
+        Args:
+            table: Where.
+            wanted: The column, of text.
+            key: The column with the numbers.
+            values: The numbers.
+            equal: What other columns have to be.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
+        with self._connect() as connection:
+            if not self._columns(connection, table).keys() >= {wanted, key, *equal}:
+                return {}
+            others = "".join(f" AND {_quote(name)} = ?" for name in equal)
+            found = connection.execute(
+                f"SELECT {_quote(key)}, {_quote(wanted)} FROM {self._name(table)} "  # noqa: S608  # names are ours
+                f"WHERE {_quote(key)} IN (SELECT unnest(?::BIGINT[])){others}",
+                [sorted(values), *equal.values()],
+            )
+            return dict(found.fetchall())
+
+    def _prepare(self, connection: "duckdb.DuckDBPyConnection", table: Table) -> None:
+        """Make the schema and the table, or add the columns that a newer version declares."""
+        name = self._name(table)
+        existing = self._columns(connection, table)
+        if not existing:
+            columns = ", ".join(map(_declaration, table.columns))
+            schema = f"{_quote(self._database)}.{_quote(self._schema)}"
+            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+            connection.execute(f"CREATE TABLE {name} ({columns})")
+            return
+        if self._is_view(connection, table):
+            raise StorageError(
+                f"{self.relation(table)} is a view of somebody else's, and is left alone. Name "
+                "another schema for our tables (schema), or rename it."
+            )
+        for column in missing_columns(
+            table, existing, relation=self.relation(table), types_of=_types_of
+        ):
+            connection.execute(f"ALTER TABLE {name} ADD COLUMN {_declaration(column)}")
+            if (table.name, column.name) in _FILL:
+                connection.execute(_FILL[table.name, column.name].format(table=name))
+
+    def _columns(self, connection: "duckdb.DuckDBPyConnection", table: Table) -> dict[str, str]:
+        """The types of the columns that there are, by their names; empty where there is no table.
+
+        DuckDB takes names in any letter case for the same.
+        """
+        found = connection.execute(
+            "SELECT lower(column_name), data_type FROM duckdb_columns() "
+            "WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower(table_name) = ?",
+            [self._database, self._schema, table.name],
+        )
+        return dict(found.fetchall())
+
+    def _is_view(self, connection: "duckdb.DuckDBPyConnection", table: Table) -> bool:
+        found = connection.execute(
+            "SELECT count(*) FROM duckdb_views() "
+            "WHERE database_name = ? AND lower(schema_name) = lower(?) AND lower(view_name) = ?",
+            [self._database, self._schema, table.name],
+        )
+        return found.fetchall() != [(0,)]
 
     def _replace(self, connection: "duckdb.DuckDBPyConnection", rows: Rows) -> None:
         """Delete the rows that have these rows' keys, and insert these."""
@@ -126,117 +205,24 @@ class DuckDBStore:
             [rows.columns[column.name] for column in table.columns],
         )
 
-    def read(self, table: Table, **equal: str) -> Rows:
-        """Rows whose columns equal the given values; with none given, the whole table.
-
-        Raises:
-            StorageError: The file cannot be read.
-        """
-        with self._connect() as connection:
-            self._prepare(connection, table)
-            values = ", ".join(_value(column) for column in table.columns)
-            matches = " AND ".join(f"{_quote(name)} = ?" for name in equal) or "true"
-            found = connection.execute(
-                f"SELECT {values} FROM {self._name(table)} WHERE {matches}",  # noqa: S608  # names are ours
-                list(equal.values()),
-            ).fetchall()
-        columns = [list(column) for column in zip(*found, strict=True)] or [
-            [] for _ in table.columns
-        ]
-        return Rows(
-            table,
-            {
-                column.name: _in_utc(each) if column.kind is Kind.TIMESTAMP else each
-                for column, each in zip(table.columns, columns, strict=True)
-            },
-        )
-
-    def look_up(
-        self, table: Table, wanted: str, *, key: str, values: Iterable[int]
-    ) -> dict[int, str]:
-        """One column of the rows whose key is among some numbers, by the key.
-
-        Reads these two columns alone, whatever else a row holds.
-
-        Raises:
-            StorageError: The file cannot be read.
-        """
-        with self._connect() as connection:
-            self._prepare(connection, table)
-            found = connection.execute(
-                f"SELECT {_quote(key)}, {_quote(wanted)} FROM {self._name(table)} "  # noqa: S608  # names are ours
-                f"WHERE {_quote(key)} IN (SELECT unnest(?::BIGINT[]))",
-                [sorted(values)],
-            )
-            return dict(found.fetchall())
-
-    def _prepare(self, connection: "duckdb.DuckDBPyConnection", table: Table) -> None:
-        """Make the schema and the table, or add the columns that a newer version declares."""
-        columns = [f"{_quote(column.name)} {_TYPES[column.kind]}" for column in table.columns]
-        name = self._name(table)
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema_name}")
-        connection.execute(f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)})")
-        existing = {row[0] for row in connection.execute(f"DESCRIBE {name}").fetchall()}
-        for column, declaration in zip(table.columns, columns, strict=True):
-            if column.name not in existing:
-                connection.execute(f"ALTER TABLE {name} ADD COLUMN {declaration}")
-
     def _name(self, table: Table) -> str:
-        return f"{self._schema_name}.{_quote(table.name)}"
+        """In full: a schema may have the database's own name."""
+        return f"{_quote(self._database)}.{_quote(self._schema)}.{_quote(table.name)}"
 
     @contextmanager
     def _connect(self) -> Iterator["duckdb.DuckDBPyConnection"]:
-        """A connection that nobody else in our processes has at the same time."""
-        import duckdb  # noqa: PLC0415  # loading definitions does not need it
-
-        deadline = time.monotonic() + self._wait_limit
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with (
-                FileLock(f"{self._path}.lock", timeout=self._wait_limit),
-                self._open(deadline) as connection,
-            ):
-                connection.execute("SET TimeZone = 'UTC'")
-                yield connection
-        except Timeout as error:
-            raise StorageError(
-                f"Another run has been writing to {self._path} for {self._wait_limit:.0f} s: see "
-                "which one hangs, and run this again."
-            ) from error
-        except (OSError, duckdb.Error) as error:
-            raise StorageError(self._explain(error)) from error
-
-    def _open(self, deadline: float) -> "duckdb.DuckDBPyConnection":
-        """Open the file, waiting while another program has it open."""
-        import duckdb  # noqa: PLC0415  # as in _connect
-
-        while True:
-            try:
-                return duckdb.connect(self._path, config=_FORMAT)
-            except (duckdb.IOException, duckdb.ConnectionException) as error:
-                if not _is_held(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(_RETRY_PAUSE)
-
-    def _explain(self, error: Exception) -> str:
-        if _is_held(error):
-            return (
-                f"Another program has had {self._path} open for {self._wait_limit:.0f} s: close "
-                "it there, or open it read-only only while no run is writing."
-            )
-        if "not a valid DuckDB database" in str(error):
-            return (
-                f"{self._path} is not a DuckDB database: name another file (database, or "
-                "DBT_TRIGGER_DATABASE)."
-            )
-        if isinstance(error, OSError):
-            return f"The database {self._path} cannot be written: {error.strerror}."
-        first_line = str(error).partition("\n")[0]
-        return f"The database {self._path} cannot be used: {first_line}"
+        with self._file.connect() as connection:
+            # What DuckDB calls the file: not its name where that is taken, as "main" is.
+            (self._database,) = connection.execute("SELECT current_database()").fetchall()[0]
+            yield connection
 
 
-def _is_held(error: Exception) -> bool:
-    return "Could not set lock" in str(error) or "different configuration" in str(error)
+def _types_of(kind: Kind) -> tuple[str, ...]:
+    return _AS_DUCKDB_SAYS.get(_TYPES[kind], (_TYPES[kind],))
+
+
+def _declaration(column: Column) -> str:
+    return f"{_quote(column.name)} {_TYPES[column.kind]}"
 
 
 def _parameters(columns: Iterable[Column]) -> str:
@@ -246,9 +232,11 @@ def _parameters(columns: Iterable[Column]) -> str:
     )
 
 
-def _value(column: Column) -> str:
+def _value(column: Column, existing: Iterable[str]) -> str:
     """A column in a SELECT; without its time zone, for which some DuckDBs need another package."""
     name = _quote(column.name)
+    if column.name not in existing:
+        return f"NULL AS {name}"
     return f"{name}::TIMESTAMP AS {name}" if column.kind is Kind.TIMESTAMP else name
 
 

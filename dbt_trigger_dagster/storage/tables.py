@@ -83,6 +83,14 @@ _RUN_COLUMNS = (
     _api("used_repo_cache", Kind.BOOLEAN, "Whether the repository came from a cache"),
     _api("owner_thread_id", Kind.TEXT, "dbt Cloud's thread that owns the run"),
     _api("executed_by_thread_id", Kind.TEXT, "dbt Cloud's thread that executed the run"),
+    Column("job_name", Kind.TEXT, "The job's name", source="job.name"),
+    Column("environment_name", Kind.TEXT, "The environment's name", source="environment.name"),
+    Column(
+        "project_name",
+        Kind.TEXT,
+        "The project's name, where dbt Cloud tells it with the job",
+        source="job.project.name",
+    ),
     _api("trigger", Kind.JSON, "The trigger: cause and overrides"),
     _api("job", Kind.JSON, "The job as it was"),
     _api("environment", Kind.JSON, "The environment"),
@@ -107,7 +115,7 @@ TRIGGER = Table(
         ),
         *LINEAGE,
     ),
-    primary_key=("id",),
+    primary_key=("account_id", "id"),
     preview=_RUN_PREVIEW,
 )
 
@@ -116,7 +124,7 @@ RUN = Table(
     name="dbt_cloud_run",
     description="How runs ended, one row for each run",
     columns=_RUN_COLUMNS + LINEAGE,
-    primary_key=("id",),
+    primary_key=("account_id", "id"),
     preview=_RUN_PREVIEW,
 )
 
@@ -125,6 +133,7 @@ ARTIFACT = Table(
     name="dbt_cloud_artifact",
     description="Which artifacts of which runs are stored where, one row for each file",
     columns=(
+        Column("account_id", Kind.INTEGER, "Account that the run belongs to"),
         Column("run_id", Kind.INTEGER, "dbt Cloud's id of the run"),
         Column("step", Kind.INTEGER, "Number of the step; 0 for what dbt Cloud lists for the run"),
         Column("path", Kind.TEXT, "The artifact's path in dbt Cloud"),
@@ -132,10 +141,17 @@ ARTIFACT = Table(
         Column("size_bytes", Kind.INTEGER, "The file's length in bytes"),
         Column("sha256", Kind.TEXT, "The file's SHA-256, as hex digits"),
         Column("content_type", Kind.TEXT, "The Content-Type that dbt Cloud sent"),
+        Column(
+            "length_known",
+            Kind.BOOLEAN,
+            "Whether dbt Cloud said how long the file is; where it did not, a connection that "
+            "broke cannot be told from the end",
+        ),
         Column("downloaded_at", Kind.TIMESTAMP, "When the file was complete"),
+        Column("deleted_at", Kind.TIMESTAMP, "When the file was deleted again; the row stays"),
         *LINEAGE,
     ),
-    primary_key=("run_id", "step", "path"),
+    primary_key=("account_id", "run_id", "step", "path"),
     preview=("run_id", "step", "path", "size_bytes", "uri"),
 )
 

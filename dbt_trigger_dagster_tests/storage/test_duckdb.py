@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -17,8 +18,10 @@ import pytest
 from filelock import FileLock
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-from dbt_trigger_dagster.storage.duckdb import DuckDBStore, open_store
+from dbt_trigger_dagster.storage.duckdb import DuckDBStore
+from dbt_trigger_dagster.storage.duckdb_file import DuckDBFile
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TABLES, TRIGGER
 from dbt_trigger_dagster_tests.payloads import run_payload
 
@@ -108,6 +111,7 @@ def test_pandas_is_not_imported_for_rows_of_our_own(tmp_path) -> None:
 import sys
 from pathlib import Path
 from dbt_trigger_dagster.storage.duckdb import DuckDBStore
+from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import RUN
 store = DuckDBStore(Path(sys.argv[1]), schema="main")
 store.upsert(RUN.rows([{"id": 1, "created_at": "2026-01-02T03:04:05Z"}]))
@@ -128,6 +132,16 @@ def test_a_key_of_several_columns_is_compared_as_a_whole(store) -> None:
     store.upsert(ARTIFACT.rows([rows[1] | {"uri": "new"}]))
     found = store.read(ARTIFACT).frame().sort_values(["run_id", "step"])
     assert list(found["uri"]) == ["old", "new", "old"]
+
+
+def test_runs_of_two_accounts_may_have_one_id(store) -> None:
+    """Both stay; a look tells them apart."""
+    for account_id in (1, 2):
+        store.upsert(RUN.rows([{"account_id": account_id, "id": 5, "href": f"of {account_id}"}]))
+    assert store.read(RUN).columns["href"] == ["of 1", "of 2"]
+    for account_id in (1, 2):
+        found = store.look_up(RUN, "href", key="id", values=[5], account_id=account_id)
+        assert found == {5: f"of {account_id}"}
 
 
 def test_history_survives_everything_that_is_written_later(store, path) -> None:
@@ -213,7 +227,7 @@ def test_each_schema_has_tables_of_its_own(path) -> None:
 
 def test_a_file_that_we_create_opens_with_the_duckdb_of_other_tools(store, path) -> None:
     """Its header has the format's version of DuckDB 1.2."""
-    store.check()
+    store.check(TABLES.values())
     header = path.read_bytes()[:20]
     assert header[8:12] == b"DUCK"
     assert int.from_bytes(header[12:20], "little") == STORAGE_VERSION_OF_DUCKDB_1_2
@@ -228,7 +242,20 @@ def test_a_file_of_another_duckdb_is_written_as_well(store, path) -> None:
     assert _sql(path, "FROM mine") == [(1,)]
 
 
-@pytest.mark.parametrize("name", ["dbt_cloud.duckdb", "a.b.duckdb", "plain", "with-dash.db"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dbt_cloud.duckdb",
+        "a.b.duckdb",
+        "plain",
+        "with-dash.db",
+        "temp.duckdb",
+        "TEMP",
+        "main",
+        "system",
+        ".duckdb",
+    ],
+)
 def test_the_full_name_of_a_table_is_the_one_that_duckdb_uses(tmp_path, name) -> None:
     """It stands in Dagster's UI, for people to copy."""
     store = DuckDBStore(tmp_path / name, schema="s")
@@ -242,15 +269,15 @@ def test_the_full_name_of_a_table_is_the_one_that_duckdb_uses(tmp_path, name) ->
 def test_a_database_is_named_by_a_path_or_a_url(tmp_path, monkeypatch, prefix) -> None:
     """Relative to the working directory, as all paths are."""
     monkeypatch.chdir(tmp_path)
-    open_store(f"{prefix}data/x.duckdb", schema="main").check()
+    open_store(f"{prefix}data/x.duckdb", schema="main").check(TABLES.values())
     assert (tmp_path / "data" / "x.duckdb").is_file()
 
 
 def test_an_absolute_url_and_a_home_folder_are_understood(tmp_path, monkeypatch) -> None:
     """Four slashes, and a tilde."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    open_store(f"duckdb:///{tmp_path}/a.duckdb", schema="main").check()
-    open_store("~/b.duckdb", schema="main").check()
+    open_store(f"duckdb:///{tmp_path}/a.duckdb", schema="main").check(TABLES.values())
+    open_store("~/b.duckdb", schema="main").check(TABLES.values())
     assert (tmp_path / "a.duckdb").is_file()
     assert (tmp_path / "b.duckdb").is_file()
 
@@ -258,7 +285,7 @@ def test_an_absolute_url_and_a_home_folder_are_understood(tmp_path, monkeypatch)
 @pytest.mark.parametrize("database", ["postgresql://host/db", "sqlite:///x.db", "s3://bucket/x"])
 def test_a_database_of_another_kind_is_refused(database) -> None:
     """With what to give instead, and without making a file of that name."""
-    with pytest.raises(StorageError, match="not supported: give the path of a DuckDB file"):
+    with pytest.raises(StorageError, match=r"not supported: give the path\s+of a DuckDB file"):
         open_store(database, schema="main")
 
 
@@ -277,7 +304,7 @@ def test_a_text_file_is_told_to_be_no_database(store, path) -> None:
     path.parent.mkdir()
     path.write_text("hello " * 1000)
     with pytest.raises(StorageError, match="is not a DuckDB database: name another file"):
-        store.check()
+        store.check(TABLES.values())
 
 
 def test_a_directory_is_no_database(tmp_path) -> None:
@@ -285,7 +312,7 @@ def test_a_directory_is_no_database(tmp_path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     with pytest.raises(StorageError, match="folder") as caught:
-        DuckDBStore(folder, schema="main").check()
+        DuckDBStore(folder, schema="main").check(TABLES.values())
     assert "\n" not in str(caught.value)
 
 
@@ -293,7 +320,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path) -> None:
     """A file stands in the way."""
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"x\.duckdb cannot be written"):
-        DuckDBStore(tmp_path / "file" / "x.duckdb", schema="main").check()
+        DuckDBStore(tmp_path / "file" / "x.duckdb", schema="main").check(TABLES.values())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
@@ -303,20 +330,84 @@ def test_a_folder_without_the_right_to_write_is_told(tmp_path) -> None:
     folder.mkdir()
     folder.chmod(stat.S_IRUSR | stat.S_IXUSR)
     with pytest.raises(StorageError, match="Permission denied"):
-        DuckDBStore(folder / "x.duckdb", schema="main").check()
+        DuckDBStore(folder / "x.duckdb", schema="main").check(TABLES.values())
 
 
 def test_a_lock_that_cannot_be_made_is_told(store, path) -> None:
     """At once: there is nobody to wait for."""
     Path(f"{path}.lock").mkdir(parents=True)
     with pytest.raises(StorageError, match=r"dbt_cloud\.duckdb cannot be written: Is a directory"):
-        store.check()
+        store.check(TABLES.values())
 
 
-def test_a_good_place_passes_the_check_and_stays_empty(store, path) -> None:
-    """The check makes the file and nothing in it."""
-    store.check()
-    assert _sql(path, "SHOW ALL TABLES") == []
+def test_a_good_place_passes_the_check_and_gets_the_tables(store, path) -> None:
+    """Without a row."""
+    store.check(TABLES.values())
+    assert {row[0] for row in _sql(path, "SHOW TABLES")} == set(TABLES)
+    assert [len(store.read(table)) for table in TABLES.values()] == [0] * len(TABLES)
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        (
+            "CREATE VIEW dbt_cloud_run AS SELECT 1::BIGINT AS id",
+            "dbt_cloud_run is a view",
+        ),
+        ("CREATE TABLE DBT_CLOUD_RUN (ID VARCHAR)", "its column id is VARCHAR and not BIGINT"),
+        ("CREATE TABLE dbt_cloud_run (mine INT NOT NULL)", "NOT NULL constraint failed"),
+        ("CREATE TABLE dbt_cloud_run (href VARCHAR CHECK (href <> ''), id DATE)", "id is DATE"),
+        ("CREATE TABLE dbt_cloud_artifact (loaded_at TIMESTAMP)", "loaded_at is TIMESTAMP and"),
+    ],
+)
+def test_a_table_that_would_refuse_rows_is_told_before_a_job_is_triggered(
+    store, path, statement, message
+) -> None:
+    """The check does what the write will do; and what somebody else made is left alone."""
+    path.parent.mkdir()
+    _sql(path, statement)
+    before = _sql(path, "SELECT table_name, column_name, data_type FROM duckdb_columns()")
+    with pytest.raises(StorageError, match=message):
+        store.check(TABLES.values())
+    with pytest.raises(StorageError, match=message):
+        store.upsert(_runs(1), ARTIFACT.rows([{"run_id": 1}]))
+    made = set(_sql(path, "SELECT table_name, column_name, data_type FROM duckdb_columns()"))
+    assert set(before) <= made
+
+
+def test_names_in_capitals_are_the_same_names(store, path) -> None:
+    """So they are for DuckDB; a table that was made so by hand is used as it is."""
+    path.parent.mkdir()
+    _sql(path, "CREATE TABLE DBT_CLOUD_RUN (ID BIGINT, Account_ID BIGINT)")
+    store.check(TABLES.values())
+    store.upsert(_runs(1))
+    assert _sql(path, "SELECT id FROM dbt_cloud_run") == [(1,)]
+    assert _ids(store) == [1]
+
+
+@pytest.mark.parametrize("schema", ["pg_catalog", "information_schema"])
+def test_a_schema_of_the_databases_own_is_refused(path, schema) -> None:
+    """Before a job is triggered."""
+    with pytest.raises(StorageError, match=schema):
+        DuckDBStore(path, schema=schema).check(TABLES.values())
+
+
+def test_a_disk_that_is_nearly_full_is_told_before_a_job_is_triggered(tmp_path) -> None:
+    """A row that cannot be written costs more than a job that does not start."""
+    file = DuckDBFile(tmp_path / "x.duckdb")
+    file.check_room()
+    with pytest.raises(StorageError, match=r"is full but for \d+ bytes: make room"):
+        file.check_room(shutil.disk_usage(tmp_path).total + 1)
+
+
+def test_a_file_that_we_make_is_for_the_owner_and_its_group(store, path) -> None:
+    """The rows hold what logs say; one that is there keeps its mode."""
+    store.check(TABLES.values())
+    assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0
+    assert stat.S_IMODE(path.parent.stat().st_mode) & 0o007 == 0
+    path.chmod(0o644)
+    store.check(TABLES.values())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
 
 
 @pytest.mark.parametrize(

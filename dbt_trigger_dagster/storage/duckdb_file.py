@@ -1,0 +1,118 @@
+"""The file of a DuckDB store: one process at a time, and what its errors mean."""
+
+import contextlib
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from dbt_trigger_dagster.storage.errors import StorageError
+
+if TYPE_CHECKING:
+    import duckdb
+
+WAIT_LIMIT = 60.0
+"""Seconds that a write waits for other writers, ours or another program's."""
+
+ROOM = 16 * 2**20
+"""Bytes that have to be free on the disk before a job is triggered."""
+
+_RETRY_PAUSE = 0.1
+_FORMAT: dict[str, str | bool | int | float | list[str]] = {
+    "storage_compatibility_version": "v1.2.0",  # so that older DuckDB tools open the file
+    "autoinstall_known_extensions": False,  # another kind of database is told, not downloaded for
+}
+
+
+@dataclass(frozen=True)
+class DuckDBFile:
+    """A DuckDB file that other processes use too.
+
+    Args:
+        path: The file; it and its folder are made when missing, for the owner and its group alone.
+        wait_limit: Seconds to wait for others.
+    """
+
+    path: Path
+    wait_limit: float = WAIT_LIMIT
+
+    def check_room(self, room: int = ROOM) -> None:
+        """Make sure that the disk has room for what a run leaves.
+
+        Args:
+            room: Bytes that have to be free.
+
+        Raises:
+            StorageError: They are not.
+        """
+        disk = shutil.disk_usage(self.path.parent)
+        if disk.total and disk.free < room:
+            raise StorageError(
+                f"The disk of {self.path} is full but for {disk.free} bytes: make room, or name "
+                "a file on another disk (database, or DBT_TRIGGER_DATABASE)."
+            )
+
+    @contextmanager
+    def connect(self) -> Iterator["duckdb.DuckDBPyConnection"]:
+        """A connection that nobody else in our processes has at the same time."""
+        import duckdb  # noqa: PLC0415  # loading definitions does not need it
+
+        deadline = time.monotonic() + self.wait_limit
+        try:
+            self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            with (
+                FileLock(f"{self.path}.lock", timeout=self.wait_limit),
+                self._open(deadline) as connection,
+            ):
+                connection.execute("SET TimeZone = 'UTC'")
+                yield connection
+        except Timeout as error:
+            raise StorageError(
+                f"Another run has been writing to {self.path} for {self.wait_limit:.0f} s: see "
+                "which one hangs, and run this again."
+            ) from error
+        except (OSError, duckdb.Error) as error:
+            raise StorageError(self._explain(error)) from error
+
+    def _open(self, deadline: float) -> "duckdb.DuckDBPyConnection":
+        """Open the file, waiting while another program has it open."""
+        import duckdb  # noqa: PLC0415  # as in connect
+
+        is_new = not self.path.exists()
+        while True:
+            try:
+                connection = duckdb.connect(self.path, config=_FORMAT)
+            except (duckdb.IOException, duckdb.ConnectionException) as error:
+                if not _is_held(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_PAUSE)
+                continue
+            if is_new:
+                with contextlib.suppress(OSError):  # a file system may know no modes
+                    self.path.chmod(self.path.stat().st_mode & ~0o007)
+            return connection
+
+    def _explain(self, error: Exception) -> str:
+        if _is_held(error):
+            return (
+                f"Another program has had {self.path} open for {self.wait_limit:.0f} s: close "
+                "it there, or open it read-only only while no run is writing."
+            )
+        if "not a valid DuckDB database" in str(error):
+            return (
+                f"{self.path} is not a DuckDB database: name another file (database, or "
+                "DBT_TRIGGER_DATABASE)."
+            )
+        if isinstance(error, OSError):
+            return f"The database {self.path} cannot be written: {error.strerror}."
+        first_line = str(error).partition("\n")[0]
+        return f"The database {self.path} cannot be used: {first_line}"
+
+
+def _is_held(error: Exception) -> bool:
+    return "Could not set lock" in str(error) or "different configuration" in str(error)
