@@ -14,6 +14,7 @@ from benchmarks.contents import artifact_path
 from dbt_trigger_dagster import DbtCloudClient, TriggerRequest
 from dbt_trigger_dagster.artifacts.download import download_artifacts
 from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact
+from dbt_trigger_dagster.storage.files import LocalFiles
 
 STATUS = Path("/proc/self/status")
 """Where Linux tells a process about itself."""
@@ -42,9 +43,11 @@ def main(size: int) -> None:
             run = client.get_run(run.run_id)
         artifact = Artifact(run.run_id, OF_THE_RUN, artifact_path(0))
         idle = _memory("VmRSS")
-        report = download_artifacts(client, [artifact], Path(folder), max_parallel=1)
+        report = download_artifacts(
+            client, [artifact], LocalFiles(Path(folder)), "run", max_parallel=1
+        )
         peak = _memory("VmHWM")
-        if [stored.file.stat().st_size for stored in report.stored] != [size]:
+        if [Path(stored.uri).stat().st_size for stored in report.stored] != [size]:
             raise RuntimeError(f"The artifact was not stored: {report.errors}")
     sys.stdout.write(f"{peak - idle}\n")
 

@@ -1,32 +1,37 @@
-"""The way of a run's artifacts into files.
+"""The way of a run's artifacts into a store of files.
 
 A file appears under its name only when all its bytes are there, and always inside the folder that
 it belongs to; two artifacts never share a file. One that cannot be had does not cost the others.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 
 from dbt_trigger_dagster.artifacts.listing import despite_lag
-from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact, find_clashes, is_same_name
+from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact, find_clashes
 from dbt_trigger_dagster.dbt_cloud.api import Download
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudNotFoundError
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.files import partial_folder, remove_what_the_dead_left
+from dbt_trigger_dagster.storage.file_store import FileStore, FolderWriter
 
 
 @dataclass(frozen=True)
 class StoredArtifact:
-    """An artifact whose file is complete."""
+    """An artifact whose file is complete.
+
+    Attributes:
+        artifact: Which.
+        uri: The file's address: a path, or a URL.
+        download: What is known of its bytes.
+        downloaded_at: When it was complete, in UTC.
+    """
 
     artifact: Artifact
-    file: Path
+    uri: str
     download: Download
     downloaded_at: datetime
 
@@ -42,7 +47,8 @@ class DownloadReport:
 def download_artifacts(
     client: DbtCloudClient,
     artifacts: Sequence[Artifact],
-    folder: Path,
+    files: FileStore,
+    folder: str,
     *,
     max_parallel: int,
     lag: Deadline | None = None,
@@ -53,10 +59,11 @@ def download_artifacts(
     Args:
         client: The account's client.
         artifacts: Which; all of one run.
-        folder: The run's own folder; made when missing.
+        files: Where they are kept.
+        folder: The run's own folder in it; made when missing.
         max_parallel: How many at the same time, each on a connection of its own.
         lag: Until when to ask again for one that is not there, as `lag_of` says.
-        same_name: Whether two names are one for the folder's file system; it is tried by default.
+        same_name: Whether two names are one where the files are kept; it is tried by default.
 
     Raises:
         StorageError: The folder cannot be made.
@@ -64,22 +71,19 @@ def download_artifacts(
     if not artifacts:
         return DownloadReport((), ())
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_what_the_dead_left(folder)
-        with partial_folder(folder) as partial:
-            is_same = same_name or functools.partial(is_same_name, partial)
+        with files.writing(folder) as writer:
+            clashes = find_clashes(artifacts, same_name or writer.is_same_name)
             until_cancelled = client.with_options(deadline=client.until_cancelled())
-            downloads = _Downloads(
-                until_cancelled, folder, partial, lag, clashes=find_clashes(artifacts, is_same)
-            )
+            downloads = _Downloads(until_cancelled, writer, lag, clashes)
             outcomes = in_parallel(
                 downloads.outcome,
-                list(enumerate(artifacts)),
+                artifacts,
                 max_parallel=max_parallel,
                 cancellation=client.cancellation,
             )
     except OSError as error:
-        raise StorageError(f"Artifacts cannot be stored in {folder}: {error.strerror}.") from error
+        where = files.uri(folder)
+        raise StorageError(f"Artifacts cannot be stored in {where}: {error.strerror}.") from error
     return _report(zip(artifacts, outcomes, strict=True))
 
 
@@ -91,40 +95,36 @@ class _Downloads:
     """What the downloads of one run have in common."""
 
     client: DbtCloudClient
-    folder: Path
-    partial: Path
+    writer: FolderWriter
     lag: Deadline | None
     clashes: Mapping[Artifact, StorageError]
 
-    def outcome(self, numbered: tuple[int, Artifact]) -> _Outcome:
+    def outcome(self, artifact: Artifact) -> _Outcome:
         """The stored artifact, or why it is not stored, or None if its step did not leave it."""
-        number, artifact = numbered
         try:
-            return self.clashes.get(artifact) or self._store(artifact, self.partial / str(number))
+            return self.clashes.get(artifact) or self._store(artifact)
         except DbtCloudNotFoundError as error:
             return error if artifact.step == OF_THE_RUN else None
         except (DbtCloudError, StorageError) as error:
             return error
         except OSError as error:
-            return StorageError(f"{artifact} cannot be stored in {self.folder}: {error.strerror}.")
+            return StorageError(f"{artifact} cannot be stored: {error.strerror}.")
 
-    def _store(self, artifact: Artifact, temporary: Path) -> StoredArtifact:
-        file = self.folder / artifact.place
-        with temporary.open("wb", buffering=0) as target:  # chunks are larger than a buffer
+    def _store(self, artifact: Artifact) -> StoredArtifact:
+        place = str(artifact.place)
+        kept: list[str] = []
 
-            def download() -> Download:
-                return self.client.download_artifact(
-                    artifact.run_id, artifact.path, target, step=artifact.step or None
-                )
+        def keep(chunks: Iterator[bytes]) -> None:
+            kept.append(self.writer.put(place, chunks))
 
-            lag = self.lag if artifact.step == OF_THE_RUN else None
-            complete = despite_lag(lag, self.client, download)
-        try:
-            temporary.replace(file)
-        except FileNotFoundError:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.replace(file)
-        return StoredArtifact(artifact, file, complete, datetime.now(timezone.utc))
+        def download() -> Download:
+            return self.client.stream_artifact(
+                artifact.run_id, artifact.path, keep, step=artifact.step or None
+            )
+
+        lag = self.lag if artifact.step == OF_THE_RUN else None
+        complete = despite_lag(lag, self.client, download)
+        return StoredArtifact(artifact, kept[-1], complete, datetime.now(timezone.utc))
 
 
 def _report(outcomes: Iterable[tuple[Artifact, _Outcome]]) -> DownloadReport:

@@ -2,12 +2,11 @@
 
 import contextlib
 import re
-import tempfile
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePosixPath
 
 from fsspec.utils import glob_translate
 
@@ -21,7 +20,11 @@ STEPS = "steps"
 """The folder for artifacts of single steps, in a run's folder."""
 
 
+MOST_PARTS = 100
+"""Most folders and names in a path; dbt's own have a dozen."""
+
 _LONGEST_NAME = 255
+_EXCERPT = 60
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -43,17 +46,19 @@ class Artifact:
         return self.path if self.step == OF_THE_RUN else f"{self.path} of step {self.step}"
 
     @property
-    def place(self) -> Path:
+    def place(self) -> PurePosixPath:
         """Where it is stored, in the folder of its run.
 
         Raises:
             StorageError: The path is not safe to store.
         """
         relative = safe_path(self.path)
-        return relative if self.step == OF_THE_RUN else Path(STEPS, str(self.step), relative)
+        return (
+            relative if self.step == OF_THE_RUN else PurePosixPath(STEPS, str(self.step), relative)
+        )
 
 
-def safe_path(path: str) -> Path:
+def safe_path(path: str) -> PurePosixPath:
     """An artifact's path as a relative path that cannot leave the folder it is joined to.
 
     Nor can it meet what we put there ourselves: files of steps, and partial ones.
@@ -64,6 +69,11 @@ def safe_path(path: str) -> Path:
             system takes as a name.
     """
     parts = path.split("/")
+    if len(parts) > MOST_PARTS:
+        raise StorageError(
+            f"The artifact path {path[:_EXCERPT]!r}… is not safe to store: it has {len(parts)} "
+            f"parts, and {MOST_PARTS} are the most."
+        )
     first = _folded(parts[0])  # where case does not count, "Steps" is our folder as well
     if (
         _FORBIDDEN.search(path)
@@ -75,7 +85,7 @@ def safe_path(path: str) -> Path:
         )
     ):
         raise StorageError(f"The artifact path {path!r} is not safe to store.")
-    return Path(*parts)
+    return PurePosixPath(*parts)
 
 
 def matches(path: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
@@ -108,17 +118,6 @@ def _any_matches(patterns: Sequence[str], path: str) -> bool:
 def _folded(name: str) -> str:
     """What names have in common that some file system may take for one."""
     return unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).upper().casefold())
-
-
-def is_same_name(folder: Path, one: str, other: str) -> bool:
-    """Whether a file system takes two names for one, by trying it in a folder there.
-
-    Not by a rule: it differs between file systems, and between their settings.
-    """
-    with tempfile.TemporaryDirectory(dir=folder) as trial, contextlib.suppress(OSError):
-        Path(trial, one).touch()
-        return Path(trial, other).exists()
-    return False  # a name that cannot be used is told when the file is stored
 
 
 def find_clashes(
@@ -162,7 +161,7 @@ class _Claims:
         self._files: dict[tuple[str, ...], Artifact] = {}
         self._folders: dict[tuple[str, ...], Artifact] = {}
 
-    def claim(self, artifact: Artifact, path: PurePath) -> Artifact | None:
+    def claim(self, artifact: Artifact, path: PurePosixPath) -> Artifact | None:
         """Give an artifact its place; or the one that has it, or stands in its way."""
         place = tuple(map(self._name, path.parts))
         above = [place[:length] for length in range(1, len(place))]

@@ -153,12 +153,12 @@ class _JobGraph:
                 waiting = as_run_config(
                     _config_of(context, self._op_name(DBT_CLOUD_RUN)), self.run_config
                 )
-                if waiting.store_artifacts:
-                    dbt_cloud_artifacts.check()
                 with dbt_cloud.build_client(context.log) as client:
                     intention = intention_of(context, self.prefix)
                     step = _step(context, client, waiting, is_repeated=intention.is_repeated)
                     job_id = self.job.resolve(client, config)
+                    if waiting.store_artifacts:
+                        dbt_cloud_artifacts.check(client.account_id, job_id)
                     triggered = trigger(step, job_id, request, intention)
                     announce(context, triggered.run)
             except (DbtCloudError, StorageError, ValueError) as error:

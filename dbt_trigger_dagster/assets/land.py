@@ -70,7 +70,8 @@ def land(
         step.log.info("%d artifacts stored (%d bytes).", len(stored), size_bytes)
         metadata: dict[str, Any] = {"size_bytes": size_bytes, **_metadata(ended)}
         if len(runs) == 1:
-            metadata["path"] = dg.MetadataValue.path(str(store.folder_of(runs[0])))
+            folder = store.files().uri(store.folder_of(runs[0]))
+            metadata["path"] = dg.MetadataValue.path(folder)
         accounts = {run.run_id: run.account_id for run in runs}
         rows = ARTIFACT.rows(_record(each, accounts[each.artifact.run_id]) for each in stored)
         yield dg.Output(rows, ARTIFACTS, metadata=metadata)
@@ -149,8 +150,9 @@ def _store_artifacts_of(
             exclude=step.config.exclude_artifacts,
             lag=lag,
         )
+        folder = store.folder_of(run)
         return download_artifacts(
-            step.client, wanted, store.folder_of(run), max_parallel=max_parallel, lag=lag
+            step.client, wanted, store.files(), folder, max_parallel=max_parallel, lag=lag
         )
     except (DbtCloudError, StorageError) as error:
         all_of_them = Artifact(run.run_id, OF_THE_RUN, "")
@@ -165,7 +167,7 @@ def _record(stored: StoredArtifact, account_id: int) -> dict[str, Any]:
         "run_id": stored.artifact.run_id,
         "step": stored.artifact.step,
         "path": stored.artifact.path,
-        "uri": str(stored.file),
+        "uri": stored.uri,
         "size_bytes": stored.download.size_bytes,
         "sha256": stored.download.sha256,
         "content_type": stored.download.content_type,

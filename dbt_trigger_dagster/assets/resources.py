@@ -5,7 +5,7 @@ run, because an ``EnvVar`` has no value before.
 """
 
 import logging
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
@@ -14,8 +14,7 @@ from pydantic import BeforeValidator, Field
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.files import check_writable
+from dbt_trigger_dagster.storage.file_store import FileStore, open_file_store
 
 
 def _as_text(value: Any) -> str:
@@ -25,9 +24,12 @@ def _as_text(value: Any) -> str:
 
 if TYPE_CHECKING:
     Seconds = float
+    Options = Mapping[str, Any]
 else:
     # Dagster takes EnvVar for text and whole numbers only; so seconds travel as text.
     Seconds = Annotated[str, BeforeValidator(_as_text)]
+    # No config of Dagster's: that would stand in the repository's snapshot, secrets and all.
+    Options = dg.ResourceDependency[Mapping[str, Any]]
 
 
 def _seconds(default: float, description: str) -> Any:
@@ -87,22 +89,46 @@ def _as_seconds(name: str, value: float | str) -> float:
 class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """Where artifacts are kept: ``<root>/<account_id>/<job_id>/<run_id>/<path>``."""
 
-    root: str = Field(default="data/artifacts", description="A folder; made when missing")
+    root: str = Field(
+        default="data/artifacts",
+        description="A folder, made when missing, or a URL: s3://bucket/prefix, "
+        "gs://bucket/prefix, az://container/prefix or "
+        "abfss://container@account.dfs.core.windows.net/prefix",
+    )
+    options: Options = Field(
+        default={},
+        repr=False,
+        description="For a URL: obstore's options by name, such as endpoint, region, "
+        "access_key_id, secret_access_key; a value may be a dg.EnvVar. By default the cloud's own "
+        "ways to credentials are taken",
+    )
 
-    def check(self) -> None:
+    def check(self, account_id: int | None = None, job_id: int | None = None) -> None:
         """Make sure that artifacts can be stored.
+
+        Args:
+            account_id: The account, where a job's own folder is to be tried.
+            job_id: The job.
 
         Raises:
             StorageError: They cannot; the message says why.
         """
-        check_writable(self._folder)
+        folder = "" if account_id is None or job_id is None else f"{account_id}/{job_id}"
+        self.files().check(folder)
 
-    def folder_of(self, run: Run) -> Path:
-        """The folder of one run's artifacts."""
-        return self._folder / str(run.account_id) / str(run.job_id) / str(run.run_id)
+    def files(self) -> FileStore:
+        """What keeps the files.
 
-    @property
-    def _folder(self) -> Path:
-        if "://" in self.root:
-            raise StorageError(f"root {self.root!r} is not supported: give the path of a folder.")
-        return Path(self.root).expanduser().absolute()
+        Raises:
+            StorageError: The settings name no place; the message says why.
+        """
+        options = {name: _value_of(value) for name, value in self.options.items()}
+        return open_file_store(self.root, options)
+
+    def folder_of(self, run: Run) -> str:
+        """The folder of one run's artifacts, below the root."""
+        return f"{run.account_id}/{run.job_id}/{run.run_id}"
+
+
+def _value_of(value: Any) -> Any:
+    return value.get_value() if isinstance(value, dg.EnvVar) else value

@@ -1,19 +1,27 @@
-"""Folders for files that are not complete: who uses one keeps it, what the dead left goes.
+"""Files on disk: each appears under its name only when it is complete, and never outside its root.
 
-Several processes may store the artifacts of one run at the same time. A folder is made and locked
-under one name and used under another, so what has the second and is not locked is a dead one's. A
-folder that still has the first name is anybody's: a rename decides, and who loses makes another.
+A file is written in a folder for partial files and renamed. Several processes may store the
+artifacts of one run at the same time. A folder is made and locked under one name and used under
+another, so what has the second and is not locked is a dead one's. A folder that still has the first
+name is anybody's: a rename decides, and who loses makes another.
 """
 
 import contextlib
+import itertools
+import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from filelock import FileLock
 
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.stored_file import StoredFile
 
 IN_USE = ".in-use"
 """The file in such a folder that is locked while the folder is in use."""
@@ -24,7 +32,216 @@ PARTIAL = ".partial-"
 NEW_PARTIAL = ".partial.new-"
 """What they begin with for the moment in which the folder is made."""
 
+FILE_MODE = 0o640
+"""Logs are in artifacts: their owner's group reads them at most, or who the umask says."""
+
+FOLDER_MODE = 0o750
+"""The same for the folders that are made for them."""
+
+_PIECE = 1024 * 1024
 _ATTEMPTS = 100
+
+
+@dataclass(frozen=True)
+class LocalFiles:
+    """Files below a folder of this machine, under relative paths with slashes.
+
+    Args:
+        root: The folder, as an absolute path; made when it is first needed.
+    """
+
+    root: Path
+
+    def uri(self, path: str) -> str:
+        """The address of a file: its absolute path."""
+        return str(self.root / path)
+
+    def check(self, folder: str = "") -> None:
+        """Make sure that files can be made in a folder, before anything is done that needs it.
+
+        Raises:
+            StorageError: They cannot.
+        """
+        check_writable(self.root / folder)
+
+    @contextlib.contextmanager
+    def writing(self, folder: str) -> Iterator["FolderWriter"]:
+        """A writer for the files of one folder, which many threads may use at once.
+
+        Raises:
+            OSError: The folder cannot be made.
+        """
+        inside = self.root / folder
+        make_folders(inside)
+        _check_within(self.root, inside)
+        remove_what_the_dead_left(inside)
+        with partial_folder(inside) as partial:
+            yield FolderWriter(inside, partial)
+
+    def put(self, path: str, chunks: Iterable[bytes]) -> str:
+        """Keep one file, all of it or nothing; its address.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        place = PurePosixPath(path)
+        with self.writing(str(place.parent)) as writer:
+            return writer.put(place.name, chunks)
+
+    def copy(self, source: str, target: str) -> None:
+        """Keep a copy under another path, which replaces what is there at once.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+        """
+        with self.open(source) as file:
+            self.put(target, iter(lambda: file.read(_PIECE), b""))
+
+    def open(self, path: str) -> BinaryIO:
+        """A file to read.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        file = self.root / path
+        _check_within(self.root, file.parent)
+        return file.open("rb")
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return (self.root / path).is_file()
+
+    def list_files(self, folder: str) -> Iterator[StoredFile]:
+        """All files in a folder and below; links are left out."""
+        for parent, _, names in os.walk(self.root / folder):
+            for name in names:
+                file = Path(parent, name)
+                about = file.lstat()
+                if not file.is_symlink():
+                    yield StoredFile(
+                        file.relative_to(self.root).as_posix(),
+                        about.st_size,
+                        datetime.fromtimestamp(about.st_mtime, timezone.utc),
+                    )
+
+    def list_folders(self, folder: str = "") -> list[str]:
+        """The names of the folders in a folder."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return sorted(each.name for each in (self.root / folder).iterdir() if each.is_dir())
+        return []
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Remove files, where they are there, and the folders that are empty then."""
+        for path in paths:
+            file = self.root / path
+            _check_within(self.root, file.parent)
+            file.unlink(missing_ok=True)
+            for folder in itertools.takewhile(lambda parent: parent != self.root, file.parents):
+                try:
+                    folder.rmdir()
+                except OSError:  # something is in it still, or somebody else was faster
+                    break
+
+
+@dataclass(frozen=True)
+class FolderWriter:
+    """Puts files into one folder.
+
+    Args:
+        folder: Where they belong.
+        partial: Where they are until they are complete; on the same file system.
+    """
+
+    folder: Path
+    partial: Path
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _safe: set[Path] = field(default_factory=set)
+
+    def put(self, path: str, chunks: Iterable[bytes]) -> str:
+        """Keep one file, all of it or nothing; its address.
+
+        Raises:
+            OSError: It cannot be written.
+            StorageError: A link leads out of the folder.
+        """
+        file = self.folder / path
+        _check_encodable(path)
+        temporary = self.partial / str(next(self._numbers))
+        try:
+            with open(temporary, "xb", opener=_private) as target:  # Path has no opener
+                target.writelines(chunks)
+            self._prepare(file.parent)
+            temporary.replace(file)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return str(file)
+
+    def is_same_name(self, one: str, other: str) -> bool:
+        """Whether the file system takes two names for one, by trying it.
+
+        Not by a rule: it differs between file systems, and between their settings.
+        """
+        with (
+            tempfile.TemporaryDirectory(dir=self.partial) as trial,
+            contextlib.suppress(OSError, ValueError),
+        ):
+            Path(trial, one).touch()
+            return Path(trial, other).exists()
+        return False  # a name that cannot be used is told when the file is stored
+
+    def _prepare(self, parent: Path) -> None:
+        if parent not in self._safe:
+            make_folders(parent)
+            _check_within(self.folder, parent)
+            self._safe.add(parent)
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and those above it, as far as they are missing.
+
+    Raises:
+        OSError: One cannot be made.
+    """
+    if folder.is_dir():
+        return
+    make_folders(folder.parent)
+    try:
+        folder.mkdir(FOLDER_MODE)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, FILE_MODE)
+
+
+def _check_encodable(path: str) -> None:
+    """Refuse a name that the file system's encoding has no characters for.
+
+    Raises:
+        StorageError: It is one.
+    """
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise StorageError(
+            f"{path!r} cannot be the name of a file here: its encoding is "
+            f"{sys.getfilesystemencoding()}. Run with PYTHONUTF8=1, or set LANG to a UTF-8 locale."
+        ) from error
+
+
+def _check_within(root: Path, folder: Path) -> None:
+    """Refuse a folder that a link leads out of its root.
+
+    Raises:
+        StorageError: It does.
+    """
+    if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
+        raise StorageError(
+            f"{folder} is not used: a link there leads out of {root}. Remove the link."
+        )
 
 
 def remove_what_the_dead_left(folder: Path) -> None:
@@ -84,7 +301,7 @@ def check_writable(folder: Path) -> None:
         StorageError: They cannot.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

@@ -36,7 +36,7 @@ from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
 from dbt_trigger_dagster.dbt_cloud.responses import CHUNK_SIZE
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.files import check_writable
+from dbt_trigger_dagster.storage.files import LocalFiles, check_writable
 from dbt_trigger_dagster_tests.artifacts.test_paths import ODD_NAMES, as_macos_has_it
 from dbt_trigger_dagster_tests.clocks import FakeClock
 from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
@@ -80,6 +80,14 @@ def _find(client: DbtCloudClient, run: Run = SUCCESS, **options: object) -> list
     lag = Deadline.after(ARTIFACT_LAG, client.clock) if run.artifacts_saved else None
     defaults = {"steps": "last", "include": ["**"], "exclude": [], "lag": lag}
     return find_artifacts(client, run, **(defaults | options))  # type: ignore[arg-type]
+
+
+def _download(
+    client: DbtCloudClient, wanted: list[Artifact], folder: Path, **options: object
+) -> DownloadReport:
+    """Store artifacts in a folder of this machine."""
+    files = LocalFiles(folder.parent)
+    return download_artifacts(client, wanted, files, folder.name, **options)  # type: ignore[arg-type]
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -210,11 +218,11 @@ def test_a_file_has_the_bytes_their_length_and_their_hash(tmp_path) -> None:
     wanted = [_artifact("metadata/otel.parquet")]
     began = datetime.now(timezone.utc)
     with serving(lambda _: served) as server, _server_client(server) as client:
-        report = download_artifacts(client, wanted, tmp_path / "run", max_parallel=2)
+        report = _download(client, wanted, tmp_path / "run", max_parallel=2)
     (stored,) = report.stored
     assert report.errors == ()
-    assert stored.file == tmp_path / "run" / "metadata" / "otel.parquet"
-    assert stored.file.read_bytes() == body
+    assert Path(stored.uri) == tmp_path / "run" / "metadata" / "otel.parquet"
+    assert Path(stored.uri).read_bytes() == body
     assert stored.download.size_bytes == len(body)
     assert stored.download.sha256 == hashlib.sha256(body).hexdigest()
     assert stored.download.content_type == "application/x-parquet"
@@ -224,7 +232,7 @@ def test_a_file_has_the_bytes_their_length_and_their_hash(tmp_path) -> None:
 
 def test_nothing_to_store_makes_no_folder(client, tmp_path) -> None:
     """An empty folder would look like a run without artifacts."""
-    report = download_artifacts(client, [], tmp_path / "run", max_parallel=8)
+    report = _download(client, [], tmp_path / "run", max_parallel=8)
     assert (report.stored, report.errors) == ((), ())
     assert _files(tmp_path) == {}
 
@@ -237,7 +245,7 @@ def test_artifacts_of_steps_have_folders_of_their_own(tmp_path) -> None:
 
     wanted = [_artifact("manifest.json"), _artifact("manifest.json", 4)]
     with serving(respond) as server, _server_client(server) as client:
-        download_artifacts(client, wanted, tmp_path, max_parallel=2)
+        _download(client, wanted, tmp_path, max_parallel=2)
     assert _files(tmp_path) == {"manifest.json": b"", "steps/4/manifest.json": b"step=4"}
 
 
@@ -245,7 +253,7 @@ def test_a_step_that_left_no_such_artifact_is_no_error(tmp_path, clock) -> None:
     """Nor is it waited for: nobody said that it would be there."""
     wanted = [_artifact("catalog.json", 4)]
     with serving(lambda _: reply(404)) as server, _server_client(server, clock) as client:
-        report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
+        report = _download(client, wanted, tmp_path, max_parallel=1)
     assert (report.stored, report.errors) == ((), ())
     assert len(server.received) == 1
     assert clock.pauses == []
@@ -258,7 +266,7 @@ def test_an_artifact_that_is_late_is_waited_for(tmp_path, clock) -> None:
     wanted = [_artifact("manifest.json")]
     with serving(lambda _: next(answers)) as server, _server_client(server, clock) as client:
         lag = Deadline.after(ARTIFACT_LAG, clock)
-        report = download_artifacts(client, wanted, tmp_path, max_parallel=1, lag=lag)
+        report = _download(client, wanted, tmp_path, max_parallel=1, lag=lag)
     assert len(report.stored) == 1
     assert len(clock.pauses) == 3
     assert _files(tmp_path) == {"manifest.json": b"{}"}
@@ -272,7 +280,7 @@ def test_one_artifact_that_cannot_be_had_does_not_cost_the_others(tmp_path) -> N
         serving(lambda request: served[_name_in(request)]) as server,
         _server_client(server) as client,
     ):
-        report = download_artifacts(client, wanted, tmp_path, max_parallel=4)
+        report = _download(client, wanted, tmp_path, max_parallel=4)
     assert [stored.artifact.path for stored in report.stored] == ["a.json"]
     assert [(artifact.path, type(error)) for artifact, error in report.errors] == [
         ("gone.json", DbtCloudNotFoundError),
@@ -289,7 +297,7 @@ def test_a_file_that_always_breaks_off_is_absent(tmp_path) -> None:
         return reply(200, b'{"half": ', missing=100 if "half" in request.target else 0)
 
     with serving(respond) as server, _server_client(server) as client:
-        report = download_artifacts(
+        report = _download(
             client, [_artifact("half.json"), _artifact("whole.json")], tmp_path, max_parallel=2
         )
     ((artifact, error),) = report.errors
@@ -303,10 +311,10 @@ def test_a_file_replaces_the_one_of_an_earlier_attempt_only_when_it_is_complete(
     (tmp_path / "manifest.json").write_bytes(b"old")
     cut = reply(200, b"new", missing=5)
     with serving(lambda _: cut) as server, _server_client(server) as client:
-        download_artifacts(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
+        _download(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
     assert _files(tmp_path) == {"manifest.json": b"old"}
     with serving(lambda _: reply(200, b"new")) as server, _server_client(server) as client:
-        download_artifacts(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
+        _download(client, [_artifact("manifest.json")], tmp_path, max_parallel=1)
     assert _files(tmp_path) == {"manifest.json": b"new"}
 
 
@@ -318,7 +326,7 @@ def test_odd_names_arrive_under_their_names(tmp_path) -> None:
 
     with serving(respond) as server, _server_client(server) as client:
         wanted = [_artifact(name) for name in ODD_NAMES]
-        report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+        report = _download(client, wanted, tmp_path, max_parallel=3)
     assert report.errors == ()
     assert _files(tmp_path) == {name: name.encode() for name in ODD_NAMES}
 
@@ -333,7 +341,7 @@ def test_downloads_run_in_parallel_and_no_more_than_allowed(tmp_path) -> None:
 
     with serving(respond) as server, _server_client(server) as client:
         wanted = [_artifact(f"{number}.json") for number in range(6)]
-        report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+        report = _download(client, wanted, tmp_path, max_parallel=3)
     assert len(report.stored) == 6
     assert server.connections == 3
 
@@ -344,9 +352,7 @@ def test_those_who_store_the_same_artifacts_at_once_do_not_disturb_each_other(tm
 
     def store_again_and_again(_: int) -> list[DownloadReport]:
         with _server_client(server) as client:
-            return [
-                download_artifacts(client, wanted, tmp_path, max_parallel=1) for _ in range(100)
-            ]
+            return [_download(client, wanted, tmp_path, max_parallel=1) for _ in range(100)]
 
     with serving(lambda _: reply(200, b"{}")) as server:
         reports = in_parallel(
@@ -362,7 +368,7 @@ def test_what_stands_in_the_way_of_a_file_costs_that_file(tmp_path) -> None:
     (tmp_path / "compiled").write_text("a file")
     wanted = [_artifact(path) for path in ("manifest.json", "compiled/a.sql", "catalog.json")]
     with serving(lambda _: reply(200, b"{}")) as server, _server_client(server) as client:
-        report = download_artifacts(client, wanted, tmp_path, max_parallel=1)
+        report = _download(client, wanted, tmp_path, max_parallel=1)
     assert [stored.artifact.path for stored in report.stored] == ["catalog.json"]
     assert [(artifact.path, type(error)) for artifact, error in report.errors] == [
         ("manifest.json", StorageError),
@@ -374,9 +380,7 @@ def test_a_folder_that_cannot_be_made_is_one_error(client, tmp_path) -> None:
     """Before anything is downloaded."""
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="Artifacts cannot be stored in"):
-        download_artifacts(
-            client, [_artifact("manifest.json")], tmp_path / "file" / "run", max_parallel=1
-        )
+        _download(client, [_artifact("manifest.json")], tmp_path / "file" / "run", max_parallel=1)
 
 
 @pytest.mark.parametrize("paths", [["a", "a/b", "c"], ["a/b", "a", "c"], ["a/b/d", "a/b", "c"]])
@@ -384,7 +388,7 @@ def test_an_artifact_that_would_be_a_file_and_a_folder_costs_itself_alone(tmp_pa
     """The first is stored, whichever that is; the error names both."""
     with serving(lambda _: reply(200, b"{}")) as server, _server_client(server) as client:
         wanted = [_artifact(path) for path in paths]
-        report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+        report = _download(client, wanted, tmp_path, max_parallel=3)
     ((artifact, error),) = report.errors
     assert artifact.path == paths[1]
     assert str(error).startswith(f"{paths[1]} cannot be stored beside {paths[0]}: a file cannot be")
@@ -399,7 +403,7 @@ def test_names_that_the_file_system_tells_apart_are_all_stored(tmp_path) -> None
     with serving(lambda request: reply(200, request.target.encode())) as server:
         wanted = [_artifact(path) for path in TWINS]
         with _server_client(server) as client:
-            report = download_artifacts(client, wanted, tmp_path, max_parallel=3)
+            report = _download(client, wanted, tmp_path, max_parallel=3)
     kept = [stored.artifact.path for stored in report.stored]
     files = _files(tmp_path)
     assert len(files) == len(kept)
@@ -417,9 +421,7 @@ def test_of_names_that_are_one_to_the_file_system_the_first_is_stored(tmp_path) 
 
     with serving(respond) as server, _server_client(server) as client:
         wanted = [_artifact(path) for path in TWINS]
-        report = download_artifacts(
-            client, wanted, tmp_path, max_parallel=3, same_name=as_macos_has_it
-        )
+        report = _download(client, wanted, tmp_path, max_parallel=3, same_name=as_macos_has_it)
     told = "this file system takes their names for one. Keep artifacts on another, or leave one"
     assert [str(error).partition(" of them")[0] for _, error in report.errors] == [
         f"Orders.sql cannot be stored beside orders.sql: {told}",
@@ -461,7 +463,7 @@ def test_an_interrupt_leaves_no_partial_file_and_begins_no_further_download(
         _server_client(server, clock) as client,
         pytest.raises(_Interrupt),
     ):
-        download_artifacts(client, wanted, tmp_path, max_parallel=1, lag=lag)
+        _download(client, wanted, tmp_path, max_parallel=1, lag=lag)
     assert len(server.received) < 50
     assert _files(tmp_path) == {}
 
@@ -497,7 +499,7 @@ def test_a_person_who_interrupts_downloads_need_not_wait(tmp_path, answer) -> No
         person = threading.Thread(target=interrupt)
         person.start()
         with pytest.raises(KeyboardInterrupt):
-            download_artifacts(client, wanted, tmp_path, max_parallel=4, lag=lag)
+            _download(client, wanted, tmp_path, max_parallel=4, lag=lag)
         ended = time.monotonic()
         person.join()
     assert ended - pressed[0] < 5
@@ -544,6 +546,6 @@ def test_late_artifacts_arrive_from_the_sandbox(sandbox, tmp_path) -> None:
         while not run.is_over:
             run = client.get_run(run.run_id)
         wanted = _find(client, run)
-        report = download_artifacts(client, wanted, tmp_path, max_parallel=2)
+        report = _download(client, wanted, tmp_path, max_parallel=2)
     assert report.errors == ()
     assert _files(tmp_path) == {"manifest.json": b"{}", "compiled/größe 1%.sql": b"select 1"}

@@ -1,6 +1,5 @@
 """Which paths are safe, which are wanted."""
 
-import functools
 import os
 import tempfile
 import unicodedata
@@ -15,11 +14,11 @@ from dbt_trigger_dagster.artifacts.paths import (
     Artifact,
     check_patterns,
     find_clashes,
-    is_same_name,
     matches,
     safe_path,
 )
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.files import FolderWriter
 
 ODD_NAMES = ["a b.json", "größe/日本.json", "100%/x#1?.json", "50%20.json", "a+b&c=d", "-rf", ".x"]
 
@@ -42,6 +41,7 @@ EVIL_PATHS = [
     "x" * 256,
     "a/" + "é" * 128,
     "half \ud83d",
+    "a/" * 100 + "a",
 ]
 
 
@@ -183,11 +183,15 @@ def test_what_is_out_of_the_way_is_in_nobody_elses() -> None:
     assert [each.path for each in found] == ["A", "a/B"]
 
 
+def _writer(folder: Path) -> FolderWriter:
+    return FolderWriter(folder, folder)
+
+
 def test_a_file_system_is_tried_and_left_as_it_was(tmp_path) -> None:
     """Names that are the same are one everywhere, and those that are not alike nowhere."""
-    assert is_same_name(tmp_path, "a", "a")
-    assert not is_same_name(tmp_path, "a", "b")
-    assert not is_same_name(tmp_path, "x" * 300, "X" * 300)
+    assert _writer(tmp_path).is_same_name("a", "a")
+    assert not _writer(tmp_path).is_same_name("a", "b")
+    assert not _writer(tmp_path).is_same_name("x" * 300, "X" * 300)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -222,7 +226,7 @@ def test_what_can_be_stored_is_stored_where_it_says(paths) -> None:
         trial, root = Path(folder, "trial"), Path(folder, "root")
         trial.mkdir()
         artifacts = dict.fromkeys(_artifacts(*paths))
-        clashes = find_clashes(artifacts, functools.partial(is_same_name, trial))
+        clashes = find_clashes(artifacts, _writer(trial).is_same_name)
         stored = [artifact for artifact in artifacts if artifact not in clashes]
         for artifact in stored:
             file = root / artifact.place

@@ -7,8 +7,16 @@ from typing import Any
 import dagster as dg
 import pytest
 import responses
+from dagster._core.remote_representation.external_data import RepositorySnap
 
-from dbt_trigger_dagster import DbtCloudArtifactStore, DbtCloudError, DbtCloudResource, StorageError
+from dbt_trigger_dagster import (
+    DbtCloudArtifactStore,
+    DbtCloudError,
+    DbtCloudResource,
+    DbtCloudTableIOManager,
+    StorageError,
+    build_dbt_cloud_job_assets,
+)
 from dbt_trigger_dagster.dbt_cloud.models import Run
 
 TOKEN = "dbtc_Zx81-very-unusual"
@@ -163,7 +171,7 @@ def a_run() -> Run:
 def test_each_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
     """Account, job and run, so that nothing of one run overwrites another's."""
     store = DbtCloudArtifactStore(root=str(tmp_path / "kept"))
-    assert store.folder_of(a_run()) == tmp_path / "kept" / "7" / "9" / "42"
+    assert store.files().uri(store.folder_of(a_run())) == str(tmp_path / "kept" / "7" / "9" / "42")
 
 
 def test_the_root_is_below_the_working_directory_unless_told_otherwise(
@@ -171,16 +179,25 @@ def test_the_root_is_below_the_working_directory_unless_told_otherwise(
 ) -> None:
     """The default is data/artifacts; the folder's address is absolute all the same."""
     monkeypatch.chdir(tmp_path)
-    folder = DbtCloudArtifactStore().folder_of(a_run())
-    assert folder == tmp_path / "data" / "artifacts" / "7" / "9" / "42"
-    assert not folder.exists()
+    assert DbtCloudArtifactStore().files().uri("7") == str(tmp_path / "data" / "artifacts" / "7")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_root_may_be_in_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tilde means what it means in a shell."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    folder = DbtCloudArtifactStore(root="~/kept").folder_of(a_run())
-    assert folder.is_relative_to(tmp_path / "kept")
+    assert DbtCloudArtifactStore(root="~/kept").files().uri("7") == str(tmp_path / "kept" / "7")
+
+
+def test_the_check_tries_the_folder_of_the_job(tmp_path: Path) -> None:
+    """The root may be written, and a job's own folder not, because someone else made it."""
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "9").write_text("in the way")
+    store = DbtCloudArtifactStore(root=str(tmp_path))
+    store.check()
+    store.check(7, 8)
+    with pytest.raises(StorageError, match="7/9 cannot be written"):
+        store.check(7, 9)
 
 
 def test_the_root_arrives_from_the_environment(
@@ -195,10 +212,49 @@ def test_the_root_arrives_from_the_environment(
     assert list((tmp_path / "kept").iterdir()) == []
 
 
-def test_a_root_that_is_no_path_is_refused() -> None:
-    """A bucket must not silently become a folder named "s3:"."""
-    with pytest.raises(StorageError, match="'s3://bucket/x' is not supported: give the path"):
-        DbtCloudArtifactStore(root="s3://bucket/x").check()
+@pytest.mark.parametrize("root", ["ftp://host/x", "file:///x", "http://host/x", "s3://", "md:x://"])
+def test_a_root_of_another_kind_is_refused(root: str) -> None:
+    """It must not silently become a folder of that name."""
+    with pytest.raises(StorageError, match="not supported: give the path of a folder, or a URL"):
+        DbtCloudArtifactStore(root=root).check()
+
+
+@pytest.mark.parametrize(
+    "root", ["s3://KEY:SESAME@bucket/x", "az://box/x?sig=SESAME", "s3://bucket/x#SESAME"]
+)
+def test_a_url_that_holds_more_than_a_place_is_refused(root: str) -> None:
+    """Half of it would be ignored, and secrets would stand in each row's uri."""
+    with pytest.raises(StorageError, match="give keys, tokens and settings as options") as caught:
+        DbtCloudArtifactStore(root=root).check()
+    assert "SESAME" not in str(caught.value)
+
+
+def test_a_folder_has_no_options(tmp_path: Path) -> None:
+    """Whoever gives some means another root."""
+    with pytest.raises(StorageError, match="is a folder, which has no options"):
+        DbtCloudArtifactStore(root=str(tmp_path), options={"region": "x"}).check()
+
+
+def test_the_options_of_a_store_stand_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not in its repr, nor in what Dagster's webserver is told of the code location."""
+    monkeypatch.setenv("TEST_SECRET", "sesame-from-the-environment")
+    options = {
+        "access_key_id": "key",
+        "secret_access_key": "sesame",
+        "session_token": dg.EnvVar("TEST_SECRET"),
+    }
+    store = DbtCloudArtifactStore(root="s3://bucket/x", options=options)
+    assets = build_dbt_cloud_job_assets(job_id=1)
+    resources = {
+        "dbt_cloud": DbtCloudResource(**SETTINGS),
+        "dbt_cloud_tables": DbtCloudTableIOManager(),
+        "dbt_cloud_artifacts": store,
+    }
+    snapshot = dg.serialize_value(
+        RepositorySnap.from_def(dg.Definitions(assets, resources=resources).get_repository_def())
+    )
+    assert "s3://bucket/x" in snapshot
+    assert "sesame" not in repr(store) + repr(store.files()) + snapshot
 
 
 def test_a_root_that_cannot_be_made_is_refused(tmp_path: Path) -> None:

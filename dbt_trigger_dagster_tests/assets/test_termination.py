@@ -405,7 +405,7 @@ def test_a_step_that_is_retried_after_it_was_terminated_does_nothing(tmp_path: P
 class TerminatedDownloads(DbtCloudArtifactStore):
     """Its Dagster run is terminated when the artifacts are about to be stored."""
 
-    def folder_of(self, run: Run) -> Path:
+    def folder_of(self, run: Run) -> str:
         """Send the signal that Dagster sends, once the wish is stored."""
         with dg.DagsterInstance.get() as instance:
             for each in instance.get_runs():

@@ -369,7 +369,7 @@ def test_a_landing_that_was_killed_before_its_artifacts_is_requested_again(tmp_p
 class Drained(DbtCloudArtifactStore):
     """Its worker is ended from outside between the rows and the artifacts."""
 
-    def folder_of(self, run: Run) -> Path:  # noqa: ARG002  # it is called so
+    def folder_of(self, run: Run) -> str:  # noqa: ARG002  # it is called so
         """End."""
         raise dg.DagsterExecutionInterruptedError
 
