@@ -167,9 +167,17 @@ class DbtCloudClient:
 
     # Jobs
 
-    def list_jobs(self, job_filter: JobFilter | None = None) -> Iterator[Job]:
-        """All jobs that a filter lets through, page by page."""
+    def list_jobs(
+        self, job_filter: JobFilter | None = None, *, include_related: Sequence[str] = ()
+    ) -> Iterator[Job]:
+        """All jobs that a filter lets through, page by page.
+
+        Args:
+            job_filter: Which jobs.
+            include_related: Any of ``project``, ``environment``, ``most_recent_run``.
+        """
         query = {"order_by": "id", **(job_filter or JobFilter()).as_query()}
+        query |= _include(include_related)
         return self._api.pages("jobs/", query, read=Job.from_payload)
 
     def get_job(self, job_id: int) -> Job:

@@ -1,0 +1,127 @@
+"""The package on the command line: ``dbt-trigger-dagster``, a thin shell over the rooms below."""
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from dbt_trigger_dagster.component.account import Workspace
+from dbt_trigger_dagster.component.check import check as check_everything
+from dbt_trigger_dagster.component.jobs_file import cron_of, defs_file, jobs_file, key_of, name_in
+from dbt_trigger_dagster.component.storage import Storage
+from dbt_trigger_dagster.dbt_cloud.client import __version__
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
+from dbt_trigger_dagster.dbt_cloud.models import Job
+from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter
+
+_MARKS = {True: "ok", False: "NO", None: "? "}
+_WIDEST = 44
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dbt-trigger-dagster")
+def main() -> None:
+    """Run dbt Cloud jobs from Dagster.
+
+    The account is the one that DBT_CLOUD_ACCESS_URL, DBT_CLOUD_ACCOUNT_ID and DBT_CLOUD_TOKEN
+    name; tables and artifacts are where DBT_TRIGGER_DATABASE and DBT_TRIGGER_ARTIFACTS say.
+    """
+
+
+@main.command()
+@click.option("--name", help="Only jobs whose name has this in it.")
+@click.option("--project-id", type=int, help="Only jobs of this project.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "jobs.yaml", "defs.yaml"]),
+    default="table",
+    show_default=True,
+    help="A list to read, or a file to start from.",
+)
+def jobs(name: str | None, project_id: int | None, form: str) -> None:
+    r"""List the account's jobs, or write them as a file.
+
+    \b
+    Examples:
+      dbt-trigger-dagster jobs
+      dbt-trigger-dagster jobs --format jobs.yaml > jobs.yaml
+      dbt-trigger-dagster jobs --name nightly --format defs.yaml > defs.yaml
+    """
+    try:
+        with Workspace().build_account().build_client() as client:
+            job_filter = JobFilter(name__icontains=name, project_id=project_id)
+            found = list(client.list_jobs(job_filter, include_related=("project", "environment")))
+    except (DbtCloudError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    if not found:
+        raise click.ClickException("The token sees no such job in this account.")
+    writers = {"table": _table, "jobs.yaml": jobs_file, "defs.yaml": defs_file}
+    click.echo(writers[form](found), nl=False)
+
+
+def _table(found: Sequence[Job]) -> str:
+    rows = [("id", "name", "key", "project", "environment", "dbt Cloud's own schedule")]
+    rows += [
+        (
+            str(job.job_id),
+            job.name,
+            key_of(job),
+            name_in(job.payload, "project") or "",
+            name_in(job.payload, "environment") or "",
+            cron_of(job) or "",
+        )
+        for job in found
+    ]
+    shown = [[_short(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in shown)
+    return "".join(f"{line}\n" for line in lines)
+
+
+@main.command()
+@click.option("--job-id", type=int, envvar="DBT_CLOUD_JOB_ID", help="Also try this job.")
+def check(job_id: int | None) -> None:
+    r"""Try settings, permissions, database and artifacts' store; no run is started.
+
+    \b
+    Examples:
+      dbt-trigger-dagster check
+      dbt-trigger-dagster check --job-id 67890
+    """
+    findings = []
+    for finding in check_everything(Workspace(), Storage(), job_id):
+        findings.append(finding)
+        click.echo(f"{_MARKS[finding.is_good]}  {finding.what + ':':<11}{finding.sentence}")
+    if any(finding.is_good is False for finding in findings):
+        sys.exit(1)
+
+
+class _PassedOn(click.Command):
+    """A command that gets its arguments as they are, ``--`` and ``--help`` too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse nothing."""
+        ctx.args = list(args)
+        return ctx.args
+
+
+@main.command(cls=_PassedOn, add_help_option=False)
+@click.pass_context
+def sandbox(context: click.Context) -> None:
+    r"""Start dbt Cloud on your laptop; its own --help lists the options.
+
+    \b
+    Examples:
+      dbt-trigger-dagster sandbox
+      dbt-trigger-dagster sandbox -- dagster dev -m dbt_trigger_dagster.definitions
+    """
+    # The sandbox and what it brings are loaded by this verb alone.
+    from dbt_trigger_dagster.sandbox.command_line import main as run_sandbox  # noqa: PLC0415
+
+    sys.exit(run_sandbox(context.args))
+
+
+def _short(text: str) -> str:
+    printable = "".join(each if each.isprintable() else "\ufffd" for each in text)
+    return printable if len(printable) <= _WIDEST else printable[: _WIDEST - 1] + "…"

@@ -1,0 +1,101 @@
+"""Whether everything is there that a run will need, tried without starting one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from dbt_trigger_dagster.component.account import Workspace
+from dbt_trigger_dagster.component.storage import Storage
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
+from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter
+from dbt_trigger_dagster.storage.errors import StorageError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check came to.
+
+    Attributes:
+        what: What was tried.
+        is_good: Whether it works; None where that cannot be told without starting a run.
+        sentence: What was found, and what to do where it does not work.
+    """
+
+    what: str
+    is_good: bool | None
+    sentence: str
+
+
+def check(workspace: Workspace, storage: Storage, job_id: int | None) -> Iterator[Finding]:
+    """Try the settings, the token's permissions, the database and the artifacts' store.
+
+    Args:
+        workspace: The account.
+        storage: Where tables and artifacts are kept.
+        job_id: A job whose permissions are tried; None tries what all jobs need.
+    """
+    try:
+        client = workspace.build_account().build_client()
+    except ValueError as error:
+        yield Finding("settings", is_good=False, sentence=str(error))
+    else:
+        yield Finding("settings", is_good=True, sentence=f"{client.access_url} can be asked.")
+        with client:
+            yield from _check_account(client, job_id)
+    yield _tried("database", lambda: _check_tables(storage))
+    yield _tried("artifacts", lambda: _check_artifacts(storage))
+
+
+def _check_account(client: DbtCloudClient, job_id: int | None) -> Iterator[Finding]:
+    client = client.with_options(max_retries=1)
+    account = _tried("account", lambda: _account(client))
+    yield account
+    if not account.is_good:
+        return  # the rest would say the same again
+    yield _tried("jobs", lambda: _job(client, job_id), "Without it a job is known by its id only.")
+    yield _tried("runs", lambda: _runs(client, job_id), "Without it no run can be waited for.")
+    yield Finding(
+        "trigger",
+        is_good=None,
+        sentence="Whether the token may start a job shows only when it does: it needs the "
+        "permission Job Runner or Job Admin for the job's project.",
+    )
+
+
+def _tried(what: str, attempt: Callable[[], str], why: str = "") -> Finding:
+    try:
+        return Finding(what, is_good=True, sentence=attempt())
+    except (DbtCloudError, StorageError, ValueError) as error:
+        return Finding(what, is_good=False, sentence=f"{error} {why}".rstrip())
+
+
+def _account(client: DbtCloudClient) -> str:
+    name = client.get_account().get("name")
+    return f"The token may read account {client.account_id} ({name})."
+
+
+def _job(client: DbtCloudClient, job_id: int | None) -> str:
+    if job_id is None:
+        count = sum(1 for _ in client.list_jobs(JobFilter()))
+        return f"The token sees {count} jobs."
+    return f"Job {job_id} is {client.get_job(job_id).name!r}."
+
+
+def _runs(client: DbtCloudClient, job_id: int | None) -> str:
+    newest = client.list_runs(
+        RunFilter(job_definition_id=job_id), order_by="-id", page_size=1, include_related=("job",)
+    )
+    run = next(newest, None)
+    return "There are no runs yet." if run is None else f"The newest is {run.href or run.run_id}"
+
+
+def _check_tables(storage: Storage) -> str:
+    storage.build_tables().setup_for_execution(dg.build_init_resource_context())
+    return "The tables can be written."
+
+
+def _check_artifacts(storage: Storage) -> str:
+    storage.build_artifacts().check()
+    return "Artifacts can be stored."

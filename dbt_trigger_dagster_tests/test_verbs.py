@@ -1,0 +1,137 @@
+"""The verbs of ``dbt-trigger-dagster``, against the sandbox over HTTP."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from dbt_trigger_dagster import DbtCloudJobsComponent
+from dbt_trigger_dagster.command_line import main
+from dbt_trigger_dagster.component.yaml_sections import read_section
+from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
+
+JOBS = [
+    SandboxJob(name="Shop nightly build", script=Script()),
+    SandboxJob(name="shop: Nightly build!", script=Script()),
+    SandboxJob(name='"quoted" # and \x1b[31mred', script=Script()),
+]
+
+
+@pytest.fixture
+def sandbox(monkeypatch, tmp_path: Path) -> Iterator[Sandbox]:
+    """An account, which the environment names; the database and the artifacts are new."""
+    monkeypatch.chdir(tmp_path)
+    with Sandbox(jobs=JOBS) as running:
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
+        yield running
+
+
+def run(*arguments: str) -> Result:
+    """What a verb prints, and its exit code."""
+    return CliRunner().invoke(main, arguments, catch_exceptions=False)
+
+
+@pytest.mark.parametrize("verb", ["jobs", "check", "sandbox", ""])
+def test_help_shows_what_to_type(verb) -> None:
+    """Each verb has examples."""
+    done = run(*filter(None, [verb]), "--help") if verb != "sandbox" else run("--help")
+    assert done.exit_code == 0
+    assert "dbt-trigger-dagster" in done.output or "Start dbt Cloud on your laptop" in done.output
+
+
+def test_jobs_are_listed_with_their_keys(sandbox) -> None:
+    """Names are shown without what moves a cursor."""
+    lines = run("jobs").output.splitlines()
+    assert lines[0].split() == [
+        "id",
+        "name",
+        "key",
+        "project",
+        "environment",
+        *["dbt", "Cloud's", "own", "schedule"],
+    ]
+    assert len(lines) == 1 + len(JOBS)
+    assert re.match(rf"{sandbox.jobs[0].id}  Shop nightly build +shop_nightly_build", lines[1])
+    assert "\x1b" not in "".join(lines)
+
+
+def test_jobs_can_be_chosen_by_name(sandbox) -> None:
+    """As dbt Cloud filters: any part of the name."""
+    assert len(run("jobs", "--name", "nightly").output.splitlines()) == 3
+
+
+def test_no_job_is_an_error_that_says_so(sandbox) -> None:
+    """An empty file would be worse."""
+    done = run("jobs", "--name", "no such job", "--format", "jobs.yaml")
+    assert done.exit_code == 1
+    assert "sees no such job" in done.output
+
+
+def test_the_file_of_jobs_can_be_used_as_it_is(sandbox, tmp_path: Path) -> None:
+    """Names that are alike get keys of their own, and no name breaks the file."""
+    (tmp_path / "jobs.yaml").write_text(run("jobs", "--format", "jobs.yaml").output)
+    component = read_section(DbtCloudJobsComponent, tmp_path / "jobs.yaml")
+    assert [job.job_id for job in component.jobs] == [job.id for job in sandbox.jobs]
+    assert [job.key for job in component.jobs] == [
+        "shop_nightly_build",
+        f"shop_nightly_build_{sandbox.jobs[1].id}",
+        "quoted_and_31mred",
+    ]
+
+
+def test_the_file_for_dg_has_the_same_jobs(sandbox) -> None:
+    """Below the type and its sections."""
+    content = yaml.safe_load(run("jobs", "--format", "defs.yaml").output)
+    assert content["type"] == "dbt_trigger_dagster.DbtCloudJobsComponent"
+    assert [job["job_id"] for job in content["attributes"]["jobs"]] == [j.id for j in sandbox.jobs]
+
+
+def test_check_tries_everything_and_starts_nothing(sandbox) -> None:
+    """Only whether the token may start a job cannot be told."""
+    done = run("check")
+    assert done.exit_code == 0, done.output
+    assert [line.split()[:2] for line in done.output.splitlines()] == [
+        ["ok", "settings:"],
+        ["ok", "account:"],
+        ["ok", "jobs:"],
+        ["ok", "runs:"],
+        ["?", "trigger:"],
+        ["ok", "database:"],
+        ["ok", "artifacts:"],
+    ]
+    assert {request.method for request in sandbox.requests} == {"GET"}
+
+
+def test_check_names_what_is_missing(monkeypatch, tmp_path: Path) -> None:
+    """With where its value is found; the rest is tried all the same."""
+    monkeypatch.chdir(tmp_path)
+    done = run("check")
+    assert done.exit_code == 1
+    assert "DBT_CLOUD_TOKEN" in done.output
+    assert "ok  database:" in done.output
+
+
+def test_check_says_what_a_wrong_token_means(sandbox, monkeypatch) -> None:
+    """Once, not for each permission, and without the token."""
+    monkeypatch.setenv("DBT_CLOUD_TOKEN", "dbtc_wrong")
+    done = run("check")
+    assert done.exit_code == 1
+    assert done.output.count("Invalid token") == 1
+    assert "dbtc_wrong" not in done.output
+
+
+def test_check_names_a_job_that_is_not_there(sandbox) -> None:
+    """By its id."""
+    done = run("check", "--job-id", "999")
+    assert done.exit_code == 1
+    assert "NO  jobs:" in done.output
+
+
+def test_the_sandbox_gets_its_arguments_as_they_are() -> None:
+    """Its own help, not that of the verb."""
+    done = run("sandbox", "--help")
+    assert "-- COMMAND" in done.output
