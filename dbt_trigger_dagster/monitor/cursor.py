@@ -78,6 +78,9 @@ class MonitorCursor:
             Dagster's instance.
         terminations_seen: The same of a Dagster run that a person has terminated, and that has been
             dealt with.
+        settled: Runs that the next fresh sweep lists again, and that need nothing: where nothing
+            happens, the tables are not asked.
+        given_up: Runs that nobody could land, and that are left to people.
     """
 
     fresh: Position
@@ -85,6 +88,8 @@ class MonitorCursor:
     swept_at: Moment
     landings_seen: Moment
     terminations_seen: Moment
+    settled: tuple[int, ...] = ()
+    given_up: tuple[int, ...] = ()
     version: Literal[1] = 1
 
     def as_text(self) -> str:

@@ -19,17 +19,21 @@ MONITOR_TAG = "dbt_trigger_dagster/monitor"
 """Names the monitor that requested a Dagster run."""
 
 ATTEMPT_TAG = "dbt_trigger_dagster/attempt"
-"""The how-manieth try it is to land these dbt Cloud runs."""
+"""The number of the try to land these dbt Cloud runs; the first is 1."""
 
 JOB_TAG = "dbt_trigger_dagster/job_id"
 """The job of the dbt Cloud runs, where it is one."""
 
-MAX_ATTEMPTS = 3
-"""Dagster runs that try to land a dbt Cloud run before a monitor leaves it to people."""
+BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120))
+"""How long after a landing failed the next try begins; after the last, people are asked."""
 
 STALE_AFTER = timedelta(hours=6)
 """A landing that has not ended after so long has lost its process, and nobody has noticed."""
 
+STUCK_AFTER = timedelta(days=1)
+"""A landing that has not begun after so long, in a queue that does not move, blocks nobody."""
+
+_HALVED = 2
 _INPUT = "trigger_response"
 _WAITING = (
     dg.DagsterRunStatus.QUEUED,
@@ -40,6 +44,7 @@ _UNDER_WAY = (
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 )
+_TERMINATED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 _FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
@@ -86,14 +91,19 @@ class Due:
     Attributes:
         run_id: Its number.
         graph: Whose it is.
-        attempt: The how-manieth try this is.
+        attempt: The number of the try; the first is 1.
+        raise_on_failed_run: Whether a dbt run that ended badly fails its landing; None leaves it
+            to the config of the graph.
         job_id: Its job, where it is known.
+        failed_with: The Dagster run that failed to land it, where one did.
     """
 
     run_id: int
     graph: JobGraph
     attempt: int = 1
+    raise_on_failed_run: bool | None = None
     job_id: int | None = None
+    failed_with: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,9 +114,10 @@ class PastLanding:
         dagster_run_id: Its id.
         run_ids: The dbt Cloud runs.
         op_name: The op that was to land them.
-        attempt: The how-manieth try it was.
+        attempt: The number of the try.
         updated_at: When it last changed, by the clock of Dagster's instance.
         was_terminated: Whether a person has ended it.
+        raise_on_failed_run: As it was told.
     """
 
     dagster_run_id: str
@@ -115,6 +126,16 @@ class PastLanding:
     attempt: int
     updated_at: datetime
     was_terminated: bool = False
+    raise_on_failed_run: bool | None = None
+
+    @property
+    def was_last(self) -> bool:
+        """Whether no other try follows."""
+        return self.attempt > len(BACKOFF)
+
+    def again_at(self) -> datetime:
+        """When the next try is due."""
+        return self.updated_at + BACKOFF[self.attempt - 1]
 
 
 class PastLandings:
@@ -171,30 +192,25 @@ class LandingRuns:
         events = [record.event_log_entry.get_dagster_event() for record in failures.records]
         return all(event.step_failure_data.user_failure_data is None for event in events)
 
-    def known(self, dagster_run_ids: Collection[str]) -> set[str]:
-        """Those of some Dagster runs that the instance knows."""
+    def known(self, dagster_run_ids: Collection[str]) -> dict[str, bool]:
+        """Those of some Dagster runs that the instance knows; whether a person has ended each."""
         if not dagster_run_ids:
-            return set()
+            return {}
         runs = self.instance.get_runs(dg.RunsFilter(run_ids=sorted(dagster_run_ids)))
-        return {run.run_id for run in runs}
+        return {run.run_id: run.status in _TERMINATED for run in runs}
 
     def _records(self, **wanted: Any) -> Sequence[dg.RunRecord]:
         return self.instance.get_run_records(
             dg.RunsFilter(tags={MONITOR_TAG: self.monitor}, **wanted)
         )
 
-    def request(self, batch: Sequence[Due], *, raise_on_failed_run: bool | None) -> dg.RunRequest:
-        """Request a Dagster run that lands some runs of one graph.
-
-        Args:
-            batch: The runs.
-            raise_on_failed_run: None leaves it to the config of the graph.
-        """
+    def request(self, batch: Sequence[Due]) -> dg.RunRequest:
+        """Request a Dagster run that lands a batch."""
         run_ids = [due.run_id for due in batch]
         graph, attempt = batch[0].graph, batch[0].attempt
         config = {"run_ids": run_ids, "wait_for_result": True, "retry_failed_run": False}
-        if raise_on_failed_run is not None:
-            config["raise_on_failed_run"] = raise_on_failed_run
+        if batch[0].raise_on_failed_run is not None:
+            config["raise_on_failed_run"] = batch[0].raise_on_failed_run
         job_ids = {due.job_id for due in batch}
         job = {JOB_TAG: str(*job_ids)} if len(job_ids) == 1 and None not in job_ids else {}
         return dg.RunRequest(
@@ -209,12 +225,31 @@ class LandingRuns:
 
 
 def batches(due: Iterable[Due], size: int) -> Iterator[list[Due]]:
-    """Runs of one graph and one attempt together, in the order in which they came."""
-    groups: dict[tuple[str, int], list[Due]] = {}
+    """Runs of one graph and one attempt together, in the order in which they came.
+
+    A batch that failed is halved, and then landed one by one: one run that cannot be landed costs
+    only itself.
+    """
+    groups: dict[tuple[object, ...], list[Due]] = {}
     for each in due:
-        groups.setdefault((each.graph.op_name, each.attempt), []).append(each)
+        alike = (each.graph.op_name, each.attempt, each.raise_on_failed_run, each.failed_with)
+        groups.setdefault(alike, []).append(each)
     for group in groups.values():
-        yield from (group[start : start + size] for start in range(0, len(group), size))
+        most = batch_size(group[0].attempt, size, len(group))
+        yield from (group[start : start + most] for start in range(0, len(group), most))
+
+
+def batch_size(attempt: int, size: int, count: int) -> int:
+    """How many runs one landing has at most.
+
+    Args:
+        attempt: The number of the try.
+        size: What the first try had at most.
+        count: How many runs there are.
+    """
+    if attempt == 1:
+        return size
+    return min(size, (count + 1) // 2) if attempt == _HALVED else 1
 
 
 def _run_key(op_name: str, run_ids: Sequence[int], attempt: int) -> str:
@@ -225,28 +260,30 @@ def _run_key(op_name: str, run_ids: Sequence[int], attempt: int) -> str:
 
 def _is_stale(record: dg.RunRecord, now: datetime) -> bool:
     waits = record.dagster_run.status in _WAITING
-    return not waits and now - record.update_timestamp > STALE_AFTER
+    return now - record.update_timestamp > (STUCK_AFTER if waits else STALE_AFTER)
 
 
 def _as_landing(record: dg.RunRecord) -> PastLanding:
-    op_name, run_ids = _wanted(record.dagster_run.run_config)
+    op_name, run_ids, raises = _wanted(record.dagster_run.run_config)
     attempt = record.dagster_run.tags.get(ATTEMPT_TAG, "")
     return PastLanding(
         dagster_run_id=record.dagster_run.run_id,
         run_ids=run_ids,
         op_name=op_name,
-        attempt=int(attempt) if attempt.isdecimal() else 1,
+        attempt=max(1, int(attempt)) if attempt.isdecimal() else 1,
         updated_at=record.update_timestamp,
         was_terminated=record.dagster_run.status is dg.DagsterRunStatus.CANCELED,
+        raise_on_failed_run=raises,
     )
 
 
-def _wanted(run_config: Mapping[str, Any]) -> tuple[str, tuple[int, ...]]:
+def _wanted(run_config: Mapping[str, Any]) -> tuple[str, tuple[int, ...], bool | None]:
     """What a landing is to do. A person may have launched it again with another config."""
     ops = run_config.get("ops")
     for op_name, op in ops.items() if isinstance(ops, Mapping) else ():
         config = op.get("config") if isinstance(op, Mapping) else None
         run_ids = config.get("run_ids") if isinstance(config, Mapping) else None
         if isinstance(run_ids, Sequence) and all(type(each) is int for each in run_ids):
-            return op_name, tuple(run_ids)
-    return "", ()
+            raises = config.get("raise_on_failed_run") if isinstance(config, Mapping) else None
+            return op_name, tuple(run_ids), raises if isinstance(raises, bool) else None
+    return "", (), None

@@ -1,7 +1,7 @@
 """Whose a finished dbt Cloud run is: which job's assets hold what it leaves."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -73,12 +73,12 @@ class Records:
     Attributes:
         triggered: Asset keys of those that `dbt_cloud_trigger` holds.
         landed: Asset keys of those that `dbt_cloud_run` holds.
-        dagster_run_ids: Dagster runs that this instance knows.
+        dagster_run_ids: Dagster runs that this instance knows; whether a person has ended each.
     """
 
     triggered: Mapping[int, str]
     landed: Mapping[int, str]
-    dagster_run_ids: Collection[str]
+    dagster_run_ids: Mapping[str, bool]
 
 
 class _Owner(Enum):

@@ -51,7 +51,7 @@ def owner(
     external: bool = False,
 ) -> JobGraph | None:
     """Whose a run is, of these graphs."""
-    records = Records(triggered or {}, landed or {}, {OURS})
+    records = Records(triggered or {}, landed or {}, {OURS: False})
     runs = {each.run_id: each for each in [run, *listed]}
     return Ownership(list(graphs), records, runs, external).graph_of(run)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
 from dbt_trigger_dagster import DbtCloudRunConfig
@@ -322,6 +323,8 @@ def test_a_landing_that_was_killed_is_requested_again(tmp_path: Path) -> None:
         (run_id,) = leave(watch)
         (request,) = watch.tick()
         watch.kill(request)
+        assert watch.tick() == []
+        watch.ahead = timedelta(seconds=70)
         (again,) = watch.tick()
         assert run_ids_of(again) == [run_id]
         assert again.run_key != request.run_key
@@ -335,6 +338,7 @@ def test_a_second_landing_in_the_queue_is_not_requested_again(tmp_path: Path) ->
     with a_watch(tmp_path, GOOD) as watch:
         leave(watch)
         watch.kill(watch.tick()[0])
+        watch.ahead = timedelta(seconds=70)
         watch.create(watch.tick()[0])
         assert watch.tick() == []
 
@@ -347,6 +351,7 @@ def test_only_what_a_killed_landing_did_not_write_is_requested_again(tmp_path: P
         (request,) = watch.tick()
         watch.kill(request)
         watch.project.materialize(selection=["run_result"], run={"run_ids": [first]})
+        watch.ahead = timedelta(seconds=70)
         assert [run_ids_of(each) for each in watch.tick()] == [[second]]
 
 
@@ -360,6 +365,7 @@ def test_a_landing_that_was_killed_before_its_artifacts_is_requested_again(tmp_p
         killed = watch.project.instance.get_run_by_id(landing.run_id)
         assert killed is not None
         watch.project.instance.report_run_failed(killed, "The process was killed.")
+        watch.ahead = timedelta(seconds=70)
         (again,) = watch.tick()
         assert run_ids_of(again) == [run_id]
         assert watch.launch([again])[0].success
@@ -402,6 +408,7 @@ def test_a_landing_that_was_drained_before_its_artifacts_is_requested_again(
             watch.project.instance.report_run_failed(landing)
         assert watch.project.run_ids() == [run_id]
         assert watch.project.files() == {}
+        watch.ahead = timedelta(seconds=70)
         (again,) = watch.tick()
         assert run_ids_of(again) == [run_id]
         assert watch.execute(again).success
@@ -419,23 +426,102 @@ def test_a_landing_that_failed_by_itself_after_its_rows_is_not_repeated(tmp_path
         assert watch.tick() == []
 
 
-def test_after_three_landings_a_run_is_left_to_people(
+def test_a_landing_that_fails_is_tried_again_later_and_later(tmp_path: Path) -> None:
+    """After 1, 5, 30 and 120 minutes; an outage of hours gives up nothing."""
+    with a_watch(tmp_path, GOOD) as watch:
+        leave(watch)
+        for attempt, minutes in enumerate((0, 1, 5, 30, 120), start=1):
+            watch.ahead = timedelta(minutes=minutes, seconds=-10)
+            assert minutes == 0 or watch.tick() == []
+            watch.ahead = timedelta(minutes=minutes, seconds=10)
+            (request,) = watch.tick()
+            assert request.tags[ATTEMPT_TAG] == str(attempt)
+            watch.kill(request)
+
+
+def test_a_run_that_nobody_can_land_is_left_to_people_who_see_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A log line names it, once; the late sweep does not begin again either."""
+    """A log line and an observation of the asset name it, once, and every tick until it is held."""
     with a_watch(tmp_path, GOOD) as watch:
         (run_id,) = leave(watch)
-        for attempt in "123":
+        for _ in range(5):
+            watch.ahead += timedelta(hours=3)
             (request,) = watch.tick()
-            assert request.tags[ATTEMPT_TAG] == attempt
             watch.kill(request)
-        assert watch.tick() == []
+        given_up = watch.look()
+        watch.cursor = given_up.cursor
+        assert not given_up.run_requests
         assert f"none did: {run_id}." in caplog.text
+        assert f"Given up: {run_id}." in str(given_up.skip_reason)
+        observed = watch.project.instance.fetch_observations(dg.AssetKey("run_result"), limit=5)
+        (event,) = observed.records
+        assert event.asset_observation is not None
+        assert event.asset_observation.metadata["not_landed"].value == str(run_id)
         caplog.clear()
-        assert watch.tick() == []
-        watch.ahead = timedelta(seconds=3700)
+        assert f"Given up: {run_id}." in str(watch.look().skip_reason)
+        watch.ahead += timedelta(seconds=3700)
         assert watch.tick() == []
         assert "none did" not in caplog.text
+        assert watch.project.materialize(selection=["run_result"], run={"run_ids": [run_id]})
+        watch.ahead += timedelta(seconds=3700)
+        assert "Given up" not in str(watch.look().skip_reason)
+
+
+def test_a_batch_that_failed_is_halved_and_then_landed_one_by_one(tmp_path: Path) -> None:
+    """One run that cannot be landed costs only itself."""
+    with a_watch(tmp_path, GOOD, include_external_runs=True) as watch:
+        for _ in range(4):
+            trigger_by_hand(watch.project)
+        settle(watch.project)
+        sizes = []
+        for _ in range(3):
+            watch.ahead += timedelta(minutes=10)
+            requests = watch.tick()
+            sizes.append([len(run_ids_of(each)) for each in requests])
+            for request in requests:
+                watch.kill(request)
+        assert sizes == [[4], [2, 2], [1, 1, 1, 1]]
+
+
+def test_a_run_whose_row_is_not_final_is_landed(tmp_path: Path) -> None:
+    """An older answer of dbt Cloud's may have been the last that its row was made of."""
+    with a_watch(tmp_path, GOOD) as watch:
+        assert watch.project.materialize().success
+        (run_id,) = watch.project.run_ids()
+        with duckdb.connect(watch.project.database) as connection:
+            connection.execute("UPDATE dbt_cloud_run SET status = 3")
+        (request,) = watch.tick()
+        assert run_ids_of(request) == [run_id]
+        assert watch.launch([request])[0].success
+        assert [row["status"] for row in watch.project.rows("dbt_cloud_run")] == [10]
+        assert watch.tick() == []
+
+
+def test_a_run_that_a_person_has_ended_is_landed_quietly(tmp_path: Path) -> None:
+    """Its Dagster run was terminated, so its end is no news: a success that says cancelled."""
+    with a_watch(tmp_path, Script(seconds=600)) as watch:
+        ended = dg.DagsterRun(job_name="nightly", status=dg.DagsterRunStatus.CANCELED)
+        watch.project.instance.add_run(ended)
+        run_id = trigger_by_hand(watch.project, f"Mine {marker(ended.run_id)}")
+        with watch.project.account().build_client() as client:
+            client.cancel_run(run_id)
+        settle(watch.project)
+        (request,) = watch.tick()
+        assert run_ids_of(request) == [run_id]
+        assert watch.launch([request])[0].success
+        (row,) = watch.project.rows("dbt_cloud_run")
+        assert row["status_humanized"] == "Cancelled"
+
+
+def test_where_nothing_happens_the_tables_are_not_asked(tmp_path: Path) -> None:
+    """What finished last is listed again and again; a look at it may wake a warehouse."""
+    with a_watch(tmp_path, GOOD) as watch:
+        assert watch.project.materialize().success
+        assert watch.tick() == []
+        watch.project.database.rename(tmp_path / "elsewhere.duckdb")
+        watch.project.database.write_text("This is no database." * 500)
+        assert "none to land" in str(watch.look().skip_reason)
 
 
 def test_a_landing_whose_process_is_gone_unnoticed_is_requested_again(tmp_path: Path) -> None:
@@ -451,13 +537,16 @@ def test_a_landing_whose_process_is_gone_unnoticed_is_requested_again(tmp_path: 
         assert again.tags[ATTEMPT_TAG] == "2"
 
 
-def test_a_landing_waits_in_the_queue_as_long_as_it_takes(tmp_path: Path) -> None:
-    """It has not begun, so nothing has died."""
-    with a_watch(tmp_path, GOOD) as watch:
+def test_a_landing_may_wait_in_the_queue_for_a_day(tmp_path: Path) -> None:
+    """It has not begun, so nothing has died; a queue that does not move blocks nobody."""
+    with a_watch(tmp_path, GOOD, lookback=0) as watch:
         leave(watch)
         watch.create(watch.tick()[0])
         watch.ahead = timedelta(hours=7)
         assert watch.tick() == []
+        watch.ahead = timedelta(hours=25)
+        (again,) = watch.tick()
+        assert again.tags[ATTEMPT_TAG] == "2"
 
 
 def _starts(run: dg.DagsterRun) -> dg.EventLogEntry:
