@@ -22,6 +22,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudRunError,
     DbtCloudRunFailedError,
     DbtCloudRunTimeoutError,
+    DbtCloudSupersededError,
     DbtCloudWaitTimeoutError,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStatus, RunStep
@@ -48,6 +49,7 @@ __all__ = [
     "DbtCloudRunError",
     "DbtCloudRunFailedError",
     "DbtCloudRunTimeoutError",
+    "DbtCloudSupersededError",
     "DbtCloudTableIOManager",
     "DbtCloudWaitTimeoutError",
     "Download",

@@ -15,15 +15,21 @@ class FakeClock:
         now: What `monotonic` says.
         pauses: The seconds of every sleep so far.
         on_sleep: Called with the time after each sleep, for what is to happen meanwhile.
+        suspended: Seconds that only the wall clock has counted.
     """
 
     now: float = 1000.0
     pauses: list[float] = field(default_factory=list)
     on_sleep: Callable[[float], None] = lambda _: None
+    suspended: float = 0.0
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment."""
         return self.now
+
+    def time(self) -> float:
+        """Seconds since some other fixed moment."""
+        return self.now + self.suspended
 
     def sleep(self, seconds: float, cancellation: Cancellation) -> None:
         """Let so many seconds pass."""

@@ -6,7 +6,7 @@ the trigger was recorded, a re-execution of its step wants the job to run anew.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import dagster as dg
 
@@ -33,6 +33,7 @@ def intention_of(context: dg.AssetExecutionContext, prefix: Sequence[str]) -> In
         key=_key(first.run_id, prefix),
         since=record.create_timestamp,
         is_repeated=first is not context.run or _has_begun_before(context),
+        is_current=_attempt_check(context),
     )
 
 
@@ -96,12 +97,30 @@ def is_executed_again(context: dg.AssetExecutionContext, triggered_in: str | Non
     return is_reexecution or _has_begun_before(context)
 
 
+def _attempt_check(context: dg.AssetExecutionContext) -> Callable[[], bool]:
+    """Tells whether this attempt of a step is still the one that Dagster executes.
+
+    A worker that was paused, not dead, goes on when its Dagster run has been given up, or when
+    another worker has begun the same step.
+    """
+    begun = _times_begun(context)
+
+    def is_current() -> bool:
+        run = context.instance.get_run_by_id(context.run.run_id)
+        return run is not None and not run.is_finished and _times_begun(context) == begun
+
+    return is_current
+
+
 def _has_begun_before(context: dg.AssetExecutionContext) -> bool:
     """Whether the step is retried, or runs again because its worker died."""
-    step = context.op_execution_context
+    return context.op_execution_context.retry_number > 0 or _times_begun(context) > 1
+
+
+def _times_begun(context: dg.AssetExecutionContext) -> int:
+    """How many workers have begun the step in this Dagster run."""
     starts = context.instance.get_records_for_run(
         context.run.run_id, of_type=dg.DagsterEventType.STEP_START
     )
-    step_key = step.get_step_execution_context().step.key
-    mine = [entry for entry in starts.records if entry.event_log_entry.step_key == step_key]
-    return step.retry_number > 0 or len(mine) > 1
+    step_key = context.op_execution_context.get_step_execution_context().step.key
+    return sum(entry.event_log_entry.step_key == step_key for entry in starts.records)

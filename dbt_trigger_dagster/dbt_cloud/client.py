@@ -1,7 +1,7 @@
 """dbt Cloud's Administrative API v2, one method for each endpoint that this package needs.
 
 Knows no Dagster. Requests without effects are repeated on transient errors; those that start a
-run are sent again only when dbt Cloud cannot have acted on them, because a trigger that is sent
+run are sent again only when they never left, because a trigger that is sent
 twice is two runs. Facts about the API: docs.getdbt.com/dbt-cloud/api-v2, and where the live
 service differs, what public clients recorded.
 """
@@ -32,8 +32,8 @@ from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStep
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter, TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.retries import (
     RetryPolicy,
-    is_certainly_without_effect,
     is_transient,
+    was_never_sent,
 )
 from dbt_trigger_dagster.dbt_cloud.transport import Transport
 
@@ -341,7 +341,7 @@ class DbtCloudClient:
         path: str,
         *,
         body: Mapping[str, Any] | None = None,
-        retryable: Callable[[DbtCloudError], bool] = is_certainly_without_effect,
+        retryable: Callable[[DbtCloudError], bool] = was_never_sent,
     ) -> Run:
         return self._api.post(path, read=Run.from_payload, retryable=retryable, body=body)
 

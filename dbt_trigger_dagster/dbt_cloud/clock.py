@@ -44,6 +44,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""
 
+    def time(self) -> float:
+        """Seconds since 1970, as this machine has them; may jump."""
+
     def sleep(self, seconds: float, cancellation: Cancellation) -> None:
         """Block for so many seconds.
 
@@ -58,6 +61,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never goes back."""
         return time.monotonic()
+
+    def time(self) -> float:
+        """Seconds since 1970, as this machine has them; may jump."""
+        return time.time()
 
     def sleep(self, seconds: float, cancellation: Cancellation) -> None:
         """Block for so many seconds.

@@ -11,6 +11,7 @@
     ├── DbtCloudPayloadError          a 2xx that cannot be read
     ├── DbtCloudJobNameError          no job, or more than one, has the name
     ├── DbtCloudCancelledError    a pause was cancelled, with the step that made it
+    ├── DbtCloudSupersededError   another attempt has taken this one's place
     └── DbtCloudRunError              about one run, which it carries (``run``)
         ├── DbtCloudRunFailedError    the run ended in error
         ├── DbtCloudRunCancelledError the run was cancelled
@@ -94,6 +95,10 @@ class DbtCloudPayloadError(DbtCloudError):
 
 class DbtCloudJobNameError(DbtCloudError):
     """No job has the name, or more than one has; the message lists candidates."""
+
+
+class DbtCloudSupersededError(DbtCloudError):
+    """Nothing was sent, because another attempt may have taken the place of this one."""
 
 
 class DbtCloudCancelledError(DbtCloudError):

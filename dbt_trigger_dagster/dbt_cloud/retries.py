@@ -46,10 +46,13 @@ def is_transient(error: DbtCloudError) -> bool:
     return isinstance(error, DbtCloudRequestError)
 
 
-def is_certainly_without_effect(error: DbtCloudError) -> bool:
-    """Whether a request with effects may be sent again: dbt Cloud cannot have acted on it."""
-    if isinstance(error, DbtCloudRequestError):
-        return not error.may_have_been_sent
+def was_never_sent(error: DbtCloudError) -> bool:
+    """Whether a request with effects may be sent again at once: it never left."""
+    return isinstance(error, DbtCloudRequestError) and not error.may_have_been_sent
+
+
+def was_turned_away(error: DbtCloudError) -> bool:
+    """Whether dbt Cloud has no time for a request now; it hardly ever acts on it nevertheless."""
     return isinstance(error, DbtCloudRateLimitError) or (
         isinstance(error, DbtCloudResponseError) and error.status_code == _UNAVAILABLE
     )
@@ -58,7 +61,7 @@ def is_certainly_without_effect(error: DbtCloudError) -> bool:
 def is_outcome_unknown(error: DbtCloudError) -> bool:
     """Whether a request with effects may have had them although no good answer came."""
     if isinstance(error, DbtCloudResponseError):
-        return is_transient(error) and not is_certainly_without_effect(error)
+        return is_transient(error) and not was_turned_away(error)
     if isinstance(error, DbtCloudRequestError):
         return error.may_have_been_sent
     return isinstance(error, DbtCloudPayloadError)

@@ -3,28 +3,30 @@
 dbt Cloud has no idempotency key, so the cause that is sent ends in a marker, and a run whose
 trigger's answer was lost is found again by it; the run of a retry names the one that it retries.
 Nothing is sent a second time before the job's newest runs have been searched for long enough for
-a run that was started to appear.
+a run that was started to appear. Where two send at the same time, or one that was paused after
+another, both look afterwards: the older run counts, and the younger is cancelled.
 """
 
 import dataclasses
-import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dbt_trigger_dagster.dbt_cloud.api import PAGE_SIZE
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
+from dbt_trigger_dagster.dbt_cloud.clock import Clock
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudSupersededError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import MAX_CAUSE_LENGTH, RunFilter, TriggerRequest
-from dbt_trigger_dagster.dbt_cloud.retries import is_outcome_unknown
+from dbt_trigger_dagster.dbt_cloud.retries import is_outcome_unknown, was_turned_away
+from dbt_trigger_dagster.dbt_cloud.search import Search
 
-SETTLE_PAUSES = (0.0, 1.0, 2.0, 3.0, 4.0)
-"""Seconds before each search for a run that may have been started: 10 s in all."""
+CLOCK_TOLERANCE = timedelta(days=1)
+"""How far dbt Cloud's clock may be behind ours, beyond the newest runs, which are always read."""
 
-CLOCK_TOLERANCE = timedelta(minutes=10)
-"""How far dbt Cloud's clock may be behind ours."""
+PROMPT = 5.0
+"""Seconds from a check to an answer in which nobody else can have taken an intention over."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,14 @@ class Intention:
         key: Tells this intention from all others.
         since: When it came up; runs that are older are none of its own.
         is_repeated: Whether a run may have been started for it before.
+        is_current: Whether the caller is still the one to act on it; asked right before each
+            request, because a worker that was paused may have been replaced.
     """
 
     key: str
     since: datetime
     is_repeated: bool
+    is_current: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ def trigger_once(
         log: Where it tells that an answer was lost, and what came of it.
 
     Raises:
+        DbtCloudSupersededError: Another has taken the place of the caller; nothing was sent.
         DbtCloudError: The job was not started, or nobody can tell: then the error is one for
             which `is_outcome_unknown`, and the next try with the same intention searches first.
     """
@@ -94,14 +100,16 @@ def trigger_once(
         return run.cause.endswith(marker(intention.key)) and not run.is_cancelled
 
     sent = marked(request, intention.key)
-    search = _Search(
+    search = Search(
         client,
         RunFilter(job_definition_id=job_id),
         is_wanted,
         not_before=intention.since - CLOCK_TOLERANCE,
     )
-    found = search.settled() if intention.is_repeated else None
-    return _start_once(client, lambda: client.trigger_run(job_id, sent), search, found, log)
+    start = _Start(
+        client, lambda: client.trigger_run(job_id, sent), search, intention.is_current, log
+    )
+    return start.once(is_repeated=intention.is_repeated)
 
 
 def find_retry(client: DbtCloudClient, run: Run) -> Run | None:
@@ -110,7 +118,7 @@ def find_retry(client: DbtCloudClient, run: Run) -> Run | None:
     Raises:
         DbtCloudError: The job's runs cannot be listed.
     """
-    return _retries_of(client, run).once()
+    return next(iter(_retries_of(client, run).now()), None)
 
 
 def retry_once(client: DbtCloudClient, run: Run, *, log: logging.Logger) -> Triggered:
@@ -129,18 +137,19 @@ def retry_once(client: DbtCloudClient, run: Run, *, log: logging.Logger) -> Trig
             which `is_outcome_unknown`, and `find_retry` comes before the next try.
     """
     search = _retries_of(client, run)
+    start = _Start(client, lambda: client.retry_run(run.run_id), search, lambda: True, log)
     try:
-        return _start_once(client, lambda: client.retry_run(run.run_id), search, None, log)
+        return start.once(is_repeated=False)
     except DbtCloudError as refusal:
-        found = None if is_outcome_unknown(refusal) else search.after(refusal, search.once)
-        if found is None:
+        found = [] if is_outcome_unknown(refusal) else _after(refusal, search.now)
+        if not found:
             raise
-        return _adopted(found, log)
+        return start.adopted(found)
 
 
-def _retries_of(client: DbtCloudClient, run: Run) -> "_Search":
+def _retries_of(client: DbtCloudClient, run: Run) -> Search:
     # Only a job's latest run is retried: so its retry is the next run, or nearly, of the job.
-    return _Search(
+    return Search(
         client,
         RunFilter(job_definition_id=run.job_id, id__gt=run.run_id),
         lambda newer: newer.retrying_run_id == run.run_id,
@@ -149,88 +158,131 @@ def _retries_of(client: DbtCloudClient, run: Run) -> "_Search":
     )
 
 
-def _start_once(
-    client: DbtCloudClient,
-    start: Callable[[], Run],
-    search: "_Search",
-    found: Run | None,
-    log: logging.Logger,
-) -> Triggered:
-    """Send a request that starts a run, unless its run was found; search before sending again."""
-    retries = 0
-    while found is None:
-        try:
-            return Triggered(start(), adopted=False)
-        except DbtCloudError as lost:
-            if not is_outcome_unknown(lost):
-                raise
-            log.warning("%s The job may have been started: searching its newest runs.", lost)
-            found = search.after(lost, search.settled)
-            if found is None and retries >= client.retry_policy.max_retries:
-                raise
-            retries += 1
-    return _adopted(found, log)
-
-
-def _adopted(found: Run, log: logging.Logger) -> Triggered:
-    log.info("dbt Cloud run %s was started before; it is adopted: %s", found.run_id, found.href)
-    return Triggered(found, adopted=True)
+def _after(lost: DbtCloudError, search: Callable[[], list[Run]]) -> list[Run]:
+    """What a search finds after an error; that stays the error where the search fails too."""
+    try:
+        return search()
+    except DbtCloudError as error:
+        raise lost from error
 
 
 @dataclass(frozen=True)
-class _Search:
-    """Searches a job's runs for the one that is wanted.
+class _Moment:
+    """A moment on both clocks: the monotonic one may stand still while a machine is suspended."""
+
+    monotonic: float
+    wall: float
+
+    @classmethod
+    def now(cls, clock: Clock) -> "_Moment":
+        return cls(clock.monotonic(), clock.time())
+
+    def is_recent(self, clock: Clock) -> bool:
+        now = _Moment.now(clock)
+        return now.monotonic - self.monotonic < PROMPT and abs(now.wall - self.wall) < PROMPT
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Sends a request that starts a run, so that there is one run.
 
     Attributes:
         client: The account's client.
-        among: Which runs may be it.
-        is_it: Whether a run is.
-        not_before: Runs that are older are not it, nor are those before them.
-        order_by: Which runs come first, as `DbtCloudClient.list_runs` takes it.
-        at_most: How many runs are looked at; all where it is None.
+        send: Sends the request.
+        search: Finds what was started.
+        is_current: As for `Intention`.
+        log: Where it tells what happens.
     """
 
     client: DbtCloudClient
-    among: RunFilter
-    is_it: Callable[[Run], bool]
-    not_before: datetime | None = None
-    order_by: str = "-id"
-    at_most: int | None = None
+    send: Callable[[], Run]
+    search: Search
+    is_current: Callable[[], bool]
+    log: logging.Logger
 
-    def settled(self) -> Run | None:
-        """The run, given time to appear: then it is on the first page, the rest has been seen."""
-        search = self
-        for pause in SETTLE_PAUSES:
-            if pause:
-                self.client.sleep(pause)
-            found = search.once()
-            if found is not None:
-                return found
-            search = dataclasses.replace(self, at_most=PAGE_SIZE)
-        return None
+    def once(self, *, is_repeated: bool) -> Triggered:
+        """The run, found or started; searched for first where it may have been started before."""
+        checked = _Moment.now(self.client.clock)
+        found = self.search.settled() if is_repeated else []
+        retries = 0
+        while not found:
+            self._check_is_current()
+            if not is_repeated and not checked.is_recent(self.client.clock):
+                found = self.search.now()
+                if found:
+                    break
+            checked = _Moment.now(self.client.clock)
+            try:
+                mine = self.send()
+            except DbtCloudError as lost:
+                found = self._found_after(lost)
+                if not found and retries >= self.client.retry_policy.max_retries:
+                    raise
+                retries += 1
+                is_repeated = True
+                continue
+            if is_repeated or not checked.is_recent(self.client.clock):
+                return self._unless_another_was_first(mine)
+            return Triggered(mine, adopted=False)
+        return self.adopted(found)
 
-    def after(self, lost: DbtCloudError, search: Callable[[], Run | None]) -> Run | None:
-        """What a search finds after an error; that stays the error where the search fails too."""
+    def adopted(self, found: Sequence[Run]) -> Triggered:
+        """The oldest of the runs that were found: all who search agree on it."""
+        run, *younger = found
+        self._cancel(younger, run)
+        self.log.info(
+            "dbt Cloud run %s was started before; it is adopted: %s", run.run_id, run.href
+        )
+        return Triggered(run, adopted=True)
+
+    def _check_is_current(self) -> None:
+        if not self.is_current():
+            raise DbtCloudSupersededError(
+                "Nothing was triggered: while this attempt was paused it was given up, and another "
+                "may have taken its place."
+            )
+
+    def _found_after(self, lost: DbtCloudError) -> list[Run]:
+        """What was started although no good answer came.
+
+        Raises:
+            DbtCloudError: Nothing can have been; the error itself.
+        """
+        if was_turned_away(lost):
+            self.client.sleep(self.client.retry_policy.pause_after(lost, 0))
+            return _after(lost, self.search.now)
+        if not is_outcome_unknown(lost):
+            raise lost
+        self.log.warning("%s The job may have been started: searching its newest runs.", lost)
+        return _after(lost, self.search.settled)
+
+    def _unless_another_was_first(self, mine: Run) -> Triggered:
+        """A run that was started, unless there is an older one; a search that fails costs none."""
         try:
-            return search()
+            found = self.search.settled(mine)
         except DbtCloudError as error:
-            raise lost from error
+            self.log.warning(
+                "Nobody can tell whether run %s is the only one: %s", mine.run_id, error
+            )
+            return Triggered(mine, adopted=False)
+        older = [run for run in found if run.run_id < mine.run_id]
+        return self.adopted([*older, mine]) if older else Triggered(mine, adopted=False)
 
-    def once(self) -> Run | None:
-        """The run, if it is there."""
-        runs = self.client.list_runs(
-            self.among, order_by=self.order_by, include_related=("trigger",)
-        )
-        for run in itertools.islice(runs, self.at_most):
-            if self._is_too_old(run):
-                return None
-            if self.is_it(run):
-                return run
-        return None
-
-    def _is_too_old(self, run: Run) -> bool:
-        return (
-            self.not_before is not None
-            and run.created_at is not None
-            and run.created_at < self.not_before
-        )
+    def _cancel(self, younger: Sequence[Run], older: Run) -> None:
+        """Cancel runs that were started at the same time as an older one, for the same end."""
+        for run in younger:
+            if run.is_over:
+                continue
+            try:
+                self.client.cancel_run(run.run_id)
+            except DbtCloudError as error:
+                told = f"could not be cancelled: {error}"
+            else:
+                told = "is cancelled"
+            self.log.warning(
+                "dbt Cloud run %s was started twice: the younger run %s %s %s",
+                older.run_id,
+                run.run_id,
+                told,
+                run.href,
+            )

@@ -569,8 +569,10 @@ def test_a_lost_answer_never_starts_the_job_twice(tmp_path: Path, fault: Fault) 
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_trigger_that_certainly_did_nothing_is_sent_again(tmp_path: Path, status: int) -> None:
-    """Dbt Cloud turned it away, so the job was not started."""
+def test_a_trigger_that_was_turned_away_is_searched_for_and_sent_again(
+    tmp_path: Path, status: int
+) -> None:
+    """Dbt Cloud said that it had no time, and the search agrees."""
     with a_project(tmp_path, GOOD) as project:
         project.sandbox.inject(
             Fault(method="POST", status=status, count=2, headers={"Retry-After": "0"})
@@ -578,6 +580,21 @@ def test_a_trigger_that_certainly_did_nothing_is_sent_again(tmp_path: Path, stat
         assert project.materialize().success
         assert triggers(project.sandbox) == 3
         assert len(project.dbt_runs()) == 1
+        asked = [request.method for request in project.sandbox.requests[:5]]
+        assert asked == ["POST", "GET", "POST", "GET", "POST"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_trigger_that_was_turned_away_although_it_ran_is_adopted(
+    tmp_path: Path, status: int
+) -> None:
+    """Dbt Cloud acted, and something in front of it said that it had no time."""
+    with a_project(tmp_path, GOOD) as project:
+        turned_away = {"when": "after", "status": status, "headers": {"Retry-After": "0"}}
+        project.sandbox.inject(Fault(method="POST", **turned_away))
+        assert project.materialize().success
+        assert triggers(project.sandbox) == len(project.dbt_runs()) == 1
+        assert [row["adopted"] for row in project.rows("dbt_cloud_trigger")] == [True]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422])

@@ -10,12 +10,19 @@ from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dbt_trigger_dagster import DbtCloudTableIOManager
+from dbt_trigger_dagster import DbtCloudArtifactStore, DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.resumption import first_with_intention, re_executed
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster_tests.graphs import GOOD, Project, a_project, failed_ops, triggers
+from dbt_trigger_dagster_tests.graphs import (
+    GOOD,
+    Project,
+    a_project,
+    failed_ops,
+    failure_of,
+    triggers,
+)
 
 ANSWER_IS_LOST = Fault("reset", method="POST", when="after")
 HOW: dict[str, dict[str, str]] = {
@@ -142,6 +149,26 @@ def test_a_retried_step_adopts_the_run_that_it_started(tmp_path: Path) -> None:
         assert triggers(project.sandbox) == 1
         assert project.run_ids("dbt_cloud_trigger") == project.run_ids()
         assert [row["adopted"] for row in project.rows("dbt_cloud_trigger")] == [True]
+
+
+class GivenUp(DbtCloudArtifactStore):
+    """Takes so long to set up that the Dagster run is given up meanwhile."""
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """As a monitor of Dagster's does with a run whose worker gives no sign of life."""
+        assert context.instance is not None
+        assert context.run is not None
+        context.instance.report_run_failed(context.run)
+
+
+def test_a_worker_whose_run_was_given_up_triggers_nothing(tmp_path: Path) -> None:
+    """It was paused, not dead, and whoever re-executed its run has triggered the job."""
+    with a_project(tmp_path, GOOD) as project:
+        late = {"dbt_cloud_artifacts": GivenUp(root=str(project.artifacts))}
+        result = project.materialize(resources=late)
+        said = str(failure_of(result, "trigger_response").description)
+        assert said.startswith("Nothing was triggered")
+        assert triggers(project.sandbox) == 0
 
 
 def test_two_graphs_of_one_job_in_one_dagster_run_are_two_intentions(tmp_path: Path) -> None:

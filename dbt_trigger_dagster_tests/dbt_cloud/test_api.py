@@ -25,8 +25,8 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
 from dbt_trigger_dagster.dbt_cloud.responses import CHUNK_SIZE
 from dbt_trigger_dagster.dbt_cloud.retries import (
     RetryPolicy,
-    is_certainly_without_effect,
     is_transient,
+    was_never_sent,
 )
 from dbt_trigger_dagster.dbt_cloud.transport import Transport
 from dbt_trigger_dagster_tests.clocks import FakeClock
@@ -160,7 +160,7 @@ def test_the_caller_decides_when_a_post_is_repeated(account, api) -> None:
     """A body is sent as JSON, each time anew."""
     api.post(LIST_URL, status=500)
     with pytest.raises(DbtCloudResponseError):
-        account.post("things/", read=int, retryable=is_certainly_without_effect, body={"a": 1})
+        account.post("things/", read=int, retryable=was_never_sent, body={"a": 1})
     api.post(LIST_URL, json=envelope(1))
     assert account.post("things/", read=int, retryable=is_transient, body={"a": 1}) == 1
     assert [call.request.body for call in api.calls] == [b'{"a": 1}'] * 2

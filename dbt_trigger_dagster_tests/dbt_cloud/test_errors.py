@@ -18,6 +18,7 @@ PARENTS = {
     "DbtCloudRateLimitError": errors.DbtCloudResponseError,
     "DbtCloudPayloadError": errors.DbtCloudError,
     "DbtCloudCancelledError": errors.DbtCloudError,
+    "DbtCloudSupersededError": errors.DbtCloudError,
     "DbtCloudJobNameError": errors.DbtCloudError,
     "DbtCloudRunError": errors.DbtCloudError,
     "DbtCloudRunFailedError": errors.DbtCloudRunError,

@@ -22,8 +22,10 @@ from dbt_trigger_dagster.dbt_cloud.retries import (
     RATE_LIMIT_COOL_DOWN,
     RetryPolicy,
     backoff,
-    is_certainly_without_effect,
+    is_outcome_unknown,
     is_transient,
+    was_never_sent,
+    was_turned_away,
 )
 from dbt_trigger_dagster_tests.clocks import FakeClock
 
@@ -52,12 +54,12 @@ class Attempts:
 
 
 @pytest.mark.parametrize(
-    ("error", "transient", "without_effect"),
+    ("error", "transient", "never_sent"),
     [
         (NEVER_SENT, True, True),
         (LOST, True, False),
-        (LIMITED, True, True),
-        (_refused(503), True, True),
+        (LIMITED, True, False),
+        (_refused(503), True, False),
         (_refused(408), True, False),
         (_refused(425), True, False),
         (_refused(500), True, False),
@@ -77,10 +79,23 @@ class Attempts:
     ],
     ids=str,
 )
-def test_what_may_be_repeated_is_decided_by_the_error(error, transient, without_effect) -> None:
+def test_what_may_be_repeated_is_decided_by_the_error(error, transient, never_sent) -> None:
     """A repeated GET costs a request; a repeated trigger costs a run."""
     assert is_transient(error) is transient
-    assert is_certainly_without_effect(error) is without_effect
+    assert was_never_sent(error) is never_sent
+
+
+def test_what_was_turned_away_is_no_lost_answer() -> None:
+    """One search is enough before it is sent again; the others wait for a run to appear."""
+    turned_away = [LIMITED, _refused(503)]
+    lost = [LOST, DbtCloudPayloadError("What?"), *map(_refused, (408, 425, 500, 502, 504))]
+    known = [NEVER_SENT, _refused(400), DbtCloudNotFoundError("No.", status_code=404)]
+    assert [was_turned_away(each) for each in (*turned_away, *lost, *known)] == (
+        [True] * 2 + [False] * 10
+    )
+    assert [is_outcome_unknown(each) for each in (*turned_away, *lost, *known)] == (
+        [False] * 2 + [True] * 7 + [False] * 3
+    )
 
 
 def test_backoff_doubles_up_to_the_cap() -> None:
@@ -166,7 +181,7 @@ def test_the_caller_decides_what_is_retryable(clock) -> None:
     """A trigger is not repeated after an error that a GET is repeated after."""
     attempts = Attempts(LOST)
     with pytest.raises(DbtCloudRequestError):
-        RetryPolicy(clock=clock).call(attempts, retryable=is_certainly_without_effect)
+        RetryPolicy(clock=clock).call(attempts, retryable=was_never_sent)
     assert attempts.calls == 1
 
 

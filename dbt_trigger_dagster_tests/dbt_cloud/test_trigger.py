@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -15,11 +15,12 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
     DbtCloudRequestError,
     DbtCloudResponseError,
+    DbtCloudSupersededError,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import MAX_CAUSE_LENGTH, RunFilter, TriggerRequest
+from dbt_trigger_dagster.dbt_cloud.search import SETTLE_PAUSES
 from dbt_trigger_dagster.dbt_cloud.trigger import (
-    SETTLE_PAUSES,
     Intention,
     Triggered,
     find_retry,
@@ -40,6 +41,9 @@ LOST = [
     Fault(method="POST", when="after", status=504),
     Fault(method="POST", when="after", status=200, body="<html>fine</html>"),
 ]
+AFTERWARDS = 1
+"""Searches after a request that is not the first of its intention."""
+
 NEVER_ARRIVED = [
     Fault("reset", method="POST"),
     Fault(method="POST", status=500),
@@ -61,13 +65,30 @@ class Account:
         return self.sandbox.jobs[0].id
 
     def trigger(
-        self, key: str = KEY, *, is_repeated: bool = False, since: datetime | None = None
+        self,
+        key: str = KEY,
+        *,
+        is_repeated: bool = False,
+        since: datetime | None = None,
+        is_current: Callable[[], bool] = lambda: True,
     ) -> Triggered:
         """Trigger the job for an intention."""
-        intention = Intention(key, since or datetime.now(timezone.utc), is_repeated)
+        intention = Intention(key, since or datetime.now(timezone.utc), is_repeated, is_current)
         log = logging.getLogger("test")
         request = TriggerRequest(cause="Nightly")
         return trigger_once(self.client, self.job_id, request, intention, log=log)
+
+    def start_rival(self) -> Run:
+        """What another worker starts for the same intention."""
+        return self.client.trigger_run(self.job_id, marked(TriggerRequest(cause="Nightly"), KEY))
+
+    def until_cancelled(self, run_id: int) -> Run:
+        """A run when it is cancelled."""
+        run = self.client.get_run(run_id)
+        while not run.is_over:
+            run = self.client.get_run(run_id)
+        assert run.is_cancelled
+        return run
 
     def start_others(self, number: int) -> None:
         """Start runs that nobody here wants."""
@@ -159,6 +180,37 @@ def test_a_refusal_is_not_searched_for(account: Account) -> None:
     assert [request.method for request in account.sandbox.requests] == ["POST"]
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_trigger_that_is_turned_away_is_searched_for_once_before_it_is_sent_again(
+    account: Account, status: int
+) -> None:
+    """The pause that dbt Cloud asks for comes first, and a search is one request."""
+    account.sandbox.inject(Fault(method="POST", status=status, headers={"Retry-After": "9"}))
+    assert not account.trigger().adopted
+    assert account.clock.pauses == [9]
+    methods = [request.method for request in account.sandbox.requests]
+    assert methods == ["POST", "GET", "POST", *["GET"] * AFTERWARDS]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_trigger_that_is_turned_away_and_was_acted_on_is_adopted(
+    account: Account, status: int
+) -> None:
+    """A proxy in front of dbt Cloud can say so of a request that went through."""
+    lost = Fault(method="POST", when="after", status=status, headers={"Retry-After": "0"})
+    account.sandbox.inject(lost)
+    assert account.trigger().adopted
+    assert account.asked("POST") == len(account.runs()) == 1
+
+
+def test_a_trigger_that_is_turned_away_for_good_is_the_refusal(account: Account) -> None:
+    """After as many repetitions as request_max_retries allows."""
+    account.sandbox.inject(Fault(method="POST", status=503, count=None))
+    with pytest.raises(DbtCloudResponseError, match="503"):
+        account.trigger()
+    assert account.asked("POST") == 3
+
+
 def test_an_outage_of_the_search_leaves_the_question_open(account: Account) -> None:
     """The error comes up, and nothing is sent again: the next try searches first."""
     account.sandbox.inject(LOST[0])
@@ -189,12 +241,118 @@ def test_a_cancelled_run_is_not_adopted(account: Account) -> None:
     """Who cancelled it does not want it; who repeats the intention wants one."""
     first = account.trigger()
     account.client.cancel_run(first.run.run_id)
-    until_over = account.client.get_run(first.run.run_id)
-    while not until_over.is_over:
-        until_over = account.client.get_run(first.run.run_id)
+    account.until_cancelled(first.run.run_id)
     again = account.trigger(is_repeated=True)
     assert not again.adopted
     assert again.run.run_id != first.run.run_id
+
+
+def test_of_two_that_trigger_at_once_the_older_run_counts(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both searched before either sent; the younger run is cancelled, and that is told."""
+    rivals: list[Run] = []
+
+    def another_is_faster() -> bool:
+        rivals.append(account.start_rival())
+        return True
+
+    triggered = account.trigger(is_repeated=True, is_current=another_is_faster)
+    (rival,) = rivals
+    assert (triggered.run.run_id, triggered.adopted) == (rival.run_id, True)
+    first, second = account.runs()
+    assert first.run_id == rival.run_id
+    account.until_cancelled(second.run_id)
+    assert f"run {first.run_id} was started twice: the younger run {second.run_id}" in caplog.text
+
+
+def test_whoever_finds_two_runs_adopts_the_older_and_cancels_the_younger(account: Account) -> None:
+    """So all who search agree, also where an answer was lost."""
+    first, second = account.start_rival(), account.start_rival()
+    triggered = account.trigger(is_repeated=True)
+    assert (triggered.run.run_id, triggered.adopted) == (first.run_id, True)
+    account.until_cancelled(second.run_id)
+
+
+def test_a_younger_run_that_cannot_be_cancelled_is_told(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The older one is followed all the same."""
+    first, second = account.start_rival(), account.start_rival()
+    account.sandbox.inject(Fault(path="*/cancel/", status=403))
+    assert account.trigger(is_repeated=True).run.run_id == first.run_id
+    assert f"the younger run {second.run_id} could not be cancelled" in caplog.text
+
+
+def test_a_search_that_fails_afterwards_does_not_cost_the_run(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was started, and that is known."""
+    account.sandbox.inject(Fault(path="*/runs/", status=401, skip=len(SETTLE_PAUSES)))
+    triggered = account.trigger(is_repeated=True)
+    assert [run.run_id for run in account.runs()] == [triggered.run.run_id]
+    assert "Nobody can tell whether" in caplog.text
+
+
+def test_an_attempt_that_was_given_up_triggers_nothing(account: Account) -> None:
+    """Its worker was paused, not dead; a successor has taken over."""
+    with pytest.raises(DbtCloudSupersededError, match="Nothing was triggered"):
+        account.trigger(is_current=lambda: False)
+    assert account.sandbox.requests == []
+
+
+@pytest.mark.parametrize("what", ["now", "suspended"])
+def test_an_attempt_that_was_paused_searches_before_it_triggers(
+    account: Account, what: str
+) -> None:
+    """A frozen container, or a suspended machine whose monotonic clock stood still."""
+
+    def pause() -> bool:
+        setattr(account.clock, what, getattr(account.clock, what) + 60)
+        account.start_rival()
+        return True
+
+    assert account.trigger(is_current=pause).adopted
+    assert account.asked("POST") == len(account.runs()) == 1
+
+
+class Paused(DbtCloudClient):
+    """Its worker is paused right before its first trigger leaves, and another sends its own."""
+
+    def trigger_run(self, job_id: int, request: TriggerRequest) -> Run:
+        """Send it late."""
+        super().trigger_run(job_id, request)
+        assert isinstance(self.clock, FakeClock)
+        self.clock.now += 60
+        return super().trigger_run(job_id, request)
+
+
+def test_an_attempt_that_was_paused_while_it_triggered_gives_way(clock: FakeClock) -> None:
+    """Nothing could keep its request back: its run is the younger one."""
+    job = SandboxJob(name="nightly", script=Script(seconds=3600))
+    with (
+        Sandbox(jobs=[job]) as sandbox,
+        Paused(
+            account_id=sandbox.account_id,
+            token=sandbox.token,
+            access_url=sandbox.access_url,
+            clock=clock,
+        ) as client,
+    ):
+        account = Account(sandbox, client, clock)
+        triggered = account.trigger()
+        first, second = account.runs()
+        assert (triggered.run.run_id, triggered.adopted) == (first.run_id, True)
+        account.until_cancelled(second.run_id)
+
+
+def test_a_run_is_found_however_wrong_our_clock_is(account: Account) -> None:
+    """The first page is read whatever its age, and the marker counts before the age."""
+    account.sandbox.inject(LOST[0])
+    for ahead in (timedelta(minutes=11), timedelta(days=400)):
+        since = datetime.now(timezone.utc) + ahead
+        assert account.trigger(since=since, is_repeated=account.asked("POST") > 0).adopted
+    assert account.asked("POST") == len(account.runs()) == 1
 
 
 def test_two_intentions_at_once_each_have_their_own_run(account: Account) -> None:
@@ -211,8 +369,8 @@ def test_a_search_goes_back_only_as_far_as_the_intention(account: Account) -> No
     """A job with thousands of runs costs one page when the newest is older than the wish."""
     account.start_others(150)
     before = account.asked("GET")
-    account.trigger(is_repeated=True, since=datetime.now(timezone.utc) + timedelta(hours=1))
-    assert account.asked("GET") - before == len(SETTLE_PAUSES)
+    account.trigger(is_repeated=True, since=datetime.now(timezone.utc) + timedelta(days=2))
+    assert account.asked("GET") - before == len(SETTLE_PAUSES) + AFTERWARDS
 
 
 def test_a_search_pages_on_until_it_finds_its_run(account: Account) -> None:
@@ -228,7 +386,7 @@ def test_only_the_first_search_goes_back_all_the_way(account: Account) -> None:
     account.start_others(250)
     before = account.asked("GET")
     assert not account.trigger(is_repeated=True, since=began).adopted
-    assert account.asked("GET") - before == 3 + len(SETTLE_PAUSES) - 1
+    assert account.asked("GET") - before == 3 + len(SETTLE_PAUSES) - 1 + AFTERWARDS
 
 
 @given(
