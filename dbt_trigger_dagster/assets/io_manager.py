@@ -15,7 +15,7 @@ from dbt_trigger_dagster.assets.resumption import re_executed
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
 from dbt_trigger_dagster.storage.duckdb_file import WAIT_LIMIT
 from dbt_trigger_dagster.storage.store import Store, open_store
-from dbt_trigger_dagster.storage.tables import TABLES
+from dbt_trigger_dagster.storage.tables import RUN, TABLES, TRIGGER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,6 +106,31 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         of_the_account = {} if account_id is None else {"account_id": account_id}
         return self._store(LOOK_UP_WAIT_LIMIT).look_up(
             table, column, key="id", values=run_ids, **of_the_account
+        )
+
+    def open_runs(
+        self, account_id: int, *, since: datetime, until: datetime, after: int, limit: int
+    ) -> list[int]:
+        """Runs that were triggered and are not held as they ended, lowest id first.
+
+        Args:
+            account_id: Their account.
+            since: When the trigger's row was written, at the earliest.
+            until: The same, at the latest.
+            after: Only ids above this one.
+            limit: Most ids.
+
+        Raises:
+            StorageError: The database cannot be read.
+        """
+        return self._store(LOOK_UP_WAIT_LIMIT).open_runs(
+            TRIGGER,
+            RUN,
+            account_id=account_id,
+            since=since,
+            until=until,
+            after=after,
+            limit=limit,
         )
 
     def handle_output(

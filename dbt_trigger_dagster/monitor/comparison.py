@@ -137,7 +137,7 @@ class Comparison:
     def _look_up(
         self, table: Table, run_ids: Collection[int], *, column: str = "asset_key"
     ) -> dict[int, str]:
-        return self.tables.rows_of_runs(table, run_ids, column=column)
+        return self.tables.rows_of_runs(table, run_ids, column=column, account_id=self.account_id)
 
     @cached_property
     def _waiting(self) -> list[PastLanding]:

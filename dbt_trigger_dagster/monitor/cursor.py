@@ -81,6 +81,10 @@ class MonitorCursor:
         settled: Runs that the next fresh sweep lists again, and that need nothing: where nothing
             happens, the tables are not asked.
         given_up: Runs that nobody could land, and that are left to people.
+        asked_after: The last open run that has been asked for in a pass over them; 0 where the
+            next tick begins anew.
+        asked_at: When the last pass came to its end, by our clock.
+        none_open_at: When there was none, by our clock.
     """
 
     fresh: Position
@@ -90,6 +94,9 @@ class MonitorCursor:
     terminations_seen: Moment
     settled: tuple[int, ...] = ()
     given_up: tuple[int, ...] = ()
+    asked_after: int = 0
+    asked_at: Moment = BEGINNING
+    none_open_at: Moment = BEGINNING
     version: Literal[1] = 1
 
     def as_text(self) -> str:

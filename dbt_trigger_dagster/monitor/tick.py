@@ -27,6 +27,7 @@ from dbt_trigger_dagster.monitor.cursor import (
 )
 from dbt_trigger_dagster.monitor.finished_runs import Findings, FinishedRuns, look
 from dbt_trigger_dagster.monitor.landings import LandingRuns, graph_of
+from dbt_trigger_dagster.monitor.open_runs import OpenRuns
 from dbt_trigger_dagster.monitor.orphans import Terminations, cancel_orphans
 from dbt_trigger_dagster.monitor.ownership import JobGraph
 from dbt_trigger_dagster.storage.errors import StorageError
@@ -85,11 +86,16 @@ class Monitor:
         landing_runs = LandingRuns(instance, self.name)
         terminations = Terminations(instance, graphs)
         try:
-            last, found = self._look(client, graphs, cursor, now, deadline=deadline, log=log)
+            hasty = client.with_options(deadline=deadline)
+            related = self._related(graphs)
+            last, found = self._look(FinishedRuns(hasty, related), cursor, now, log)
             if found.error is not None and not found.runs:
                 raise found.error
             if found.error is not None:
                 log.warning("%s What was seen before is landed.", found.error)
+            else:
+                open_runs = OpenRuns(hasty, tables, instance, related, self.settle)
+                found = open_runs.add_to(found, now)
             comparison = Comparison(
                 policy=self,
                 graphs=graphs,
@@ -120,17 +126,9 @@ class Monitor:
         return dg.SensorResult(run_requests=requests, cursor=reached.as_text())
 
     def _look(
-        self,
-        client: DbtCloudClient,
-        graphs: Sequence[JobGraph],
-        cursor: str | None,
-        now: datetime,
-        *,
-        deadline: Deadline,
-        log: logging.Logger,
+        self, finished: FinishedRuns, cursor: str | None, now: datetime, log: logging.Logger
     ) -> tuple[MonitorCursor, Findings]:
         """The cursor that the tick begins with, and what dbt Cloud says."""
-        finished = FinishedRuns(client.with_options(deadline=deadline), self._related(graphs))
         last = self._last_cursor(cursor, finished, now, log)
         found = look(
             last,

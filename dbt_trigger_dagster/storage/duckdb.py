@@ -145,6 +145,44 @@ class DuckDBStore:
             )
             return dict(found.fetchall())
 
+    def open_runs(
+        self,
+        trigger: Table,
+        run: Table,
+        *,
+        account_id: int,
+        since: datetime,
+        until: datetime,
+        after: int,
+        limit: int,
+    ) -> list[int]:
+        """As `Store` says.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
+        with self._connect() as connection:
+            if not self._columns(connection, trigger):
+                return []
+            landed = (
+                f"SELECT id FROM {self._name(run)} "  # noqa: S608  # names are ours
+                "WHERE account_id = $account_id AND id > $after AND status NOT IN (1, 2, 3)"
+            )
+            missing = f"AND id NOT IN ({landed})" if self._columns(connection, run) else ""
+            found = connection.execute(
+                f"SELECT id FROM {self._name(trigger)} "  # noqa: S608  # names are ours
+                "WHERE account_id = $account_id AND id > $after "
+                f"AND loaded_at BETWEEN $since AND $until {missing} ORDER BY id LIMIT $limit",
+                {
+                    "account_id": account_id,
+                    "after": after,
+                    "since": since,
+                    "until": until,
+                    "limit": limit,
+                },
+            )
+            return [run_id for (run_id,) in found.fetchall()]
+
     def _prepare(self, connection: "duckdb.DuckDBPyConnection", table: Table) -> None:
         """Make the schema and the table, or add the columns that a newer version declares."""
         name = self._name(table)

@@ -1,6 +1,7 @@
 """The store that a database setting names."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +36,31 @@ class Store(Protocol):
         self, table: Table, wanted: str, *, key: str, values: Iterable[int], **equal: str | int
     ) -> dict[int, str]:
         """One column of the rows whose key is among some numbers, by the key."""
+
+    def open_runs(
+        self,
+        trigger: Table,
+        run: Table,
+        *,
+        account_id: int,
+        since: datetime,
+        until: datetime,
+        after: int,
+        limit: int,
+    ) -> list[int]:
+        """Ids of an account's runs that the first table has and the second lacks, lowest first.
+
+        A row of the second table with the status of a run in flight (1, 2, 3) counts as none.
+
+        Args:
+            trigger: The table of the triggers.
+            run: The table of the runs that are over.
+            account_id: The account.
+            since: The earliest ``loaded_at`` of the triggers.
+            until: The latest.
+            after: Only ids above this one.
+            limit: Most ids.
+        """
 
 
 def open_store(database: str, *, schema: str, wait_limit: float = WAIT_LIMIT) -> Store:

@@ -12,11 +12,12 @@ from dbt_trigger_dagster.monitor.cursor import MonitorCursor, Position, first_cu
 START = datetime(2026, 3, 1, tzinfo=timezone.utc)
 
 moments = st.datetimes(timezones=st.just(timezone.utc))
+numbers = st.integers(0, 2**62)
 ids = st.lists(st.integers(1, 2**62), max_size=3).map(tuple)
 positions = st.builds(Position, moments, st.integers(0, 10**6))
 
 
-@given(st.builds(MonitorCursor, positions, positions, moments, moments, moments, ids, ids))
+@given(st.builds(MonitorCursor, positions, positions, moments, moments, moments, ids, ids, numbers))
 def test_a_cursor_comes_back_as_it_was(cursor: MonitorCursor) -> None:
     """To the microsecond, in UTC."""
     assert MonitorCursor.from_text(cursor.as_text()) == cursor
