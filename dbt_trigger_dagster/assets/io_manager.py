@@ -46,6 +46,7 @@ _TYPES = {
     Kind.JSON: "json",
     Kind.TIMESTAMP: "timestamp",
     Kind.SECONDS: "int",
+    Kind.NUMBER: "float",
 }
 
 

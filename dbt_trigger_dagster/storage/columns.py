@@ -32,6 +32,7 @@ class Kind(Enum):
     JSON = "JSON text"
     TIMESTAMP = "UTC timestamp"
     SECONDS = "whole seconds"
+    NUMBER = "64-bit floating-point number"
 
     @property
     def dtype(self) -> str:
@@ -51,6 +52,7 @@ _DTYPES = {
     Kind.JSON: "string",
     Kind.TIMESTAMP: "datetime64[us, UTC]",
     Kind.SECONDS: "Int64",
+    Kind.NUMBER: "Float64",
 }
 
 
@@ -140,8 +142,8 @@ class Table:
 class Rows:
     """Rows of one table, as columns of plain Python values.
 
-    Integers and seconds are ``int``, times ``datetime`` in UTC, text and JSON ``str``; null is
-    None.
+    Integers and seconds are ``int``, numbers ``float``, times ``datetime`` in UTC, text and JSON
+    ``str``; null is None.
 
     Attributes:
         table: Whose rows they are.
@@ -195,6 +197,15 @@ class Rows:
                 for column in self.table.columns
             }
         )
+
+
+LINEAGE = (
+    Column("asset_key", Kind.TEXT, "The Dagster asset that wrote the row"),
+    Column("dagster_run_id", Kind.TEXT, "The Dagster run that wrote the row"),
+    Column("loaded_at", Kind.TIMESTAMP, "When the row was written"),
+    Column("raw", Kind.JSON, "The whole payload that the row was made from"),
+)
+"""The columns that every table ends in."""
 
 
 def _column_of(frame: "pd.DataFrame", column: Column) -> list[Any]:
@@ -279,6 +290,18 @@ def _as_seconds(value: Any) -> int | None:
 
 _KEY_LEFT_OUT: dict[Kind, Any] = {Kind.INTEGER: 0, Kind.TEXT: ""}
 
+
+def _as_number(value: Any) -> float | None:
+    """A number; what is none, or is infinite, is null."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
+
+
 _CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.INTEGER: _as_integer,
     Kind.BOOLEAN: _as_boolean,
@@ -286,6 +309,7 @@ _CONVERTERS: dict[Kind, Callable[[Any], Any]] = {
     Kind.JSON: _as_json,
     Kind.TIMESTAMP: _as_timestamp,
     Kind.SECONDS: _as_seconds,
+    Kind.NUMBER: _as_number,
 }
 
 _PLAIN: dict[Kind, Callable[[Any], Any]] = {
@@ -295,4 +319,5 @@ _PLAIN: dict[Kind, Callable[[Any], Any]] = {
     Kind.JSON: _as_text,  # it is text already
     Kind.TIMESTAMP: lambda value: value.to_pydatetime(),
     Kind.SECONDS: int,
+    Kind.NUMBER: float,
 }

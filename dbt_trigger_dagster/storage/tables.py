@@ -1,17 +1,13 @@
-"""The tables: every column's name, type, meaning and source, in one place."""
+"""The tables of runs and files: every column's name, type, meaning and source.
+
+Those of what happens inside runs stand in `node_tables`.
+"""
 
 from collections.abc import Iterable, Mapping
 
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-
-LINEAGE = (
-    Column("asset_key", Kind.TEXT, "The Dagster asset that wrote the row"),
-    Column("dagster_run_id", Kind.TEXT, "The Dagster run that wrote the row"),
-    Column("loaded_at", Kind.TIMESTAMP, "When the row was written"),
-    Column("raw", Kind.JSON, "The whole payload that the row was made from"),
-)
-"""The columns that every table ends in."""
+from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.node_tables import NODE_TABLES
 
 
 def _api(name: str, kind: Kind, description: str) -> Column:
@@ -156,7 +152,9 @@ ARTIFACT = Table(
 )
 
 
-TABLES: Mapping[str, Table] = {table.name: table for table in (TRIGGER, RUN, ARTIFACT)}
+TABLES: Mapping[str, Table] = {
+    table.name: table for table in (TRIGGER, RUN, ARTIFACT, *NODE_TABLES)
+}
 """All tables by name."""
 
 

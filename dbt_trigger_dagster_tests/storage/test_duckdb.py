@@ -572,6 +572,7 @@ def test_each_kind_of_column_survives_a_round_trip(store, kind) -> None:
         Kind.JSON: {"a": [1]},
         Kind.TIMESTAMP: "2026-01-02 03:04:05.678900+00:00",
         Kind.SECONDS: "24:00:36",
+        Kind.NUMBER: 1.25,
     }
     columns = (Column("key", Kind.INTEGER, "The key"), Column("value", kind, "A value"))
     table = Table("t", "A table", columns, ("key",), ())

@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster.dbt_cloud.models import Run, parse_timestamp
-from dbt_trigger_dagster.storage.columns import Kind, Table
+from dbt_trigger_dagster.storage.columns import LINEAGE, Kind, Table
 from dbt_trigger_dagster.storage.tables import (
     ARTIFACT,
-    LINEAGE,
     RUN,
     TABLES,
     TRIGGER,
@@ -82,6 +81,10 @@ def test_the_names_and_keys_of_the_tables_are_a_contract() -> None:
         "dbt_cloud_trigger": ("account_id", "id"),
         "dbt_cloud_run": ("account_id", "id"),
         "dbt_cloud_artifact": ("account_id", "run_id", "step", "path"),
+        "dbt_cloud_run_step": ("account_id", "run_id", "step"),
+        "dbt_cloud_node_result": ("account_id", "run_id", "step", "unique_id"),
+        "dbt_cloud_source_freshness": ("account_id", "run_id", "step", "unique_id"),
+        "dbt_cloud_node": ("account_id", "job_id", "unique_id"),
     }
     assert [column.name for column in LINEAGE] == [
         "asset_key",
