@@ -1,0 +1,47 @@
+"""What ``dbt source freshness`` writes to sources.json, and Fusion to freshness.json."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dbt_trigger_dagster.artifacts.json_stream import OpenFile, plain, read_section, read_sections
+
+FRESHNESS_FILES = ("sources.json", "freshness.json")
+"""The names, the one that Core has first."""
+
+_FIELDS = ("max_loaded_at", "snapshotted_at", "max_loaded_at_time_ago_in_s", "status", "error")
+_CRITERIA = ("warn_after", "error_after", "filter")
+
+
+def read_freshness_invocation(open_file: OpenFile) -> str:
+    """The id of the invocation that wrote the file; empty where it does not say."""
+    return str(read_section(open_file, "metadata").get("invocation_id") or "")
+
+
+def read_freshness(open_file: OpenFile) -> Iterator[dict[str, Any]]:
+    """Each source's freshness, as records of `SOURCE_FRESHNESS`'s columns.
+
+    Raises:
+        BrokenFileError: The file is broken; raised after everything that can be read.
+    """
+    for _, _, result in read_sections(open_file, ["results.item"]):
+        unique_id = result.get("unique_id") if isinstance(result, Mapping) else None
+        if isinstance(unique_id, str) and unique_id:
+            yield _record(unique_id, plain(result))
+
+
+def _record(unique_id: str, result: dict[str, Any]) -> dict[str, Any]:
+    criteria = result.get("criteria")
+    criteria = criteria if isinstance(criteria, Mapping) else {}
+    return {
+        "unique_id": unique_id,
+        **{name: result.get(name) for name in _FIELDS},
+        **{name: _limit(criteria.get(name)) for name in _CRITERIA},
+        "raw": result,
+    }
+
+
+def _limit(limit: Any) -> Any:
+    """A limit; one that is not set may come as an object of nulls."""
+    if isinstance(limit, Mapping) and limit.get("count") is None:
+        return None
+    return limit

@@ -1,0 +1,134 @@
+"""Reads sections of JSON files of any size in bounded memory, and of broken ones what can be read.
+
+Parsed by ijson (yajl): one element is in memory at a time. What strict JSON forbids and dbt or a
+disk may write all the same (a byte order mark, NaN, Infinity, broken UTF-8, control characters in
+text) is read on a second pass, which mends it; so a good file is never touched.
+"""
+
+import codecs
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import chain
+from math import isfinite
+from typing import Any, BinaryIO
+
+import ijson
+
+OpenFile = Callable[[], BinaryIO]
+"""Opens a file from its beginning; may be called again."""
+
+Element = tuple[str, str | None, Any]
+"""An element of a section: the section, the element's key where it has one, and its value."""
+
+_CHUNK = 1 << 17
+_ITEM = ".item"
+_CARRIED = 16
+_NOT_JSON = re.compile(r"(?<=[:\[,\s])(?:-?Infinity|NaN)(?=\s*[,\]}])")
+_CONTROL = re.compile(r"[\x00-\x1f]")
+
+
+class BrokenFileError(Exception):
+    """A file ends too soon or is no JSON; what could be read has been handed out before."""
+
+
+def read_sections(open_file: OpenFile, sections: Sequence[str]) -> Iterator[Element]:
+    """The elements of some sections of a JSON file, as the file has them.
+
+    Args:
+        open_file: Opens the file; it is closed again.
+        sections: Names of objects in the file, whose keys and values are wanted, or of arrays, with
+            ``.item`` behind, whose elements are wanted.
+
+    Raises:
+        BrokenFileError: The file is broken; raised after everything that can be read.
+    """
+    read = Counter[str]()
+    try:
+        for element in _parse(_chunks(open_file), sections):
+            read[element[0]] += 1
+            yield element
+    except ijson.JSONError as error:
+        first = error
+    else:
+        return
+    try:
+        for element in _parse(_mended(_chunks(open_file)), sections):
+            read[element[0]] -= 1
+            if read[element[0]] < 0:  # the others have been handed out before
+                yield element
+    except ijson.JSONError:
+        raise BrokenFileError(_reason(first)) from first
+
+
+def read_section(open_file: OpenFile, section: str) -> Mapping[str, Any]:
+    """One object of a JSON file, with what can be read of it; empty where there is none."""
+    found: dict[str, Any] = {}
+    try:
+        for _, key, value in read_sections(open_file, [section]):
+            found[str(key)] = plain(value)
+    except BrokenFileError:
+        pass  # told by who reads the rest of the file
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A parsed value with floats for decimals; what no database takes for a number is null."""
+    if isinstance(value, Decimal):
+        number = float(value)
+        return number if isfinite(number) else None
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _parse(chunks: Iterator[bytes], sections: Sequence[str]) -> Iterator[Element]:
+    sinks: list[tuple[str, Any, Any]] = []
+    for section in sections:
+        found = ijson.sendable_list()
+        parser = ijson.items_coro if section.endswith(_ITEM) else ijson.kvitems_coro
+        sinks.append((section, found, parser(found, section)))
+    for chunk in chain(chunks, [b""]):
+        broken = None
+        for section, found, parser in sinks:
+            try:
+                parser.send(chunk) if chunk else parser.close()
+            except ijson.JSONError as error:
+                broken = error
+            yield from _drain(section, found)
+        if broken is not None:
+            raise broken
+
+
+def _drain(section: str, found: list[Any]) -> list[Element]:
+    elements = list(found)
+    found.clear()
+    if section.endswith(_ITEM):
+        return [(section, None, value) for value in elements]
+    return [(section, str(key), value) for key, value in elements]
+
+
+def _chunks(open_file: OpenFile) -> Iterator[bytes]:
+    with open_file() as stream:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+
+
+def _mended(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same text, as JSON that a strict parser takes."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    carried = ""
+    for chunk in chunks:
+        text = _NOT_JSON.sub("null", carried + decoder.decode(chunk))
+        text = _CONTROL.sub(" ", text)
+        carried = text[-_CARRIED:]
+        yield text[: len(text) - len(carried)].encode()
+    yield _NOT_JSON.sub("null", carried + decoder.decode(b"", final=True)).encode()
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, in the parser's first line."""
+    said = error.args[0] if error.args else ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return text.strip().partition("\n")[0].strip() or "it cannot be parsed"

@@ -1,0 +1,88 @@
+"""A run's steps as rows: what each was, how it ended, and the end of its log."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dbt_trigger_dagster.artifacts.run_results import canonical_command
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.text import lines
+
+TAIL_LINES = 40
+"""So many of the last lines of a step's log are kept in its row."""
+
+_COMMAND = re.compile(r"`(dbt\b[^`]*)`")
+_TRUNCATED = "This log output is truncated."
+
+
+def step_records(run: Run) -> list[dict[str, Any]]:
+    """The steps as records of `RUN_STEP`'s columns; none where the API was not asked for them."""
+    payloads = run.payload.get("run_steps")
+    found = payloads if isinstance(payloads, list) else []
+    return [
+        _record(run, payload)
+        for payload in found
+        if isinstance(payload, Mapping) and isinstance(payload.get("index"), int)
+    ]
+
+
+def dbt_steps_of(run: Run) -> dict[int, Mapping[str, Any]]:
+    """The steps whose commands can leave results, as the API says them, by their numbers."""
+    payloads = run.payload.get("run_steps")
+    found = {
+        payload["index"]: payload
+        for payload in (payloads if isinstance(payloads, list) else [])
+        if isinstance(payload, Mapping)
+        and isinstance(payload.get("index"), int)
+        and command_of(payload)
+        and kind_of(command_of(payload)) != "deps"
+    }
+    return dict(sorted(found.items()))
+
+
+def _record(run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:
+    log, complete = log_of(payload)
+    return {
+        "account_id": run.account_id,
+        "run_id": run.run_id,
+        "step": payload["index"],
+        "job_id": run.job_id,
+        "name": payload.get("name"),
+        "command": command_of(payload) or None,
+        "status": payload.get("status"),
+        "status_humanized": payload.get("status_humanized"),
+        "started_at": payload.get("started_at"),
+        "finished_at": payload.get("finished_at"),
+        "duration_seconds": payload.get("duration"),
+        "log_tail": "\n".join(lines(log)[-TAIL_LINES:]) or None,
+        "log_size": len(log.encode("utf-8", "replace")),
+        "log_complete": complete,
+        # The logs stand in the run's own row.
+        "raw": {name: value for name, value in payload.items() if "logs" not in name},
+    }
+
+
+def log_of(payload: Mapping[str, Any]) -> tuple[str, bool]:
+    """A step's log, and whether it is all of it: dbt Cloud leaves large ones out."""
+    for name in ("logs", "debug_logs", "truncated_debug_logs"):
+        log = payload.get(name)
+        if isinstance(log, str) and log.strip():
+            return log, not log.startswith(_TRUNCATED)
+    return "", False
+
+
+def command_of(payload: Mapping[str, Any]) -> str:
+    """The dbt command of a step, such as ``dbt build``; empty where it is none."""
+    told = payload.get("run_step_command")
+    if isinstance(told, Mapping) and isinstance(told.get("dbt_command"), str):
+        return str(told["dbt_command"])
+    name = str(payload.get("name") or "")
+    if found := _COMMAND.search(name):
+        return found[1].strip()
+    return "dbt docs generate" if "docs" in name.lower().split() else ""
+
+
+def kind_of(command: str) -> str:
+    """What a dbt command does, by its canonical name, such as ``build``; empty of no known one."""
+    words = command.split()[1:]
+    return next(filter(None, map(canonical_command, words)), "")
