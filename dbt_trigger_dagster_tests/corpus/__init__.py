@@ -1,0 +1,1 @@
+"""Runs of real dbt Core, with what is known of each: what node results are measured by."""

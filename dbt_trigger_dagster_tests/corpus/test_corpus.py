@@ -1,0 +1,94 @@
+"""Every row that is made of the corpus's runs agrees with what is known of them: 100 %."""
+
+import fnmatch
+import json
+import zipfile
+from typing import BinaryIO
+
+import pytest
+
+from dbt_trigger_dagster.artifacts.node_results import NodeResults, collect_node_results
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
+from dbt_trigger_dagster_tests.corpus.make_corpus import RUNS, known_of
+from dbt_trigger_dagster_tests.corpus.scenarios import SCENARIOS, Scenario
+
+_FIRST = 4
+"""The step of a run's first command, behind clone, profile and deps."""
+
+
+class _Files:
+    """The files that a recorded run left."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._names = set(archive.namelist())
+
+    def open(self, step: int, path: str) -> BinaryIO | None:
+        name = f"steps/{step}/{path}"
+        return self._archive.open(name) if name in self._names else None  # type: ignore[return-value]  # it reads bytes
+
+    def uri(self, step: int, path: str) -> str | None:
+        """They are in no store."""
+        del step, path
+        return None
+
+
+def read_run(scenario: Scenario) -> NodeResults:
+    """What the package makes of a recorded run."""
+    with zipfile.ZipFile(RUNS / f"{scenario.name}.zip") as archive:
+        run = Run.from_payload(json.loads(archive.read("run.json")))
+        return collect_node_results(run, _Files(archive))
+
+
+def _pattern_of(unique_id: str, known: dict[str, str]) -> str:
+    """What is known of a node: ids of tests end in a hash, which is not known."""
+    return next((each for each in known if fnmatch.fnmatch(unique_id, each)), unique_id)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_what_is_made_of_a_run_is_what_is_known_of_it(scenario) -> None:
+    """Of every command all nodes and no other: statuses, whether executed, and from where."""
+    found = read_run(scenario)
+    for step, command in enumerate(scenario.commands, start=_FIRST):
+        if step > len(found.steps):
+            continue  # a command before it failed
+        known = known_of(command.known)
+        rows = [row for row in found.results if row["step"] == step]
+        made = {_pattern_of(row["unique_id"], known): row["status"] for row in rows}
+        assert made == known, command.text
+        assert {row["executed"] for row in rows} <= {command.executed}
+        assert {row["source"] for row in rows} <= {command.source}
+        freshness = [row for row in found.freshness if row["step"] == step]
+        assert {row["unique_id"]: row["status"] for row in freshness} == known_of(command.freshness)
+    assert found.warnings == []
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_rows_of_real_runs_have_what_people_look_for(scenario) -> None:
+    """Who failed says why; what was built says where, when, and how long it took."""
+    for row in NODE_RESULT.rows(read_run(scenario).results):
+        if row["status"] in {"error", "fail", "partial success"}:
+            assert row["message"], row["unique_id"]
+        if row["status"] == "success" and row["executed"] and row["resource_type"] == "model":
+            assert row["alias"]
+            assert row["materialization"]
+            assert row["execute_completed_at"] >= row["execute_started_at"]
+            assert row["execution_time"] >= 0
+
+
+def test_there_are_enough_of_them() -> None:
+    """At least twenty runs, each with its file."""
+    assert len(SCENARIOS) >= 20
+    assert {scenario.name for scenario in SCENARIOS} == {file.stem for file in RUNS.glob("*.zip")}
+
+
+def test_a_critical_path_is_a_chain_of_what_was_built() -> None:
+    """In the whole build: seed, staging, orders, and what took longest behind them."""
+    build = next(scenario for scenario in SCENARIOS if scenario.name == "build_with_docs")
+    found = read_run(build)
+    path = [row["unique_id"] for row in found.results if row["on_critical_path"]]
+    assert path[:2] == ["seed.orders.raw_orders", "model.orders.stg_orders"]
+    step = next(step for step in found.steps if step["step"] == _FIRST)
+    assert step["peak_concurrency"] == 1
+    assert 0 < step["critical_path_seconds"] <= step["busy_seconds"]
