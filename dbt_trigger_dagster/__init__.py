@@ -24,6 +24,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudRunTimeoutError,
     DbtCloudSupersededError,
     DbtCloudWaitTimeoutError,
+    SettingError,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStatus, RunStep
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter, TriggerRequest
@@ -59,6 +60,7 @@ __all__ = [
     "RunFilter",
     "RunStatus",
     "RunStep",
+    "SettingError",
     "StorageError",
     "TriggerRequest",
     "TriggerResponseConfig",

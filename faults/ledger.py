@@ -5,7 +5,7 @@ Reads the tables, the files and the API without any of the package's code.
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -242,13 +242,16 @@ def _of_files(
         files=len(found),
         lost_files=len(wanted.keys() - found),
         torn_files=sum(path.read_bytes() != wanted[path] for path in wanted.keys() & found),
-        stray_files=len(set(_strays(place, wanted))),
+        stray_files=len(set(_strays(place, wanted, folders.values()))),
     )
 
 
-def _strays(place: Place, wanted: Mapping[Path, bytes]) -> Iterator[Path]:
-    """Files and folders that belong to nothing; an artifact's folders belong to it."""
+def _strays(place: Place, wanted: Mapping[Path, bytes], folders: Iterable[Path]) -> Iterator[Path]:
+    """Files and folders that belong to nothing; an artifact's folders belong to it.
+
+    So do those of its job: they are tried before the job is triggered.
+    """
     database = place.database
     known = {database, database.with_name(database.name + _LOCK), place.artifacts, *wanted}
-    known.update(parent for path in wanted for parent in path.parents)
+    known.update(parent for path in [*wanted, *folders] for parent in path.parents)
     yield from (path for path in place.folder.rglob("*") if path not in known)

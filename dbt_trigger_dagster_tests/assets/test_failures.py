@@ -278,7 +278,7 @@ def test_a_trigger_of_unknown_outcome_says_how_to_go_on(error: DbtCloudError) ->
     assert failure.allow_retries is True
     assert str(failure.description).startswith(str(error))
     assert "may have been started" in str(failure.description)
-    assert "from its failure" in str(failure.description)
+    assert "Re-execute this Dagster run" in str(failure.description)
 
 
 @pytest.mark.parametrize(

@@ -213,13 +213,13 @@ def test_the_monitor_lands_what_a_job_of_the_file_leaves(project: Project) -> No
         assert project.run_ids() == []
         until(lambda: project.dbt_runs()[0]["status_humanized"] == "Success", "the dbt run is over")
         sensor = definitions.resolve_sensor_def("dbt_cloud_monitor")
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=instance,
             definitions=definitions,
             resources=project.resources(),
             sensor_name=sensor.name,
-        )
-        (request,) = sensor.evaluate_tick(context).run_requests or ()
+        ) as context:
+            (request,) = sensor.evaluate_tick(context).run_requests or ()
         landing = definitions.resolve_job_def(sensor.job_name)
         assert landing.execute_in_process(
             run_config=request.run_config,
