@@ -35,7 +35,9 @@ class TriggerResponseConfig(dg.Config):
         default=None,
         description="The same by the job's exact name; give job_id or job_name, not both",
     )
-    git_sha: str | None = Field(default=None, description="Commit to check out")
+    git_sha: str | None = Field(
+        default=None, description="Commit to check out; give git_sha or git_branch, not both"
+    )
     git_branch: str | None = Field(default=None, description="Branch to check out")
     schema_override: str | None = Field(
         default=None, description="Schema to build in, instead of the target's"
@@ -77,8 +79,11 @@ class TriggerResponseConfig(dg.Config):
         """The request that triggers the job.
 
         Raises:
-            SettingError: The cause is empty or too long, or an override is out of its range.
+            SettingError: The cause is empty or too long, an override is out of its range, or two
+                exclude each other.
         """
+        if self.git_sha is not None and self.git_branch is not None:
+            raise SettingError("git_branch", "and git_sha are both set: give one of them.")
         if self.threads_override is not None and self.threads_override < 1:
             raise SettingError("threads_override", f"is {self.threads_override}: give 1 or more.")
         if self.timeout_seconds_override is not None and self.timeout_seconds_override < 0:

@@ -28,6 +28,9 @@ OVERRIDES: dict[str, Any] = {
 }
 """Every override of the API, with a value that no default has."""
 
+TOGETHER = {name: value for name, value in OVERRIDES.items() if name != "git_sha"}
+"""Those that one trigger can have: a branch, or a commit."""
+
 MORE_THAN_0 = (
     "give more than 0 seconds, null to wait for ever, or wait_for_result: false not to wait."
 )
@@ -89,8 +92,8 @@ def test_a_plain_config_asks_for_a_run_with_a_cause_and_nothing_else() -> None:
 
 def test_every_override_stands_in_the_request() -> None:
     """False and 0 are values, too."""
-    body = TriggerResponseConfig(cause="by hand", **OVERRIDES).as_request().as_body()
-    assert body == {"cause": "by hand", **OVERRIDES}
+    body = TriggerResponseConfig(cause="by hand", **TOGETHER).as_request().as_body()
+    assert body == {"cause": "by hand", **TOGETHER}
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,7 @@ def test_every_override_stands_in_the_request() -> None:
         ({"timeout_seconds_override": -1}, "timeout_seconds_override is -1: give 0 or more."),
         ({"steps_override": []}, "steps_override lacks a dbt command: give at least one"),
         ({"steps_override": ["dbt build", " "]}, "steps_override lacks a dbt command"),
+        ({"git_branch": "main", "git_sha": "0123abc"}, "git_branch and git_sha are both set"),
         ({"cause": ""}, "cause is empty"),
     ],
 )

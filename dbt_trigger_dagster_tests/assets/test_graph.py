@@ -18,7 +18,7 @@ from dbt_trigger_dagster.assets.io_manager import TABLE_KEY, column_schema
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TRIGGER
-from dbt_trigger_dagster_tests.assets.test_config import OVERRIDES
+from dbt_trigger_dagster_tests.assets.test_config import OVERRIDES, TOGETHER
 from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
     BROKEN,
@@ -404,9 +404,9 @@ def test_an_override_is_sent_under_the_apis_own_name(project: Project, name: str
 
 def test_all_overrides_arrive_in_dbt_cloud(project: Project) -> None:
     """The sandbox refuses a field that the API does not know."""
-    assert project.materialize(selection=["trigger_response"], trigger=OVERRIDES).success
+    assert project.materialize(selection=["trigger_response"], trigger=TOGETHER).success
     sent = project.dbt_runs()[-1]["trigger"]
-    assert {name: sent[name] for name in OVERRIDES} == OVERRIDES
+    assert {name: sent[name] for name in TOGETHER} == TOGETHER
 
 
 def test_the_trigger_tells_the_runs_number_and_page_at_once(project: Project) -> None:

@@ -10,7 +10,7 @@ from dbt_trigger_dagster import DbtCloudRunConfig, TriggerResponseConfig
 from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.yaml_sections import ProblemError
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
-from dbt_trigger_dagster_tests.assets.test_config import OVERRIDES
+from dbt_trigger_dagster_tests.assets.test_config import OVERRIDES, TOGETHER
 
 POLICY: dict[str, Any] = {
     "wait_for_result": False,
@@ -53,9 +53,15 @@ def test_a_job_has_every_field_of_the_ops_config() -> None:
 
 def test_every_setting_is_what_the_config_starts_from() -> None:
     """The cause, all overrides, and the policies."""
-    job = JobSettings(job_id=1, cause="Nightly", **OVERRIDES, **POLICY)
+    job = JobSettings(job_id=1, cause="Nightly", **TOGETHER, **POLICY)
     trigger, run = map(defaults_of, job.assets)
-    assert trigger == {"cause": "Nightly", **OVERRIDES, "job_id": None, "job_name": None}
+    assert trigger == {
+        "cause": "Nightly",
+        **dict.fromkeys(OVERRIDES),
+        **TOGETHER,
+        "job_id": None,
+        "job_name": None,
+    }
     assert run == {**POLICY, "run_ids": []}
 
 
@@ -132,6 +138,7 @@ def test_a_cron_makes_a_schedule() -> None:
             "give 0 or more",
             ("timeout_seconds_override",),
         ),
+        ({"job_id": 1, "git_branch": "a", "git_sha": "b"}, "are both set", ("git_branch",)),
         ({"job_id": 1, "steps_override": []}, "lacks a dbt command", ("steps_override",)),
         ({"job_id": 1, "group": "a b"}, "not a valid asset group name", ("group",)),
         ({"job_id": 1, "pool": "a b"}, "not a valid pool name", ("pool",)),

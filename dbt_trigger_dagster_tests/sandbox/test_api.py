@@ -182,6 +182,10 @@ def test_an_invalid_trigger_is_a_400_that_names_the_field(api: Api, body, wrong_
         ({}, "'cause' is a required property"),
         ([], "[] is not of type 'object'"),
         (
+            {"cause": "x", "git_branch": "y", "git_sha": "z"},
+            "git_branch and git_sha cannot both be given",
+        ),
+        (
             {"cause": "x", "branch": "y"},
             "Additional properties are not allowed ('branch' was unexpected)",
         ),
@@ -322,6 +326,38 @@ def test_artifacts_are_listed_and_served_as_raw_bytes(api: Api) -> None:
     assert api.get(f"/runs/{run_id}/artifacts/manifest.json", step=6).status_code == 200
     assert api.get(f"/runs/{run_id}/artifacts/manifest.json", step=4).status_code == 404
     assert api.get(f"/runs/{run_id}/artifacts/nothing.json").status_code == 404
+
+
+def test_a_run_without_artifacts_lists_as_null(api: Api) -> None:
+    """While it runs, when it has failed before it had any, and when it was cancelled."""
+    running, failed = api.trigger(1)["id"], api.finished_run(api.trigger(2)["id"])
+    assert not failed["artifacts_saved"]
+    for run_id in (running, failed["id"]):
+        response = api.get(f"/runs/{run_id}/artifacts/")
+        assert (response.status_code, response.json()["data"]) == (200, None)
+        assert response.json()["status"]["is_success"]
+
+
+def test_a_failed_run_of_a_script_ends_where_dbt_cloud_would(api: Api) -> None:
+    """No step follows the command that failed, whose logs end in the run's status message."""
+    run = api.finished_run(api.trigger(2)["id"])
+    assert run["status_message"] == "dbt command failed"
+    clone, profile, deps, failed = run["run_steps"]
+    assert clone["logs"].endswith(f"Checked out to {run['git_sha']}.\n")
+    assert profile["logs"] == "Create profile from connection duckdb\n"
+    assert deps["logs"].endswith("  Running dbt...\n")
+    assert (failed["name"], failed["status"]) == ("Invoke dbt with `dbt build`", 20)
+    for logs in (failed["logs"], failed["truncated_debug_logs"]):
+        assert logs.endswith("  Running dbt...\ndbt command failed\n")
+    assert clone["truncated_debug_logs"].startswith("This log output is truncated.")
+
+
+def test_debug_logs_come_only_with_the_steps(api: Api) -> None:
+    """To ask for them alone gives nothing."""
+    run_id = api.trigger()["id"]
+    assert api.run(run_id, "debug_logs")["run_steps"] == []
+    assert api.run(run_id, "debug_logs,run_steps")["run_steps"][0]["debug_logs"]
+    assert api.run(run_id, "run_steps")["run_steps"][0]["debug_logs"] is None
 
 
 def test_a_step_of_a_script_has_logs_and_artifacts_of_its_own() -> None:

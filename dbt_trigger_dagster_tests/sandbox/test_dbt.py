@@ -1,8 +1,10 @@
 """The sandbox with real dbt Core on DuckDB: the bundled shop, and a project of one's own."""
 
 import importlib.util
+import re
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -16,6 +18,11 @@ pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("dbt") is None, reason="dbt is an extra: dbt_trigger_dagster[sandbox]"
 )
 NIGHTLY, BROKEN, SLOW = range(3)
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """How far apart two moments of the API are."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +59,21 @@ def test_the_nightly_build_succeeds_with_docs_and_the_freshness_of_its_sources(
         "Invoke dbt with `dbt build`",
         "Invoke dbt with `dbt docs generate`",
     ]
-    assert "Done. PASS=27 WARN=0 ERROR=0 SKIP=0" in run["run_steps"][4]["logs"]
-    assert "[debug]" in run["run_steps"][4]["truncated_debug_logs"]
+    clone, profile, deps, _, build, docs = run["run_steps"]
+    assert re.search(r"\nChecked out to [0-9a-f]{40}\.\n$", clone["logs"])
+    assert clone["logs"].endswith(f"Checked out to {run['git_sha']}.\n")
+    assert profile["logs"] == profile["name"] + "\n"
+    for step in run["run_steps"]:
+        assert step["truncated_debug_logs"].startswith("This log output is truncated. You can")
+    assert profile["truncated_debug_logs"].endswith(f"UI.\n...\n\n{profile['logs']}")
+    assert re.match(
+        r"\d\d:\d\d:\d\d  Running dbt\.\.\.\n\d\d:\d\d:\d\d  Running with dbt=", deps["logs"]
+    )
+    assert "Done. PASS=27 WARN=0 ERROR=0 SKIP=0" in build["logs"]
+    assert "\x1b[32m" in build["logs"]
+    debug_line = r"\n20\d\d-\d\d-\d\d (\d\d:\d\d:\d\d)\.\d{6} \(MainThread\): \1  "
+    assert re.search(debug_line, build["truncated_debug_logs"])
+    assert seconds_between(docs["finished_at"], run["finished_at"]) >= 3
     artifacts = api.data(f"/runs/{run['id']}/artifacts/")
     assert {"manifest.json", "run_results.json", "catalog.json", "sources.json"} <= set(artifacts)
     assert "compiled/shop/models/marts/orders.sql" in artifacts
@@ -70,8 +90,14 @@ def test_the_broken_build_fails_and_is_retried_from_its_point_of_failure(
     """One model fails, one is skipped, and the retry runs these two and no other."""
     run = api.finished_run(run_ids[BROKEN], seconds=90)
     assert (run["status"], run["can_retry"]) == (20, True)
-    assert run["status_message"].startswith("dbt command failed: dbt build")
-    assert 'does not have a column named "ammount"' in run["run_steps"][-1]["logs"]
+    assert run["status_message"] == "dbt command failed"
+    failed = run["run_steps"][-1]
+    assert failed["name"] == "Invoke dbt with `dbt build --vars 'with_broken_model: true'`"
+    assert 'does not have a column named "ammount"' in failed["logs"]
+    assert "compiled code at target/compiled/shop/models/broken/" in failed["logs"]
+    for logs in (failed["logs"], failed["truncated_debug_logs"]):
+        assert logs.splitlines()[-1] == "dbt command failed"
+    assert "Done. PASS=" in failed["logs"].splitlines()[-2]
     retry = api.post(f"/runs/{run['id']}/retry/").json()["data"]
     retried = api.finished_run(retry["id"], seconds=90)
     assert retried["retrying_run_id"] == run["id"]
@@ -117,6 +143,21 @@ def test_overrides_reach_dbt(api: Api, data_folder: Path) -> None:
     with duckdb.connect(str(database), read_only=True) as connection:
         count = connection.execute("select count(*) from sandbox_test.countries").fetchone()
     assert count == (5,)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [{"dbt_version_override": "1.0.0"}, {"git_branch": "feature"}, {"git_sha": "a" * 40}],
+    ids=str,
+)
+def test_what_dbt_cannot_run_here_is_refused_and_never_reported(api: Api, override) -> None:
+    """The sandbox has one version of dbt and one state of the project."""
+    before = len(api.data("/runs/"))
+    path = f"/jobs/{api.sandbox.jobs[NIGHTLY].id}/run/"
+    response = api.post(path, {"cause": "a test", **override})
+    assert response.status_code == 400
+    assert set(response.json()["data"]) == set(override)
+    assert len(api.data("/runs/")) == before
 
 
 def test_a_run_of_dbt_that_takes_too_long_is_cancelled(api: Api) -> None:

@@ -11,7 +11,7 @@ from dbt_trigger_dagster.sandbox.account.errors import invalid, not_found
 from dbt_trigger_dagster.sandbox.account.jobs import SandboxJob, with_ids
 from dbt_trigger_dagster.sandbox.account.ledgers import Ledger, RunBook
 from dbt_trigger_dagster.sandbox.account.retries import retry_obstacle
-from dbt_trigger_dagster.sandbox.account.runs import Run, Step, Trigger
+from dbt_trigger_dagster.sandbox.account.runs import BRANCH, Run, Step, Trigger
 from dbt_trigger_dagster.sandbox.account.scheduler import Scheduler
 from dbt_trigger_dagster.sandbox.account.scripts import Script
 from dbt_trigger_dagster.sandbox.account.timestamps import Clock, utc_now
@@ -105,7 +105,13 @@ class Cloud:
         return retry_obstacle(run, self.latest_run(run.job))
 
     def trigger(self, job: SandboxJob, request: TriggerRequest, category: str = "api") -> Run:
-        """Start a run of a job."""
+        """Start a run of a job.
+
+        Raises:
+            ApiError: It asks for what cannot be run here.
+        """
+        if job.script is None:  # a script stands for whatever is asked for
+            self._refuse_what_dbt_cannot_run(request)
         run = self.new_run(job, request, category)
         self._scheduler.submit(run)
         return run
@@ -133,6 +139,14 @@ class Cloud:
     def cancel(self, run: Run) -> None:
         """Cancel a run; one that is over stays as it is."""
         self._scheduler.cancel(run)
+
+    def _refuse_what_dbt_cannot_run(self, request: TriggerRequest) -> None:
+        if request.dbt_version_override not in {None, self.dbt_version}:
+            raise invalid({"dbt_version_override": f"The sandbox has dbt {self.dbt_version} only"})
+        if request.git_branch not in {None, BRANCH}:
+            raise invalid({"git_branch": f"The sandbox has the branch {BRANCH!r} only"})
+        if request.git_sha is not None:
+            raise invalid({"git_sha": "The sandbox has the project's present state only"})
 
     async def close(self) -> None:
         """Stop all runs."""

@@ -1,11 +1,14 @@
 """The seam between the scheduler and whatever executes a run."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from dbt_trigger_dagster.dbt_cloud.models import RunStatus
 from dbt_trigger_dagster.sandbox.account.runs import Run
+
+CLOSING = timedelta(seconds=3)
+"""How long dbt Cloud takes at least between a run's last step and its end."""
 
 
 @dataclass(frozen=True)

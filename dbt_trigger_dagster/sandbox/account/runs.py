@@ -8,12 +8,15 @@ from pathlib import Path
 from dbt_trigger_dagster.dbt_cloud.models import RunStatus
 from dbt_trigger_dagster.sandbox.account.artifacts import StepArtifacts
 from dbt_trigger_dagster.sandbox.account.jobs import RUN_DURATION_LIMIT_SECONDS, SandboxJob
+from dbt_trigger_dagster.sandbox.account.logs import clone_log
 from dbt_trigger_dagster.sandbox.account.scripts import Script
 from dbt_trigger_dagster.sandbox.account.timestamps import Clock, utc_now
 from dbt_trigger_dagster.sandbox.account.trigger_requests import TriggerRequest
 
 IN_PROGRESS = frozenset({RunStatus.QUEUED, RunStatus.STARTING, RunStatus.RUNNING})
+BRANCH = "main"
 CLONE_STEP = "Clone git repository"
+PROFILE_STEP = "Create profile from connection"
 DEPS_COMMAND = "dbt deps"
 DOCS_COMMAND = "dbt docs generate"
 FRESHNESS_COMMAND = "dbt source freshness"
@@ -112,6 +115,7 @@ class Run:
         artifacts: What the steps left behind, by step index.
         artifacts_saved_at: When the artifacts can be had from.
         failed_command: Where it failed.
+        commit: The commit that it checked out.
         dequeued_at: When its turn came.
         started_at: When its first step began.
         finished_at: When it ended.
@@ -131,6 +135,7 @@ class Run:
     artifacts: dict[int, StepArtifacts] = field(default_factory=dict)
     artifacts_saved_at: datetime | None = None
     failed_command: FailedCommand | None = None
+    commit: str | None = None
     dequeued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -144,6 +149,11 @@ class Run:
     def in_progress(self) -> bool:
         """Whether the run is not over."""
         return self.status in IN_PROGRESS
+
+    @property
+    def branch(self) -> str:
+        """The branch that it checks out."""
+        return self.trigger.request.git_branch or BRANCH
 
     @property
     def commands(self) -> tuple[str, ...]:
@@ -171,9 +181,10 @@ class Run:
 
     @property
     def timeout_seconds(self) -> int:
-        """When the run is cancelled: the override, the job's limit or the account's."""
+        """When the run is cancelled: the override or the job's limit, at most the account's."""
         override = self.trigger.request.timeout_seconds_override
-        return override or self.job.timeout_seconds or RUN_DURATION_LIMIT_SECONDS
+        limit = override or self.job.timeout_seconds or RUN_DURATION_LIMIT_SECONDS
+        return min(limit, RUN_DURATION_LIMIT_SECONDS)
 
     def dequeue(self) -> None:
         """Take the run from the queue."""
@@ -185,11 +196,31 @@ class Run:
         self.status = RunStatus.RUNNING
         self.started_at = self.clock()
 
-    def begin_step(self, name: str, logs: Path | str = "", debug_logs: Path | str = "") -> Step:
-        """Begin the run's next step."""
-        index = len(self.steps) + 1
+    def checked_out(self, step: Step, commit: str) -> None:
+        """End the run's first step."""
+        self.commit = commit
+        step.logs = step.debug_logs = clone_log(self.id, self.branch, commit)
+        step.finish(RunStatus.SUCCESS)
+
+    def create_profile(self, connection: str) -> None:
+        """Take the run's second step."""
+        schema = self.trigger.request.schema_override
+        overriding = f" (override schema to '{schema}')" if schema else ""
+        name = f"{PROFILE_STEP} {connection}{overriding}"
+        self.begin_step(name, f"{name}\n", f"{name}\n").finish(RunStatus.SUCCESS)
+
+    def begin_step(
+        self,
+        name: str,
+        logs: Path | str = "",
+        debug_logs: Path | str = "",
+        *,
+        started_at: datetime | None = None,
+    ) -> Step:
+        """Begin the run's next step, now or at another moment."""
+        index, moment = len(self.steps) + 1, started_at or self.clock()
         step = Step(
-            next(self.ids), self.id, index, name, self.clock(), logs, debug_logs, clock=self.clock
+            next(self.ids), self.id, index, name, moment, logs, debug_logs, clock=self.clock
         )
         self.steps.append(step)
         return step

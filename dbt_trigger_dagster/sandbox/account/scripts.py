@@ -52,7 +52,7 @@ class Script:
         artifacts: The artifacts of the last step, by path.
         steps: The run's steps; without any, those that dbt Cloud would make of the job.
         status_message: The run's ``status_message``; ``None`` says what dbt Cloud would.
-        artifact_lag: For so many seconds after the end, artifacts answer 404.
+        artifact_lag: For so many seconds after the end no artifact is to be had.
     """
 
     outcome: ScriptOutcome = "success"

@@ -8,7 +8,13 @@ from typing import Any
 
 from dbt_trigger_dagster.dbt_cloud.models import RunStatus
 from dbt_trigger_dagster.sandbox.account.cloud import Cloud
-from dbt_trigger_dagster.sandbox.account.logs import last_lines, read_tail, read_whole
+from dbt_trigger_dagster.sandbox.account.logs import (
+    as_debug_logs,
+    as_logs,
+    read_tail,
+    read_whole,
+    truncated,
+)
 from dbt_trigger_dagster.sandbox.account.runs import Run, Step
 from dbt_trigger_dagster.sandbox.account.timestamps import as_duration, as_run_timestamp, humanized
 from dbt_trigger_dagster.sandbox.api.job_payloads import environment_payload, nested_job_payload
@@ -43,7 +49,6 @@ def run_payload(cloud: Cloud, run: Run, base_url: str, related: Collection[str])
 
 
 def _identity(cloud: Cloud, run: Run, base_url: str) -> dict[str, Any]:
-    request = run.trigger.request
     project_id = run.job.project_id
     return {
         "id": run.id,
@@ -54,8 +59,8 @@ def _identity(cloud: Cloud, run: Run, base_url: str) -> dict[str, Any]:
         "job_definition_id": run.job.id,
         "job_id": run.job.id,
         "dbt_version": run_dbt_version(cloud, run),
-        "git_branch": (request.git_branch or "main") if run.started_at else None,
-        "git_sha": request.git_sha if run.started_at else None,
+        "git_branch": run.branch if run.started_at else None,
+        "git_sha": run.commit,
         "retrying_run_id": run.retry_of.id if run.retry_of else None,
         "deferring_run_id": None,
         "owner_thread_id": None,
@@ -144,7 +149,7 @@ def _related(cloud: Cloud, run: Run, related: Collection[str]) -> dict[str, Any]
         "environment": environment_payload(cloud, run.job) if "environment" in related else None,
         "run_steps": [],
     }
-    if "run_steps" in related or "debug_logs" in related:
+    if "run_steps" in related:
         whole = "debug_logs" in related
         payload["run_steps"] = [step_payload(cloud, step, whole_logs=whole) for step in run.steps]
     if "audit" in related:
@@ -188,10 +193,12 @@ def step_payload(cloud: Cloud, step: Step, *, whole_logs: bool) -> dict[str, Any
 
 
 def _step_logs(step: Step, *, whole: bool) -> dict[str, Any]:
+    tail = as_debug_logs(read_tail(step.debug_logs), step.started_at)
+    debug_logs = as_debug_logs(read_whole(step.debug_logs), step.started_at) if whole else None
     return {
-        "logs": read_tail(step.logs),
-        "debug_logs": read_whole(step.debug_logs) if whole else None,
-        "truncated_debug_logs": last_lines(read_tail(step.debug_logs)),
+        "logs": as_logs(read_tail(step.logs)),
+        "debug_logs": debug_logs,
+        "truncated_debug_logs": truncated(tail),
         "log_location": "db",
         "log_path": None,
         "debug_log_path": None,

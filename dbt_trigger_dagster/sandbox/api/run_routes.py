@@ -112,9 +112,8 @@ class ArtifactRoutes:
         # dbt Cloud takes "step" here, and always lists the last step.
         _STEP_QUERY.read(request.query_params)
         artifacts = self._cloud.run(request.path_params["run_id"]).artifacts_at(None)
-        if artifacts is None:
-            raise not_found()
-        return success(await asyncio.to_thread(artifacts.paths))
+        paths = await asyncio.to_thread(artifacts.paths) if artifacts else []
+        return success(paths or None)
 
     async def _get(self, request: Request) -> Response:
         return self._artifact(self._cloud.run(request.path_params["run_id"]), request)

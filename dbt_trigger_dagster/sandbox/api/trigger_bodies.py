@@ -3,6 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
+from dbt_trigger_dagster.sandbox.account.errors import invalid
 from dbt_trigger_dagster.sandbox.account.trigger_requests import TriggerRequest
 from dbt_trigger_dagster.sandbox.api.paths import LARGEST_ID
 from dbt_trigger_dagster.sandbox.api.schemas import an_object, judge, read_json, too_deep
@@ -39,6 +40,8 @@ def read_trigger_request(body: bytes) -> TriggerRequest:
         judge(_TRIGGER, content)
     except RecursionError as error:  # its message would repeat the whole of it
         raise too_deep() from error
+    if {"git_branch", "git_sha"} <= content.keys():
+        raise invalid("git_branch and git_sha cannot both be given")
     if "steps_override" in content:
         content["steps_override"] = tuple(content["steps_override"])
     return TriggerRequest(**content)

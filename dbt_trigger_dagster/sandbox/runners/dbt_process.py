@@ -23,9 +23,9 @@ async def run_dbt(
         arguments: What follows ``dbt`` on the command line.
         folder: The working directory.
         environment: The process's whole environment.
-        log_file: Where its output goes.
+        log_file: What its output is added to.
     """
-    with log_file.open("wb") as log:
+    with log_file.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",

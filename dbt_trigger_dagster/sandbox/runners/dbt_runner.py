@@ -8,12 +8,14 @@ from pathlib import Path
 from dbt_trigger_dagster.dbt_cloud.models import RunStatus
 from dbt_trigger_dagster.sandbox.account.artifacts import FolderArtifacts
 from dbt_trigger_dagster.sandbox.account.errors import SandboxError
-from dbt_trigger_dagster.sandbox.account.runner import Outcome
+from dbt_trigger_dagster.sandbox.account.logs import COMMAND_FAILED, first_line
+from dbt_trigger_dagster.sandbox.account.runner import CLOSING, Outcome
 from dbt_trigger_dagster.sandbox.account.runs import (
     CLONE_STEP,
     DEPS_COMMAND,
     DOCS_COMMAND,
     FRESHNESS_COMMAND,
+    PROFILE_STEP,
     RETRY_COMMAND,
     FailedCommand,
     Run,
@@ -23,6 +25,8 @@ from dbt_trigger_dagster.sandbox.account.runs import (
 from dbt_trigger_dagster.sandbox.runners.dbt_process import run_dbt
 from dbt_trigger_dagster.sandbox.runners.dbt_project import DbtProject
 from dbt_trigger_dagster.sandbox.runners.run_folder import RunFolder
+
+_COMMAND_FAILED = Outcome(RunStatus.ERROR, COMMAND_FAILED)
 
 
 class DbtRunner:
@@ -55,36 +59,35 @@ class _Execution:
         self._run.begin()
         await self._clone()
         failure = self._create_profile() or await self._execute_commands()
+        await asyncio.sleep(CLOSING.total_seconds())
         return failure or Outcome(RunStatus.SUCCESS)
 
     async def _clone(self) -> None:
-        step = self._run.begin_step(CLONE_STEP, f"Copying {self._run_folder.dbt_project.folder}\n")
+        step = self._run.begin_step(CLONE_STEP)
         await asyncio.to_thread(self._run_folder.copy_project)
-        step.finish(RunStatus.SUCCESS)
+        commit = await asyncio.to_thread(self._run_folder.content_hash)
+        self._run.checked_out(step, commit)
 
     def _create_profile(self) -> Outcome | None:
-        step = self._run.begin_step("Create profile from connection")
         try:
             adapter = self._run_folder.write_profile()
         except SandboxError as error:
-            step.logs = f"{error}\n"
+            step = self._run.begin_step(PROFILE_STEP, f"{error}\n", f"{error}\n")
             step.finish(RunStatus.ERROR)
             return Outcome(RunStatus.ERROR, str(error))
-        schema = self._run.trigger.request.schema_override
-        step.name += f" {adapter}" + (f" (override schema to '{schema}')" if schema else "")
-        step.finish(RunStatus.SUCCESS)
+        self._run.create_profile(adapter)
         return None
 
     async def _execute_commands(self) -> Outcome | None:
         if not await self._invoke(DEPS_COMMAND):
-            return _command_failed(DEPS_COMMAND)
+            return _COMMAND_FAILED
         if self._run.generates_sources:
             await self._invoke(FRESHNESS_COMMAND)
         commands = self._run.commands
         for position, command in enumerate(commands):
             if not await self._invoke(command):
                 self._note_failure(command, commands[position + 1 :])
-                return _command_failed(command)
+                return _COMMAND_FAILED
         if self._run.generates_docs:
             await self._invoke(DOCS_COMMAND)
         return None
@@ -98,23 +101,31 @@ class _Execution:
             snapshot = await asyncio.to_thread(self._run_folder.snapshot_target, step.index)
             if snapshot:
                 self._run.artifacts[step.index] = FolderArtifacts(snapshot)
+        if not succeeded:
+            self._note_in_logs(step)
         step.finish(RunStatus.SUCCESS if succeeded else RunStatus.ERROR)
         return succeeded
+
+    def _note_in_logs(self, step: Step) -> None:
+        for log in (step.logs, step.debug_logs):
+            if isinstance(log, Path):
+                with log.open("a") as file:
+                    file.write(f"{COMMAND_FAILED}\n")
 
     def _begin_dbt_step(self, command: str) -> Step:
         folder = self._run_folder.step_folder(len(self._run.steps) + 1)
         folder.mkdir(parents=True)
-        return self._run.begin_step(
-            invocation_name(command), folder / "stdout.log", folder / "dbt.log"
-        )
+        logs = folder / "stdout.log"
+        logs.write_text(first_line(self._run.clock()))
+        return self._run.begin_step(invocation_name(command), logs, folder / "dbt.log")
 
     async def _execute_command(self, command: str, step: Step) -> bool:
+        folder = self._run_folder.step_folder(step.index)
         try:
             arguments = self._arguments(command)
         except ValueError as error:
-            step.logs = f"{error}\n"
+            (folder / "stdout.log").write_text(f"{error}\n")
             return False
-        folder = self._run_folder.step_folder(step.index)
         environment = {**self._environment, "DBT_LOG_PATH": str(folder)}
         log_file = folder / "stdout.log"
         return await run_dbt(arguments, self._run_folder.project, environment, log_file) == 0
@@ -142,10 +153,6 @@ class _Execution:
         self._run.failed_command = FailedCommand(command, skipped, has_results, state)
 
 
-def _command_failed(command: str) -> Outcome:
-    return Outcome(RunStatus.ERROR, f"dbt command failed: {command}")
-
-
 def _environment(run_folder: RunFolder, account_id: int) -> dict[str, str]:
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("DBT_CLOUD_")
@@ -155,9 +162,10 @@ def _environment(run_folder: RunFolder, account_id: int) -> dict[str, str]:
         **_cloud_variables(run_folder.run, account_id),
         "DBT_ENV": "prod",
         "DBT_PROFILES_DIR": str(run_folder.profiles),
-        "DBT_TARGET_PATH": str(run_folder.target),
+        "DBT_TARGET_PATH": run_folder.target.name,  # relative, as paths in logs are
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        "DBT_USE_COLORS": "false",
+        "DBT_USE_COLORS": "true",
+        "DBT_USE_COLORS_FILE": "false",
         "DBT_VERSION_CHECK": "false",
         "PYTHONSAFEPATH": "1",  # a folder of the project must not hide a module of dbt's
     }

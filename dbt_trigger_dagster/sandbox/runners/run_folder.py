@@ -1,5 +1,6 @@
 """The folder that a run works in: a copy of the project, a profile of its own, its leftovers."""
 
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ class RunFolder:
     @property
     def target(self) -> Path:
         """What dbt writes its artifacts to."""
-        return self.folder / "target"
+        return self.project / "target"
 
     def step_folder(self, index: int) -> Path:
         """Return the folder for the logs and the artifacts of a step."""
@@ -64,6 +65,14 @@ class RunFolder:
         for path in (self.project, *self.project.rglob("*")):
             if path.is_dir():
                 path.chmod(0o755)
+
+    def content_hash(self) -> str:
+        """Return 40 hex digits that tell the project's present state, as a commit would."""
+        digest = hashlib.sha1(usedforsecurity=False)
+        for path in sorted(path for path in self.project.rglob("*") if path.is_file()):
+            digest.update(f"{path.relative_to(self.project)}\0".encode(errors="surrogateescape"))
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
 
     def write_profile(self) -> str:
         """Write the run's profile, and return what it connects to.
@@ -88,7 +97,7 @@ class RunFolder:
 
     def discard(self) -> None:
         """Delete what nobody needs after the run, the connection's secrets among it."""
-        for folder in (self.project, self.profiles, self.target):
+        for folder in (self.project, self.profiles):
             shutil.rmtree(folder, ignore_errors=True)
 
     def _overrides(self) -> dict[str, Any]:

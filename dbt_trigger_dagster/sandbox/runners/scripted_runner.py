@@ -1,6 +1,7 @@
 """Runs that follow a script: no dbt, no thread and no file for each of them."""
 
 import asyncio
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -9,7 +10,13 @@ from dbt_trigger_dagster.dbt_cloud.models import RunStatus
 from dbt_trigger_dagster.sandbox.account.artifacts import MadeUpArtifacts
 from dbt_trigger_dagster.sandbox.account.errors import SandboxError
 from dbt_trigger_dagster.sandbox.account.jobs import SandboxJob
-from dbt_trigger_dagster.sandbox.account.runner import Outcome
+from dbt_trigger_dagster.sandbox.account.logs import (
+    COMMAND_FAILED,
+    first_line,
+    read_tail,
+    with_failure,
+)
+from dbt_trigger_dagster.sandbox.account.runner import CLOSING, Outcome
 from dbt_trigger_dagster.sandbox.account.runs import (
     CLONE_STEP,
     DEPS_COMMAND,
@@ -50,7 +57,7 @@ class ScriptedRunner:
         self._begin(run, script)
         ending = await self._ending(run, script.seconds) if script.seconds else Ending()
         script = replace(script, outcome=ending.outcome or script.outcome)
-        return replace(self._end(run, script), finished_at=ending.finished_at)
+        return self._end(run, script, ending.finished_at)
 
     def replay(self, run: Run, finished_at: datetime) -> None:
         """Let a run have been played in the past."""
@@ -62,7 +69,7 @@ class ScriptedRunner:
         run.dequeue()
         self._begin(run, script)
         run.clock = stopped_clock(finished_at)
-        outcome = self._end(run, script)
+        outcome = self._end(run, script, finished_at)
         run.finish(outcome.status, outcome.message)
         run.clock = clock
 
@@ -89,12 +96,45 @@ class ScriptedRunner:
 
     def _begin(self, run: Run, script: Script) -> None:
         run.begin()
-        self._begin_steps(run, script)
+        run.commit = run.trigger.request.git_sha or _commit_of(run.job)
+        if script.steps:
+            for step in script.steps:
+                self._begin_step(run, step)
+            return
+        run.checked_out(run.begin_step(CLONE_STEP), run.commit)
+        run.create_profile("duckdb")
+        for command in commands_until_the_first(run):
+            self._begin_step(run, ScriptStep(invocation_name(command)))
 
-    def _end(self, run: Run, script: Script) -> Outcome:
-        if script.outcome != "cancelled":
+    def _begin_step(
+        self, run: Run, scripted: ScriptStep, started_at: datetime | None = None
+    ) -> None:
+        moment = started_at or run.clock()
+        for earlier in run.steps:
+            if earlier.finished_at is None:
+                earlier.finish(RunStatus.SUCCESS, moment)
+        logs = scripted.logs or first_line(moment)
+        step = run.begin_step(scripted.name, logs, logs, started_at=moment)
+        if scripted.artifacts:
+            run.artifacts[step.index] = MadeUpArtifacts(scripted.artifacts)
+
+    def _end(self, run: Run, script: Script, finished_at: datetime | None) -> Outcome:
+        end = finished_at or run.clock()
+        # Some seconds before the run, as far as it has any.
+        end_of_steps = end - min(CLOSING, (end - (run.started_at or end)) / 2)
+        if script.outcome == "success" and not script.steps:
+            for command in commands_after_the_first(run):
+                self._begin_step(run, ScriptStep(invocation_name(command)), end_of_steps)
+        if script.artifacts:
+            run.artifacts[len(run.steps)] = MadeUpArtifacts(script.artifacts)
+        if script.outcome != "cancelled" and run.artifacts:
             run.save_artifacts(script.artifact_lag)
-        return self._outcome(run, script)
+        outcome = self._outcome(run, script)
+        step = run.steps[-1]
+        if outcome.status == RunStatus.ERROR:
+            step.logs = step.debug_logs = with_failure(read_tail(step.logs))
+        step.finish(outcome.status, end_of_steps)
+        return replace(outcome, finished_at=finished_at)
 
     def _next_script(self, job: SandboxJob) -> Script:
         scripts = job.script if isinstance(job.script, tuple) else (job.script or Script(),)
@@ -102,35 +142,27 @@ class ScriptedRunner:
         self._started[job.id] += 1
         return scripts[position]
 
-    def _begin_steps(self, run: Run, script: Script) -> None:
-        steps = script.steps or default_steps(run)
-        for scripted in steps:
-            step = run.begin_step(scripted.name, scripted.logs, scripted.logs)
-            if scripted.artifacts:
-                run.artifacts[step.index] = MadeUpArtifacts(scripted.artifacts)
-            if step.index < len(steps):
-                step.finish(RunStatus.SUCCESS)
-        if script.artifacts or not run.artifacts:
-            run.artifacts[len(steps)] = MadeUpArtifacts(script.artifacts)
-
     def _outcome(self, run: Run, script: Script) -> Outcome:
         if script.outcome == "success":
             return Outcome(RunStatus.SUCCESS, script.status_message)
         if script.outcome == "error":
             command, *skipped = run.commands or (DEPS_COMMAND,)
             run.failed_command = FailedCommand(command, tuple(skipped), has_run_results=True)
-            return Outcome(RunStatus.ERROR, script.status_message or "dbt command failed")
+            return Outcome(RunStatus.ERROR, script.status_message or COMMAND_FAILED)
         usual = cancelled_by_user() if script.outcome == "cancelled" else timed_out(run)
         return Outcome(usual.status, script.status_message or usual.message)
 
 
-def default_steps(run: Run) -> tuple[ScriptStep, ...]:
-    """Return the steps that dbt Cloud would make of a run's commands."""
-    commands = (
-        DEPS_COMMAND,
-        *((FRESHNESS_COMMAND,) if run.generates_sources else ()),
-        *run.commands,
-        *((DOCS_COMMAND,) if run.generates_docs else ()),
-    )
-    names = (CLONE_STEP, "Create profile from connection duckdb", *map(invocation_name, commands))
-    return tuple(ScriptStep(name) for name in names)
+def commands_until_the_first(run: Run) -> tuple[str, ...]:
+    """Return the commands that a run begins with, up to the first of those it is asked for."""
+    freshness = (FRESHNESS_COMMAND,) if run.generates_sources else ()
+    return (DEPS_COMMAND, *freshness, *run.commands[:1])
+
+
+def commands_after_the_first(run: Run) -> tuple[str, ...]:
+    """Return the commands that follow unless that one fails."""
+    return (*run.commands[1:], *((DOCS_COMMAND,) if run.generates_docs else ()))
+
+
+def _commit_of(job: SandboxJob) -> str:
+    return hashlib.sha1(f"{job.id} {job.name}".encode(), usedforsecurity=False).hexdigest()
