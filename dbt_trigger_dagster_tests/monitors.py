@@ -12,7 +12,7 @@ import dagster as dg
 import requests
 
 from dbt_trigger_dagster import DbtCloudTableIOManager, build_dbt_cloud_monitor
-from dbt_trigger_dagster.monitor.landings import landing_assets
+from dbt_trigger_dagster.assets.job import RUN_RESULT, graphs_in
 from dbt_trigger_dagster.monitor.tick import Monitor
 from dbt_trigger_dagster.sandbox import SandboxJob, Script
 from dbt_trigger_dagster_tests.graphs import Project, a_project, until
@@ -87,7 +87,7 @@ class Watch:
         seconds = self.arguments.get("lookback", 3600)
         return Monitor(
             name=NAME,
-            assets=tuple(landing_assets(self.assets)),
+            graphs=tuple(graphs_in(self.assets, RUN_RESULT)),
             include_external_runs=self.arguments.get("include_external_runs", False),
             settle=timedelta(seconds=self.arguments["settle_seconds"]),
             lookback=timedelta(seconds=seconds),

@@ -73,6 +73,10 @@ class TriggerResponseConfig(dg.Config):
     def _check(self) -> "TriggerResponseConfig":
         if self.job_id is not None and self.job_name is not None:
             raise ValueError("job_id and job_name are both set: give one of them.")
+        if self.job_name is not None and not self.job_name.strip():
+            raise SettingError(
+                "job_name", "is empty: give the job's exact name, or leave it out for the asset's."
+            )
         return self
 
     def as_request(self) -> TriggerRequest:

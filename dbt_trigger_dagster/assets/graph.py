@@ -21,11 +21,10 @@ from dbt_trigger_dagster.assets.follow import follow
 from dbt_trigger_dagster.assets.io_manager import ROWS_IF_ANY, ROWS_KEY, TABLE_KEY, column_schema
 from dbt_trigger_dagster.assets.job import (
     ARTIFACTS,
-    DBT_CLOUD_RUN,
     RUN_RESULT,
     TRIGGER_RESPONSE,
+    JobGraph,
     JobReference,
-    job_metadata,
 )
 from dbt_trigger_dagster.assets.land import land
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
@@ -65,7 +64,7 @@ def build_dbt_cloud_job_assets(
     read or asked before a run.
 
     Args:
-        job_id: The job's number; ``dg.EnvVar.int(…)`` is read in the run.
+        job_id: The job's id; ``dg.EnvVar.int(…)`` is read in the run.
         job_name: The job's exact name, looked up in the run; instead of ``job_id``.
         key_prefix: Goes before the asset keys and into the op names: with ``nightly`` there is an
             asset ``nightly/trigger_response`` of an op ``nightly__trigger_response``.
@@ -85,11 +84,15 @@ def build_dbt_cloud_job_assets(
     if job_id is not None and job_name is not None:
         raise ValueError("job_id and job_name are both given: give one of them.")
     if isinstance(job_id, str) and not isinstance(job_id, dg.EnvVar):
-        raise TypeError(f"job_id {job_id!r} is text: give the job's number, or job_name.")
+        raise TypeError(f"job_id {job_id!r} is text: give the job's id as a number, or job_name.")
     _check_defaults(trigger_defaults, run_defaults)
-    graph = _JobGraph(
+    graph = JobGraph(
         job=JobReference(job_id, job_name),
-        prefix=[key_prefix] if isinstance(key_prefix, str) else list(key_prefix or []),
+        prefix=(key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix or ()),
+        cancels_on_termination=run_defaults is None or run_defaults.cancel_on_termination,
+    )
+    builder = _Builder(
+        graph=graph,
         trigger_config=with_defaults(TriggerResponseConfig, trigger_defaults),
         run_config=with_defaults(DbtCloudRunConfig, run_defaults),
         pool=pool,
@@ -97,7 +100,7 @@ def build_dbt_cloud_job_assets(
         tags=tags,
         owners=owners,
     )
-    return [graph.trigger_response(deps), graph.dbt_cloud_run()]
+    return [builder.trigger_response(deps), builder.dbt_cloud_run()]
 
 
 def _check_defaults(trigger: TriggerResponseConfig | None, run: DbtCloudRunConfig | None) -> None:
@@ -110,11 +113,10 @@ def _check_defaults(trigger: TriggerResponseConfig | None, run: DbtCloudRunConfi
 
 
 @dataclass(frozen=True)
-class _JobGraph:
+class _Builder:
     """Builds the definitions of one job's graph."""
 
-    job: JobReference
-    prefix: list[str]
+    graph: JobGraph
     trigger_config: type[TriggerResponseConfig]
     run_config: type[DbtCloudRunConfig]
     pool: str | None
@@ -126,13 +128,10 @@ class _JobGraph:
         """The asset that triggers the job."""
 
         @dg.asset(
-            key=self._key(TRIGGER_RESPONSE),
+            key=self.graph.key(TRIGGER_RESPONSE),
             description="Triggers the dbt Cloud job and keeps the answer as a row of "
             f"`{TRIGGER.name}`.",
-            metadata={
-                **_table_metadata(TRIGGER),
-                **job_metadata(self.job.job_id, self.job.job_name),
-            },
+            metadata={**_table_metadata(TRIGGER), **self.graph.metadata()},
             io_manager_key=_TABLES_RESOURCE,
             group_name=self.group_name,
             pool=self.pool,
@@ -150,13 +149,11 @@ class _JobGraph:
         ) -> dg.Output[Any]:
             try:
                 request = config.as_request()
-                waiting = as_run_config(
-                    _config_of(context, self._op_name(DBT_CLOUD_RUN)), self.run_config
-                )
+                waiting = as_run_config(_config_of(context, self.graph.op_name), self.run_config)
                 with dbt_cloud.build_client(context.log) as client:
-                    intention = intention_of(context, self.prefix)
+                    intention = intention_of(context, self.graph.prefix)
                     step = _step(context, client, waiting, is_repeated=intention.is_repeated)
-                    job_id = self.job.resolve(client, config)
+                    job_id = self.graph.job.resolve(client, config)
                     if waiting.store_artifacts:
                         dbt_cloud_artifacts.check(client.account_id, job_id)
                     triggered = trigger(step, job_id, request, intention)
@@ -174,10 +171,10 @@ class _JobGraph:
 
     def dbt_cloud_run(self) -> dg.AssetsDefinition:
         """The op that waits for the run, with its two assets."""
-        trigger_key, run_key = self._key(TRIGGER_RESPONSE), self._key(RUN_RESULT)
+        trigger_key, run_key = self.graph.key(TRIGGER_RESPONSE), self.graph.key(RUN_RESULT)
 
         @dg.multi_asset(
-            name=self._op_name(DBT_CLOUD_RUN),
+            name=self.graph.op_name,
             description="Waits for the dbt Cloud run; keeps its outcome and its artifacts, then "
             "fails if it failed.",
             ins={TRIGGER_RESPONSE: dg.AssetIn(key=trigger_key, metadata={ROWS_KEY: ROWS_IF_ANY})},
@@ -220,17 +217,11 @@ class _JobGraph:
 
         return dbt_cloud_run
 
-    def _key(self, name: str) -> dg.AssetKey:
-        return dg.AssetKey([*self.prefix, name])
-
-    def _op_name(self, name: str) -> str:
-        return self._key(name).to_python_identifier()
-
     def _out(self, name: str, table: Table, description: str) -> dg.AssetOut:
         return dg.AssetOut(
-            key=self._key(name),
+            key=self.graph.key(name),
             description=f"{description}, as rows of `{table.name}`.",
-            metadata={**_table_metadata(table), **job_metadata(self.job.job_id, self.job.job_name)},
+            metadata={**_table_metadata(table), **self.graph.metadata()},
             io_manager_key=_TABLES_RESOURCE,
             kinds=_KINDS,
             tags=self.tags,

@@ -1,20 +1,22 @@
-"""Which dbt Cloud job a graph runs, and how its assets' definition metadata names it."""
+"""What the graph of one dbt Cloud job is, once: its job and the names of its parts.
+
+The builder makes the value and carries it in the metadata of the assets; schedules and monitors
+read it there. Of an environment variable it holds the name and never the value.
+"""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
 
 from dbt_trigger_dagster.assets.config import TriggerResponseConfig
+from dbt_trigger_dagster.assets.dagster_run import carried, carrying
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 
-JOB_ID_KEY = "dbt_trigger_dagster/job_id"
-"""The job's number."""
-
-JOB_NAME_KEY = "dbt_trigger_dagster/job_name"
-"""The job's exact name, where it is known by that."""
+JOB_KEY = "dbt_cloud/job"
+"""The definition metadata that names the job to people, and carries the `JobGraph`."""
 
 TRIGGER_RESPONSE = "trigger_response"
 """The asset that triggers the job."""
@@ -28,86 +30,159 @@ RUN_RESULT = "run_result"
 ARTIFACTS = "artifacts"
 """The output with the artifacts' rows."""
 
-_BY_VARIABLE = "_env"
-"""What a key ends in whose value is the name of an environment variable."""
-
-
-def job_metadata(
-    job_id: "int | dg.EnvVar | None", job_name: "str | dg.EnvVar | None"
-) -> dict[str, Any]:
-    """The metadata that names a job; of an environment variable, its name and no value."""
-    if job_id is not None:
-        return _named(JOB_ID_KEY, job_id)
-    return {} if job_name is None else _named(JOB_NAME_KEY, job_name)
-
-
-def _named(key: str, value: Any) -> dict[str, Any]:
-    variable = getattr(value, "env_var_name", None)
-    return {key: value} if variable is None else {key + _BY_VARIABLE: variable}
-
-
-def job_of(metadata: Mapping[str, Any]) -> tuple[int | None, str | None]:
-    """The number or the name of a graph's job, as far as it is set now; the environment is read.
-
-    Raises:
-        ValueError: A variable should hold the job's number and does not.
-    """
-    job_id = _value(metadata, JOB_ID_KEY)
-    job_name = _value(metadata, JOB_NAME_KEY)
-    if job_id is not None and not str(job_id).isdecimal():
-        raise ValueError(
-            f"{metadata[JOB_ID_KEY + _BY_VARIABLE]} is not the number of a job: it needs digits "
-            "only."
-        )
-    return None if job_id is None else int(job_id), job_name
-
-
-def _value(metadata: Mapping[str, Any], key: str) -> Any:
-    """What a key says; None where it is not there, or its variable is unset or empty."""
-    if key in metadata:
-        return getattr(metadata[key], "value", metadata[key])
-    variable = metadata.get(key + _BY_VARIABLE)
-    return os.environ.get(getattr(variable, "value", variable) or "") or None
+JOB_ID_PLACE = "the number after /jobs/ in the address of the job's page in dbt Cloud"
+"""Where a job's id is found."""
 
 
 @dataclass(frozen=True)
 class JobReference:
-    """Which job, as far as its definition says; by number, by a variable, or by exact name."""
+    """Which job, as far as a definition says: by id, by exact name, or by a variable for either."""
 
-    job_id: "int | dg.EnvVar | None"
-    job_name: str | None
+    job_id: "int | dg.EnvVar | None" = None
+    job_name: "str | dg.EnvVar | None" = None
+
+    def __str__(self) -> str:
+        named = self.job_name if self.job_id is None else self.job_id
+        variable = _variable_of(named)
+        if variable is not None:
+            return f"the one that {variable} names"
+        return "the one that the run's config names" if named is None else str(named)
+
+    def known(self) -> "JobReference":
+        """The same by what its variables hold now; one that is not set names nothing.
+
+        Raises:
+            ValueError: A variable should hold the job's id and does not.
+        """
+        by_id, by_name = _variable_of(self.job_id), _variable_of(self.job_name)
+        return JobReference(
+            self.job_id if by_id is None else _job_id_in(by_id),
+            self.job_name if by_name is None else _value_of(by_name),
+        )
 
     def resolve(self, client: DbtCloudClient, config: TriggerResponseConfig) -> int:
-        """The job's number, once the run's config and the environment have been asked.
+        """The job's id, once the run's config and the environment have been asked.
 
         Raises:
             ValueError: Nobody names a job.
             DbtCloudError: The name cannot be looked up.
         """
-        if config.job_id is not None:
-            return config.job_id
-        name = config.job_name or self.job_name
-        if isinstance(name, dg.EnvVar):
-            name = name.get_value()
-        if name is not None:
-            return client.find_job(name).job_id
-        if self.job_id is None:
-            raise ValueError(
-                "No job is named: set job_id or job_name in the config of trigger_response, or in "
-                "build_dbt_cloud_job_assets."
-            )
-        return self.job_id if type(self.job_id) is int else _job_id_of(self.job_id)
+        if config.job_id is not None or config.job_name is not None:
+            named = JobReference(config.job_id, config.job_name)
+        else:
+            named = self.known()
+        if named.job_name is not None:
+            return client.find_job(named.job_name).job_id
+        if named.job_id is not None:
+            return int(named.job_id)
+        variable = _variable_of(self.job_id) or _variable_of(self.job_name)
+        if variable is not None:
+            raise ValueError(f"{variable} is not set: it names the job, by {JOB_ID_PLACE}.")
+        raise ValueError(
+            "No job is named: set job_id or job_name in the config of trigger_response, or in "
+            "build_dbt_cloud_job_assets."
+        )
 
 
-def _job_id_of(variable: Any) -> int:
-    name = variable.env_var_name
-    try:
-        value = variable.get_value()
-        if value:
-            return int(value)
-    except ValueError as error:
-        raise ValueError(f"{name} is not the number of a job: it needs digits only.") from error
-    raise ValueError(
-        f"{name} is not set: it names the job, by the number after /jobs/ in the address of the "
-        "job's page in dbt Cloud."
-    )
+def _variable_of(value: object) -> str | None:
+    """The name of a variable, where a value is one; Dagster has a class for each type of them."""
+    return getattr(value, "env_var_name", None)
+
+
+def _value_of(variable: str) -> str | None:
+    return os.environ.get(variable, "").strip() or None
+
+
+def _job_id_in(variable: str) -> int | None:
+    """The job's id that a variable holds; None where it is not set."""
+    value = _value_of(variable)
+    if value is not None and not value.isdecimal():
+        raise ValueError(f"{variable} is not the id of a job: give {JOB_ID_PLACE}, digits only.")
+    return None if value is None else int(value)
+
+
+@dataclass(frozen=True)
+class JobGraph:
+    """The graph of one dbt Cloud job.
+
+    Attributes:
+        job: Which job.
+        prefix: What stands before the keys of its assets and in the names of its ops.
+        landed: The outputs of the op that lands runs.
+        cancels_on_termination: Whether terminating a Dagster run cancels its dbt Cloud run, where
+            the run's config does not say.
+    """
+
+    job: JobReference
+    prefix: tuple[str, ...] = ()
+    landed: tuple[str, ...] = (RUN_RESULT, ARTIFACTS)
+    cancels_on_termination: bool = True
+
+    def key(self, name: str) -> dg.AssetKey:
+        """The key of one of its assets."""
+        return dg.AssetKey([*self.prefix, name])
+
+    def name(self, name: str) -> str:
+        """What its op, job or schedule of a name is called."""
+        return self.key(name).to_python_identifier()
+
+    @property
+    def trigger_response(self) -> str:
+        """Asset key of the triggers, as the tables write it."""
+        return self.key(TRIGGER_RESPONSE).to_user_string()
+
+    @property
+    def run_result(self) -> str:
+        """Asset key of the runs' rows, as the tables write it."""
+        return self.key(RUN_RESULT).to_user_string()
+
+    @property
+    def op_name(self) -> str:
+        """The op that lands runs."""
+        return self.name(DBT_CLOUD_RUN)
+
+    @property
+    def landed_keys(self) -> list[dg.AssetKey]:
+        """The assets that the op which lands runs brings."""
+        return [self.key(name) for name in self.landed]
+
+    def known(self) -> "JobGraph":
+        """The same with its job as the environment names it now.
+
+        Raises:
+            ValueError: A variable should hold the job's id and does not.
+        """
+        return replace(self, job=self.job.known())
+
+    def metadata(self) -> dict[str, Any]:
+        """What carries the graph in the metadata of its assets."""
+        return {JOB_KEY: carrying(self, str(self.job))}
+
+
+def graphs_in(assets: Iterable[Any], name: str) -> list[JobGraph]:
+    """The graphs of which an asset is among some definitions; all else is passed over.
+
+    Args:
+        assets: What `build_dbt_cloud_job_assets` returned, and whatever else somebody has.
+        name: The asset, such as `RUN_RESULT`.
+
+    Raises:
+        ValueError: The keys of a graph's assets were changed after they had been built.
+    """
+    found: dict[JobGraph, None] = {}
+    for each in assets:
+        if isinstance(each, dg.AssetsDefinition):
+            for key, metadata in each.metadata_by_key.items():
+                graph = carried(metadata.get(JOB_KEY))
+                if isinstance(graph, JobGraph) and key.path[-1] == name:
+                    _check_key(graph, key, name)
+                    found[graph] = None
+    return list(found)
+
+
+def _check_key(graph: JobGraph, key: dg.AssetKey, name: str) -> None:
+    if key != graph.key(name):
+        raise ValueError(
+            f"The asset {graph.key(name).to_user_string()} was renamed to {key.to_user_string()}: "
+            "give key_prefix to build_dbt_cloud_job_assets instead."
+        )

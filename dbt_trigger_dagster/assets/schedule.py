@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig, TriggerResponseConfig
-from dbt_trigger_dagster.assets.job import DBT_CLOUD_RUN, TRIGGER_RESPONSE
+from dbt_trigger_dagster.assets.job import DBT_CLOUD_RUN, TRIGGER_RESPONSE, JobGraph, graphs_in
 
 
 def build_dbt_cloud_schedule(
@@ -41,15 +41,15 @@ def build_dbt_cloud_schedule(
         ValueError: The assets are not those of one job.
         dg.DagsterInvalidDefinitionError: The cron schedule or the time zone is none.
     """
-    prefix = _prefix_of(assets)
-    job = _job_of(tuple(assets))
+    graph = _graph_of(assets)
+    job = _job_of(graph, tuple(assets))
     ops = {TRIGGER_RESPONSE: trigger, DBT_CLOUD_RUN: run}
     return dg.ScheduleDefinition(
-        name=name or _name(prefix, "dbt_cloud_schedule"),
+        name=name or graph.name("dbt_cloud_schedule"),
         job=job,
         cron_schedule=cron_schedule,
         execution_timezone=execution_timezone,
-        run_config={"ops": {_name(prefix, op): _set(config) for op, config in ops.items()}},
+        run_config={"ops": {graph.name(op): _set(config) for op, config in ops.items()}},
         tags=tags,
         description=f"Runs {job.name}, once it is switched on",
         default_status=default_status,
@@ -58,10 +58,10 @@ def build_dbt_cloud_schedule(
 
 # Two schedules of one graph are given the same job, for Dagster takes no two of one name.
 @cache
-def _job_of(assets: tuple[dg.AssetsDefinition, ...]) -> Any:
+def _job_of(graph: JobGraph, assets: tuple[dg.AssetsDefinition, ...]) -> Any:
     """The Dagster job that runs one graph."""
     return dg.define_asset_job(
-        _name(_prefix_of(assets), "dbt_cloud_job"),
+        graph.name("dbt_cloud_job"),
         selection=dg.AssetSelection.assets(*assets),
         description="Triggers the dbt Cloud job, waits for it and keeps what it leaves",
         # The steps come one after another and wait for the network: a process for each would
@@ -70,24 +70,15 @@ def _job_of(assets: tuple[dg.AssetsDefinition, ...]) -> Any:
     )
 
 
-def _prefix_of(assets: Sequence[dg.AssetsDefinition]) -> list[str]:
-    """What stands before the names of one job's assets."""
-    prefixes = [
-        list(key.path[:-1])
-        for each in assets
-        for key in each.keys
-        if key.path[-1] == TRIGGER_RESPONSE
-    ]
-    if len(prefixes) != 1:
+def _graph_of(assets: Sequence[dg.AssetsDefinition]) -> JobGraph:
+    """The one graph that the assets are."""
+    graphs = graphs_in(assets, TRIGGER_RESPONSE)
+    if len(graphs) != 1:
         raise ValueError(
-            f"A schedule runs one dbt Cloud job, and these are the assets of {len(prefixes)}: give "
+            f"A schedule runs one dbt Cloud job, and these are the assets of {len(graphs)}: give "
             "what one call of build_dbt_cloud_job_assets returned."
         )
-    return prefixes[0]
-
-
-def _name(prefix: Sequence[str], name: str) -> str:
-    return dg.AssetKey([*prefix, name]).to_python_identifier()
+    return graphs[0]
 
 
 def _set(config: dg.Config | None) -> dict[str, Any]:

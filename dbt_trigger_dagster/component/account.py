@@ -14,6 +14,7 @@ import dagster as dg
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
+from dbt_trigger_dagster.assets.job import JOB_ID_PLACE
 from dbt_trigger_dagster.assets.resources import DbtCloudResource
 from dbt_trigger_dagster.component.variables import check_variables, value_of
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
@@ -26,7 +27,7 @@ PLACES = {
     "or /deploy/",
     "token": "a service token with the permission Job Runner or Job Admin: Account settings, "
     "Service tokens",
-    "job_id": "the number of the job, after /jobs/ in the address of its page",
+    "job_id": JOB_ID_PLACE,
 }
 """What names an account and a job, and where the values are found."""
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import dagster as dg
 
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
+from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.monitor.cursor import CLOCK_OVERLAP, MonitorCursor
 from dbt_trigger_dagster.monitor.finished_runs import Findings
@@ -20,7 +21,7 @@ from dbt_trigger_dagster.monitor.landings import (
     PastLandings,
     batches,
 )
-from dbt_trigger_dagster.monitor.ownership import JobGraph, Ownership, Records, dagster_run_id_of
+from dbt_trigger_dagster.monitor.ownership import Ownership, Records, dagster_run_id_of
 from dbt_trigger_dagster.storage.columns import Table
 from dbt_trigger_dagster.storage.tables import RUN, TRIGGER
 

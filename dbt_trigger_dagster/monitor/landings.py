@@ -12,8 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from dbt_trigger_dagster.assets.job import ARTIFACTS, RUN_RESULT, job_of
-from dbt_trigger_dagster.monitor.ownership import JobGraph
+from dbt_trigger_dagster.assets.job import JobGraph
 
 MONITOR_TAG = "dbt_trigger_dagster/monitor"
 """Names the monitor that requested a Dagster run."""
@@ -34,7 +33,6 @@ STUCK_AFTER = timedelta(days=1)
 """A landing that has not begun after so long, in a queue that does not move, blocks nobody."""
 
 _HALVED = 2
-_INPUT = "trigger_response"
 _WAITING = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -48,48 +46,12 @@ _TERMINATED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 _FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 
-def landing_assets(assets: Iterable[Any]) -> list[dg.AssetsDefinition]:
-    """Of what `build_dbt_cloud_job_assets` returned, the definitions that land runs."""
-    return [
-        each
-        for each in assets
-        if isinstance(each, dg.AssetsDefinition)
-        and {RUN_RESULT, ARTIFACTS} == set(each.keys_by_output_name)
-        and _INPUT in each.keys_by_input_name
-    ]
-
-
-def graph_of(assets: dg.AssetsDefinition) -> JobGraph:
-    """A graph's names, and its job as far as the environment says now.
-
-    Raises:
-        ValueError: A variable should hold the job's number and does not.
-    """
-    run_result = assets.keys_by_output_name[RUN_RESULT]
-    job_id, job_name = job_of(assets.metadata_by_key[run_result])
-    return JobGraph(
-        op_name=assets.node_def.name,
-        trigger_response=assets.keys_by_input_name[_INPUT].to_user_string(),
-        run_result=run_result.to_user_string(),
-        artifacts=assets.keys_by_output_name[ARTIFACTS].to_user_string(),
-        job_id=job_id,
-        job_name=job_name,
-        cancels_on_termination=_default_of(assets, "cancel_on_termination"),
-    )
-
-
-def _default_of(assets: dg.AssetsDefinition, field: str) -> bool:
-    """What a field of the op's config is where nobody sets it."""
-    schema: Any = assets.node_def.config_schema
-    return bool(schema.config_type.fields[field].default_value)
-
-
 @dataclass(frozen=True)
 class Due:
     """A dbt Cloud run that is to be landed.
 
     Attributes:
-        run_id: Its number.
+        run_id: Its id.
         graph: Whose it is.
         attempt: The number of the try; the first is 1.
         raise_on_failed_run: Whether a dbt run that ended badly fails its landing; None leaves it
@@ -147,7 +109,7 @@ class PastLandings:
 
     Attributes:
         by_id: The landings by the Dagster run's id.
-        attempts: Of each dbt Cloud run, by number, the last try.
+        attempts: Of each dbt Cloud run, by id, the last attempt.
     """
 
     def __init__(self, landings: Iterable[PastLanding], op_names: Collection[str]) -> None:
@@ -216,10 +178,7 @@ class LandingRuns:
         return dg.RunRequest(
             run_key=_run_key(graph.op_name, run_ids, attempt),
             run_config={"ops": {graph.op_name: {"config": config}}},
-            asset_selection=[
-                dg.AssetKey.from_user_string(graph.run_result),
-                dg.AssetKey.from_user_string(graph.artifacts),
-            ],
+            asset_selection=graph.landed_keys,
             tags={MONITOR_TAG: self.monitor, ATTEMPT_TAG: str(attempt), **job},
         )
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.assets.trigger_step import TRIGGERED_TAG, announced
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudNotFoundError
 from dbt_trigger_dagster.monitor.cursor import CLOCK_OVERLAP
-from dbt_trigger_dagster.monitor.ownership import JobGraph
 
 MOST_AT_ONCE = 100
 """Terminated Dagster runs that a tick looks at; the rest comes with the next ticks."""
@@ -81,15 +81,11 @@ class Terminations:
         logged = self.instance.get_records_for_run(run.run_id, of_type=_TELLING).records
         events = [record.event_log_entry.get_dagster_event() for record in logged]
         begun = {event.node_name for event in events if event.is_step_start}
-        planned = {
-            event.asset_key.to_user_string()
-            for event in events
-            if event.event_type is _PLANNED and event.asset_key
-        }
+        planned = {event.asset_key for event in events if event.event_type is _PLANNED}
         triggered = announced(events)
         for graph in self.graphs:
             run_id = triggered.get(graph.trigger_response)
-            waits = graph.op_name not in begun and planned & {graph.run_result, graph.artifacts}
+            waits = graph.op_name not in begun and planned & set(graph.landed_keys)
             if run_id is not None and waits and _is_to_cancel(run, graph):
                 yield Orphan(run_id, run)
 

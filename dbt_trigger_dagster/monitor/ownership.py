@@ -5,46 +5,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.dbt_cloud.models import Run
 
 _MARKER = re.compile(r"\[dagster ([^\]\s]+)\]\Z")
 
 
-@dataclass(frozen=True)
-class JobGraph:
-    """The assets of one dbt Cloud job, as far as a monitor needs them.
-
-    Asset keys are written as the tables write them, with slashes.
-
-    Attributes:
-        op_name: The op that lands runs.
-        trigger_response: Asset key of the triggers.
-        run_result: Asset key of the runs' rows.
-        artifacts: Asset key of the artifacts' rows.
-        job_id: The job's number, where the definition says it.
-        job_name: The job's exact name, where the definition says that.
-        cancels_on_termination: Whether terminating a Dagster run cancels its dbt Cloud run, where
-            the run's config does not say.
-    """
-
-    op_name: str
-    trigger_response: str
-    run_result: str
-    artifacts: str
-    job_id: int | None = None
-    job_name: str | None = None
-    cancels_on_termination: bool = True
-
-    def is_of(self, run: Run) -> bool:
-        """Whether a run is one of the graph's job."""
-        if self.job_id is not None:
-            return self.job_id == run.job_id
-        return self.job_name is not None and self.job_name == job_name_of(run)
-
-    def marks(self, key: str) -> bool:
-        """Whether the key of a marker names this graph: it carries the graph's prefix."""
-        prefix = self.trigger_response.rpartition("/")[0]
-        return key.partition("/")[2] == prefix
+def is_of(run: Run, graph: JobGraph) -> bool:
+    """Whether a run is one of a graph's job, as far as that is known now."""
+    if graph.job.job_id is not None:
+        return graph.job.job_id == run.job_id
+    return graph.job.job_name is not None and graph.job.job_name == job_name_of(run)
 
 
 def job_name_of(run: Run) -> str | None:
@@ -93,7 +64,7 @@ class Ownership:
     Attributes:
         graphs: The monitor's.
         records: What is known.
-        listed: Runs that dbt Cloud told of, by number.
+        listed: Runs that dbt Cloud told of, by id.
         include_external_runs: Whether runs that nobody triggered from Dagster belong to their job.
     """
 
@@ -152,6 +123,6 @@ class Ownership:
 
         Not one of another job, whatever the key says: another code location may have its like.
         """
-        of_job = [graph for graph in self.graphs if graph.is_of(run)]
-        named = [graph for graph in of_job if graph.marks(key)]
+        of_job = [graph for graph in self.graphs if is_of(run, graph)]
+        named = [graph for graph in of_job if "/".join(graph.prefix) == key.partition("/")[2]]
         return next(iter([*named, *of_job]), _Owner.SOMEBODY_ELSE)

@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.job import RUN_RESULT, JobGraph, graphs_in
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
-from dbt_trigger_dagster.monitor.landings import landing_assets
 from dbt_trigger_dagster.monitor.tick import Monitor
 
 _LONGEST = 365 * 86400.0  # as long as dbt Cloud remembers runs
@@ -53,11 +53,12 @@ def build_dbt_cloud_monitor(
     Raises:
         SettingError: An argument cannot be used; the message says which and why.
     """
-    landing = landing_assets(assets)
-    _check(landing, settle_seconds, lookback, batch_size, start)
+    graphs = graphs_in(assets, RUN_RESULT)
+    landed = [key for graph in graphs for key in graph.landed_keys]
+    _check(graphs, settle_seconds, lookback, batch_size, start)
     monitor = Monitor(
         name=name,
-        assets=tuple(landing),
+        graphs=tuple(graphs),
         include_external_runs=include_external_runs,
         settle=timedelta(seconds=settle_seconds),
         lookback=timedelta(seconds=lookback),
@@ -70,7 +71,7 @@ def build_dbt_cloud_monitor(
         name=name,
         job=dg.define_asset_job(
             f"{name}_landing",
-            selection=dg.AssetSelection.assets(*(key for each in landing for key in each.keys)),
+            selection=dg.AssetSelection.assets(*landed),
             description=f"Lands dbt Cloud runs that are over; requested by the sensor {name}",
             # Its one step waits for the network: a process of its own would only cost seconds.
             executor_def=dg.in_process_executor,
@@ -94,13 +95,13 @@ def build_dbt_cloud_monitor(
 
 
 def _check(
-    landing: Sequence[dg.AssetsDefinition],
+    graphs: Sequence[JobGraph],
     settle_seconds: float,
     lookback: float,
     batch_size: int,
     start: datetime | None,
 ) -> None:
-    if not landing:
+    if not graphs:
         raise ValueError(
             "assets holds nothing to monitor: give what build_dbt_cloud_job_assets returned."
         )

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 import dagster as dg
 
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
+from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
@@ -26,10 +27,9 @@ from dbt_trigger_dagster.monitor.cursor import (
     first_position,
 )
 from dbt_trigger_dagster.monitor.finished_runs import Findings, FinishedRuns, look
-from dbt_trigger_dagster.monitor.landings import LandingRuns, graph_of
+from dbt_trigger_dagster.monitor.landings import LandingRuns
 from dbt_trigger_dagster.monitor.open_runs import OpenRuns
 from dbt_trigger_dagster.monitor.orphans import Terminations, cancel_orphans
-from dbt_trigger_dagster.monitor.ownership import JobGraph
 from dbt_trigger_dagster.storage.errors import StorageError
 
 PAGES_PER_TICK = 10
@@ -49,13 +49,13 @@ class Monitor:
 
     Attributes:
         name: The sensor's name.
-        assets: The definitions that land runs.
+        graphs: Whose runs it lands.
         now: Our clock.
         pages: Most pages of runs that a tick asks for.
     """
 
     name: str
-    assets: tuple[dg.AssetsDefinition, ...]
+    graphs: tuple[JobGraph, ...]
     include_external_runs: bool
     settle: timedelta
     lookback: timedelta
@@ -82,7 +82,7 @@ class Monitor:
         """
         now = self.now()
         deadline = Deadline.after(TICK_SECONDS, client.clock)
-        graphs = [graph_of(each) for each in self.assets]
+        graphs = [graph.known() for graph in self.graphs]
         landing_runs = LandingRuns(instance, self.name)
         terminations = Terminations(instance, graphs)
         try:
@@ -142,7 +142,7 @@ class Monitor:
 
     @staticmethod
     def _related(graphs: Sequence[JobGraph]) -> list[str]:
-        by_name = any(graph.job_name is not None for graph in graphs)
+        by_name = any(graph.job.job_name is not None for graph in graphs)
         return ["trigger", "job"] if by_name else ["trigger"]
 
     def _last_cursor(

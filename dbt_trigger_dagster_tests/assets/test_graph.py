@@ -136,16 +136,16 @@ def test_tags_and_owners_reach_every_asset() -> None:
 
 
 def test_every_asset_names_its_job() -> None:
-    """In the UI, and for the monitor; a variable by its name, because it is not read here."""
-    for arguments, metadata in (
-        ({"job_id": 7}, {"dbt_trigger_dagster/job_id": 7}),
-        ({"job_name": "Nightly"}, {"dbt_trigger_dagster/job_name": "Nightly"}),
-        ({"job_id": dg.EnvVar.int("JOB")}, {"dbt_trigger_dagster/job_id_env": "JOB"}),
+    """In the UI; a variable by its name, because it is not read here."""
+    for arguments, said in (
+        ({"job_id": 7}, "7"),
+        ({"job_name": "Nightly"}, "Nightly"),
+        ({"job_id": dg.EnvVar.int("JOB")}, "the one that JOB names"),
+        ({}, "the one that the run's config names"),
     ):
         for each in build_dbt_cloud_job_assets(**arguments):  # type: ignore[arg-type]
             for spec in each.specs:
-                named = {key: spec.metadata[key] for key in spec.metadata if "/job" in key}
-                assert named == metadata
+                assert spec.metadata["dbt_cloud/job"].value == said
 
 
 def test_a_job_by_number_and_by_name_is_refused() -> None:
@@ -345,7 +345,8 @@ def test_a_variable_that_is_no_number_is_named(
     """It may be the job's name."""
     monkeypatch.setenv("TEST_JOB_ID", "nightly")
     assert triggered_job(project, job_id=kind("TEST_JOB_ID")) == (
-        "TEST_JOB_ID is not the number of a job: it needs digits only."
+        "TEST_JOB_ID is not the id of a job: give the number after /jobs/ in the address of the "
+        "job's page in dbt Cloud, digits only."
     )
     assert project.sandbox.requests == []
 

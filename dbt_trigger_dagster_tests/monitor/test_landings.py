@@ -9,21 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
+from dbt_trigger_dagster.assets.job import JobGraph, JobReference
 from dbt_trigger_dagster.monitor.landings import (
     MONITOR_TAG,
     Due,
     LandingRuns,
     batches,
-    graph_of,
-    landing_assets,
 )
-from dbt_trigger_dagster.monitor.ownership import JobGraph
 
-GRAPHS = [
-    JobGraph(f"{name}__op", f"{name}/trigger_response", f"{name}/run_result", f"{name}/artifacts")
-    for name in "abc"
-]
+GRAPHS = [JobGraph(JobReference(), (name,)) for name in "abc"]
 BEGINNING = datetime(2020, 1, 1, tzinfo=timezone.utc)
 
 
@@ -32,36 +26,6 @@ def instance() -> Iterator[dg.DagsterInstance]:
     """Dagster's memory, in memory."""
     with dg.DagsterInstance.ephemeral() as made:
         yield made
-
-
-# Graphs
-
-
-def test_a_graph_has_the_names_of_its_assets() -> None:
-    """With the prefix, of op and of keys; and the job as the definition names it."""
-    assets = build_dbt_cloud_job_assets(job_id=7, key_prefix=["eu", "nightly"])
-    (landing,) = landing_assets(assets)
-    assert graph_of(landing) == JobGraph(
-        op_name="eu__nightly__dbt_cloud_run",
-        trigger_response="eu/nightly/trigger_response",
-        run_result="eu/nightly/run_result",
-        artifacts="eu/nightly/artifacts",
-        job_id=7,
-        job_name=None,
-    )
-
-
-def test_whatever_is_no_graph_of_ours_is_left_out() -> None:
-    """People hand over all the assets that they have."""
-
-    @dg.asset
-    def stranger() -> None:
-        """Nothing of ours."""
-
-    assets = build_dbt_cloud_job_assets(job_name="Nightly")
-    given_assets = [stranger, dg.AssetSpec("outside"), *assets]
-    assert landing_assets(given_assets) == assets[1:]
-    assert graph_of(assets[1]).job_name == "Nightly"
 
 
 # Batches and run keys

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from dbt_trigger_dagster.assets.job import JobGraph, JobReference
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.trigger import marker
 from dbt_trigger_dagster.monitor.ownership import (
-    JobGraph,
     Ownership,
     Records,
     dagster_run_id_of,
@@ -21,14 +21,7 @@ OURS = "0e3c6a5e-run"
 
 def a_graph(prefix: str = "", **job: Any) -> JobGraph:
     """The graph with a key prefix."""
-    before = f"{prefix}/" if prefix else ""
-    return JobGraph(
-        op_name=f"{prefix}__dbt_cloud_run".strip("_"),
-        trigger_response=f"{before}trigger_response",
-        run_result=f"{before}run_result",
-        artifacts=f"{before}artifacts",
-        **job,
-    )
+    return JobGraph(JobReference(**job), tuple(filter(None, prefix.split("/"))))
 
 
 ONE = a_graph("one", job_id=1)
