@@ -196,6 +196,7 @@ def test_the_column_schema_is_the_declared_one(table: Table) -> None:
         (column.name, column.description) for column in table.columns
     ]
     assert {column.type for column in schema.columns} <= {
+        "float",
         "int",
         "bool",
         "string",
