@@ -33,6 +33,9 @@ BROKEN = Script(outcome="error", steps=BROKEN_STEPS, artifacts=ARTIFACTS)
 GOOD = Script(artifacts=ARTIFACTS)
 SLOW = Script(seconds=600)
 
+LANDED = ("run_result", "artifacts", "node_results")
+"""What the op that waits for a run brings."""
+
 _DEADLINE = 60.0
 _PAUSE = 0.02
 
@@ -159,7 +162,7 @@ class Project(Place):
         graph = list(self.assets() if assets is None else assets)
         ops: dict[str, Any] = {}
         wanted = set(selection or ("trigger_response", "dbt_cloud_run"))
-        if assets is None and wanted & {"run_result", "artifacts", "dbt_cloud_run"}:
+        if assets is None and wanted & {*LANDED, "dbt_cloud_run"}:
             ops["dbt_cloud_run"] = {"config": {"poll_interval": 0.05, **(run or {})}}
         if trigger is not None:
             ops["trigger_response"] = {"config": dict(trigger)}
@@ -253,9 +256,7 @@ def materialized(result: dg.ExecuteInProcessResult) -> list[str]:
 
 def metadata_of(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
     """The metadata of an asset's materialization; values as they were given."""
-    found = result.asset_materializations_for_node(
-        "dbt_cloud_run" if name in {"run_result", "artifacts"} else name
-    )
+    found = result.asset_materializations_for_node("dbt_cloud_run" if name in LANDED else name)
     (event,) = [each for each in found if each.asset_key.to_user_string() == name]
     return {key: value.value for key, value in event.metadata.items()}
 

@@ -54,6 +54,7 @@ def test_it_holds_the_graph_a_job_a_schedule_and_the_monitor() -> None:
         "trigger_response",
         "run_result",
         "artifacts",
+        "node_results",
     }
     assert repository.get_schedule_def("dbt_cloud_daily").job_name == "dbt_cloud_job"
     assert {job.name for job in repository.get_all_jobs()} == {
@@ -200,7 +201,7 @@ def test_no_other_variable_is_read() -> None:
 
 # DBT_TRIGGER_JOBS
 
-NAMES = ("artifacts", "run_result", "trigger_response")
+NAMES = ("artifacts", "node_results", "run_result", "trigger_response")
 JOBS = """
 jobs:
   - job_name: nightly

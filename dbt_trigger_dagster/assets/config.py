@@ -158,6 +158,11 @@ class DbtCloudRunConfig(dg.Config):
     exclude_artifacts: list[str] = Field(
         default=[], description="Glob patterns of the artifact paths to leave out"
     )
+    node_results: bool = Field(
+        default=True,
+        description="Tell what happened to each node of each step, from the files that the steps "
+        "left; false: read nothing of them, fetch nothing for it",
+    )
     max_parallel_downloads: int = Field(
         default=8, description=f"Artifacts downloaded at the same time, from 1 to {POOL_SIZE}"
     )

@@ -1,7 +1,7 @@
-"""The asset graph of one dbt Cloud job: trigger_response, run_result, artifacts.
+"""The asset graph of one dbt Cloud job: trigger_response, run_result, artifacts, node_results.
 
-``trigger_response`` starts the job; ``run_result`` and ``artifacts`` are two outputs of one op,
-because a failed run must leave both before it fails the step.
+``trigger_response`` starts the job; the others are outputs of one op, because a failed run must
+leave them all before it fails the step.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from dbt_trigger_dagster.assets.follow import follow
 from dbt_trigger_dagster.assets.io_manager import ROWS_IF_ANY, ROWS_KEY, TABLE_KEY, column_schema
 from dbt_trigger_dagster.assets.job import (
     ARTIFACTS,
+    NODE_RESULTS,
     RUN_RESULT,
     TRIGGER_RESPONSE,
     JobGraph,
@@ -36,6 +37,7 @@ from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TRIGGER, run_rows
 
 _TABLES_RESOURCE = "dbt_cloud_tables"
@@ -56,8 +58,9 @@ def build_dbt_cloud_job_assets(
     run_defaults: DbtCloudRunConfig | None = None,
     tags: Mapping[str, str] | None = None,
     owners: Sequence[str] | None = None,
+    node_results: bool = True,
 ) -> list[dg.AssetsDefinition]:
-    """The assets that run one dbt Cloud job: trigger_response, run_result and artifacts.
+    """The assets that run one dbt Cloud job: trigger_response, run_result, artifacts, node_results.
 
     They need three resources: ``dbt_cloud`` (`DbtCloudResource`), ``dbt_cloud_tables``
     (`DbtCloudTableIOManager`) and ``dbt_cloud_artifacts`` (`DbtCloudArtifactStore`). Nothing is
@@ -76,6 +79,7 @@ def build_dbt_cloud_job_assets(
         run_defaults: The same for the op ``dbt_cloud_run``.
         tags: The assets' tags.
         owners: The assets' owners: e-mail addresses, or teams as ``team:data``.
+        node_results: Whether there is an asset of what happened to each node.
 
     Raises:
         ValueError: Both ``job_id`` and ``job_name`` are given, or defaults name a job or runs.
@@ -89,6 +93,7 @@ def build_dbt_cloud_job_assets(
     graph = JobGraph(
         job=JobReference(job_id, job_name),
         prefix=(key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix or ()),
+        landed=(RUN_RESULT, ARTIFACTS, *((NODE_RESULTS,) if node_results else ())),
         cancels_on_termination=run_defaults is None or run_defaults.cancel_on_termination,
     )
     builder = _Builder(
@@ -170,19 +175,25 @@ class _Builder:
         return trigger_response
 
     def dbt_cloud_run(self) -> dg.AssetsDefinition:
-        """The op that waits for the run, with its two assets."""
+        """The op that waits for the run, with its assets."""
         trigger_key, run_key = self.graph.key(TRIGGER_RESPONSE), self.graph.key(RUN_RESULT)
+        outs = {
+            RUN_RESULT: self._out(RUN_RESULT, RUN, "How the dbt Cloud run ended"),
+            ARTIFACTS: self._out(ARTIFACTS, ARTIFACT, "The run's artifacts, stored as files"),
+        }
+        after = {RUN_RESULT: {trigger_key}, ARTIFACTS: {run_key}}
+        if NODE_RESULTS in self.graph.landed:
+            about = "What happened to each node of each step of the run"
+            outs[NODE_RESULTS] = self._out(NODE_RESULTS, NODE_RESULT, about)
+            after[NODE_RESULTS] = {self.graph.key(ARTIFACTS)}
 
         @dg.multi_asset(
             name=self.graph.op_name,
-            description="Waits for the dbt Cloud run; keeps its outcome and its artifacts, then "
-            "fails if it failed.",
+            description="Waits for the dbt Cloud run; keeps its outcome, its artifacts and what "
+            "happened to its nodes, then fails if it failed.",
             ins={TRIGGER_RESPONSE: dg.AssetIn(key=trigger_key, metadata={ROWS_KEY: ROWS_IF_ANY})},
-            outs={
-                RUN_RESULT: self._out(RUN_RESULT, RUN, "How the dbt Cloud run ended"),
-                ARTIFACTS: self._out(ARTIFACTS, ARTIFACT, "The run's artifacts, stored as files"),
-            },
-            internal_asset_deps={RUN_RESULT: {trigger_key}, ARTIFACTS: {run_key}},
+            outs=outs,
+            internal_asset_deps=after,
             can_subset=True,
             group_name=self.group_name,
             pool=self.pool,

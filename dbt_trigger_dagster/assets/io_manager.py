@@ -14,6 +14,8 @@ from pydantic import Field
 from dbt_trigger_dagster.assets.resumption import re_executed
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
 from dbt_trigger_dagster.storage.duckdb_file import WAIT_LIMIT
+from dbt_trigger_dagster.storage.node_tables import NODE
+from dbt_trigger_dagster.storage.project_nodes import with_gone
 from dbt_trigger_dagster.storage.store import Store, open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES, TRIGGER
 
@@ -178,15 +180,16 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         Raises:
             StorageError: They cannot be written; nothing has changed.
         """
+        now = datetime.now(timezone.utc)
+        store = self._store()
         complete = [
-            each.filled(
+            (with_gone(store, each, now) if each.table is NODE else each).filled(
                 asset_key=asset_key.to_user_string(),
                 dagster_run_id=dagster_run_id,
-                loaded_at=datetime.now(timezone.utc),
+                loaded_at=now,
             )
             for each in rows
         ]
-        store = self._store()
         store.upsert(*complete)
         own = next((each for each in complete if each.table is table), table.rows([]))
         return {

@@ -30,6 +30,9 @@ RUN_RESULT = "run_result"
 ARTIFACTS = "artifacts"
 """The output with the artifacts' rows."""
 
+NODE_RESULTS = "node_results"
+"""The output with what happened to nodes and sources."""
+
 JOB_ID_PLACE = "the number after /jobs/ in the address of the job's page in dbt Cloud"
 """Where a job's id is found."""
 
@@ -115,7 +118,7 @@ class JobGraph:
 
     job: JobReference
     prefix: tuple[str, ...] = ()
-    landed: tuple[str, ...] = (RUN_RESULT, ARTIFACTS)
+    landed: tuple[str, ...] = (RUN_RESULT, ARTIFACTS, NODE_RESULTS)
     cancels_on_termination: bool = True
 
     def key(self, name: str) -> dg.AssetKey:

@@ -4,6 +4,7 @@ Rows first, then artifacts, and only then the failure: so a failed run leaves ev
 and nothing downstream runs.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -15,7 +16,11 @@ from dbt_trigger_dagster.artifacts.download import (
     download_artifacts,
 )
 from dbt_trigger_dagster.artifacts.listing import find_artifacts, lag_of
+from dbt_trigger_dagster.artifacts.node_results import NodeResults, collect_node_results
+from dbt_trigger_dagster.artifacts.node_rows import node_rows
 from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact
+from dbt_trigger_dagster.artifacts.run_steps import step_records
+from dbt_trigger_dagster.artifacts.stored_files import StoredFiles
 from dbt_trigger_dagster.assets.failures import (
     as_failure,
     as_joint_failure,
@@ -24,15 +29,16 @@ from dbt_trigger_dagster.assets.failures import (
     run_metadata,
 )
 from dbt_trigger_dagster.assets.follow import FollowedRun
-from dbt_trigger_dagster.assets.job import ARTIFACTS, RUN_RESULT
+from dbt_trigger_dagster.assets.job import ARTIFACTS, NODE_RESULTS, RUN_RESULT
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudRunError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
-from dbt_trigger_dagster.storage.columns import Rows
+from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.node_tables import RUN_STEP
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, run_rows
 
 _KEPT_HEADERS = ("content-type", "content-length", "etag", "last-modified")
@@ -43,39 +49,86 @@ def land(
     followed: Sequence[FollowedRun],
     store: DbtCloudArtifactStore,
     outputs: Collection[str],
-) -> Iterator[dg.Output[Rows]]:
+) -> Iterator[dg.Output[Any]]:
     """Yield the rows of runs that are over, and those of their artifacts, which are stored here.
 
     Args:
         step: The step that has followed the runs.
         followed: What became of them.
         store: Where artifacts go.
-        outputs: The outputs that are wanted: `RUN_RESULT`, `ARTIFACTS` or both.
+        outputs: The outputs that are wanted, of `RUN_RESULT`, `ARTIFACTS` and `NODE_RESULTS`.
 
     Raises:
         dg.Failure: A run was not over in time or ended badly, or artifacts are missing; what there
             is has been yielded before.
     """
     ended = [each for each in followed if each.run is not None and each.run.is_over]
-    runs = [each.run for each in ended if each.run is not None]
+    runs = _runs_of(ended)
     artifact_errors: list[DbtCloudError | StorageError] = []
     if ended and RUN_RESULT in outputs:
-        yield dg.Output(run_rows(RUN, runs), RUN_RESULT, metadata=_metadata(ended))
-    if ended and ARTIFACTS in outputs and step.config.store_artifacts:
+        steps = RUN_STEP.rows(record for run in runs for record in step_records(run))
+        yield dg.Output([run_rows(RUN, runs), steps], RUN_RESULT, metadata=_metadata(ended))
+    if ended and {ARTIFACTS, NODE_RESULTS} & set(outputs) and step.config.store_artifacts:
         with step.termination.guarded(step.client):
             reports = _store_artifacts(step, runs, store)
         artifact_errors += [error for report in reports for _, error in report.errors]
-        stored = [each for report in reports for each in report.stored]
-        size_bytes = sum(artifact.download.size_bytes for artifact in stored)
-        step.log.info("%d artifacts stored (%d bytes).", len(stored), size_bytes)
-        metadata: dict[str, Any] = {"size_bytes": size_bytes, **_metadata(ended)}
-        if len(runs) == 1:
-            folder = store.files().uri(store.folder_of(runs[0]))
-            metadata["path"] = dg.MetadataValue.path(folder)
-        accounts = {run.run_id: run.account_id for run in runs}
-        rows = ARTIFACT.rows(_record(each, accounts[each.artifact.run_id]) for each in stored)
-        yield dg.Output(rows, ARTIFACTS, metadata=metadata)
+        if ARTIFACTS in outputs:
+            yield _artifacts(step, ended, reports, store)
+        if NODE_RESULTS in outputs and step.config.node_results:
+            yield _node_results(step, ended, reports, store)
     _raise_what_went_wrong(step, followed, artifact_errors)
+
+
+def _artifacts(
+    step: Step,
+    ended: Sequence[FollowedRun],
+    reports: Sequence[DownloadReport],
+    store: DbtCloudArtifactStore,
+) -> dg.Output[Any]:
+    """The artifacts' rows."""
+    runs = _runs_of(ended)
+    stored = [each for report in reports for each in report.stored]
+    size_bytes = sum(artifact.download.size_bytes for artifact in stored)
+    step.log.info("%d artifacts stored (%d bytes).", len(stored), size_bytes)
+    metadata: dict[str, Any] = {"size_bytes": size_bytes, **_metadata(ended)}
+    if len(runs) == 1:
+        metadata["path"] = dg.MetadataValue.path(store.files().uri(store.folder_of(runs[0])))
+    accounts = {run.run_id: run.account_id for run in runs}
+    rows = ARTIFACT.rows(_record(each, accounts[each.artifact.run_id]) for each in stored)
+    return dg.Output(rows, ARTIFACTS, metadata=metadata)
+
+
+def _node_results(
+    step: Step,
+    ended: Sequence[FollowedRun],
+    reports: Sequence[DownloadReport],
+    store: DbtCloudArtifactStore,
+) -> dg.Output[Any]:
+    """What happened to nodes and sources, as the stored files tell."""
+    files = store.files()
+    found = [
+        collect_node_results(run, StoredFiles(files, store.folder_of(run), report.stored))
+        for run, report in zip(_runs_of(ended), reports, strict=True)
+    ]
+    for warning in (warning for each in found for warning in each.warnings):
+        step.log.warning("%s", warning)
+    metadata: dict[str, Any] = {**_status_counts(found), **_metadata(ended)}
+    return dg.Output(node_rows(found), NODE_RESULTS, metadata=metadata)
+
+
+def _status_counts(found: Sequence[NodeResults]) -> dict[str, int]:
+    """How many executed nodes ended how."""
+    counts = Counter(
+        f"nodes_{one_line(str(record['status'])).replace(' ', '_').replace('-', '_')}"
+        for each in found
+        for record in each.results
+        if record["executed"]
+    )
+    return dict(sorted(counts.items()))
+
+
+def _runs_of(ended: Sequence[FollowedRun]) -> list[Run]:
+    return [each.run for each in ended if each.run is not None]
 
 
 def _metadata(ended: Sequence[FollowedRun]) -> dict[str, dg.MetadataValue]:

@@ -143,6 +143,7 @@ class JobSettings(_Defaults):
     def assets(self) -> list[dg.AssetsDefinition]:
         """The job's graph."""
         variable = self.job_id_env
+        run = self._defaults(DbtCloudRunConfig, _RUN)
         return build_dbt_cloud_job_assets(
             job_id=dg.EnvVar.int(variable) if variable is not None else self.job_id,
             job_name=self.job_name,
@@ -151,9 +152,10 @@ class JobSettings(_Defaults):
             pool=self.pool,
             deps=[dg.AssetKey.from_user_string(key) for key in self.deps],
             trigger_defaults=self._defaults(TriggerResponseConfig, _TRIGGER),
-            run_defaults=self._defaults(DbtCloudRunConfig, _RUN),
+            run_defaults=run,
             tags=self.tags,
             owners=self.owners,
+            node_results=run is None or run.node_results,
         )
 
     @cached_property

@@ -54,6 +54,7 @@ RUN_DEFAULTS = {
     "artifact_steps": "last",
     "include_artifacts": ["**"],
     "exclude_artifacts": [],
+    "node_results": True,
     "max_parallel_downloads": 8,
 }
 

@@ -17,6 +17,7 @@ from dbt_trigger_dagster import (
 from dbt_trigger_dagster.assets.io_manager import TABLE_KEY, column_schema
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
+from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TRIGGER
 from dbt_trigger_dagster_tests.assets.test_config import OVERRIDES, TOGETHER
 from dbt_trigger_dagster_tests.graphs import (
@@ -47,15 +48,25 @@ def keys_of(assets: list[dg.AssetsDefinition]) -> list[str]:
 # Shape
 
 
-def test_the_graph_is_three_assets_of_two_ops() -> None:
-    """run_result and artifacts are two outputs of one op, each of which can be left out."""
+def test_the_graph_is_four_assets_of_two_ops() -> None:
+    """All but the first are outputs of one op, each of which can be left out."""
     trigger, run = build_dbt_cloud_job_assets(job_id=1)
     assert (trigger.op.name, keys_of([trigger])) == ("trigger_response", ["trigger_response"])
-    assert (run.op.name, keys_of([run])) == ("dbt_cloud_run", ["artifacts", "run_result"])
+    assert (run.op.name, keys_of([run])) == (
+        "dbt_cloud_run",
+        ["artifacts", "node_results", "run_result"],
+    )
     assert run.can_subset
     assert trigger.asset_deps[dg.AssetKey("trigger_response")] == set()
     assert run.asset_deps[dg.AssetKey("run_result")] == {dg.AssetKey("trigger_response")}
     assert run.asset_deps[dg.AssetKey("artifacts")] == {dg.AssetKey("run_result")}
+    assert run.asset_deps[dg.AssetKey("node_results")] == {dg.AssetKey("artifacts")}
+
+
+def test_the_graph_can_do_without_node_results() -> None:
+    """Then the asset is not there."""
+    _, run = build_dbt_cloud_job_assets(job_id=1, node_results=False)
+    assert keys_of([run]) == ["artifacts", "run_result"]
 
 
 def test_the_graph_needs_three_resources_and_shadows_none_of_the_users() -> None:
@@ -70,6 +81,7 @@ def test_a_prefix_stands_in_the_keys_and_in_the_ops_names() -> None:
     assets = build_dbt_cloud_job_assets(job_id=1, key_prefix="nightly")
     assert keys_of(assets) == [
         "nightly/artifacts",
+        "nightly/node_results",
         "nightly/run_result",
         "nightly/trigger_response",
     ]
@@ -117,6 +129,7 @@ def test_every_asset_names_its_table_and_its_columns_before_it_has_ever_run() ->
         ("trigger_response", TRIGGER),
         ("run_result", RUN),
         ("artifacts", ARTIFACT),
+        ("node_results", NODE_RESULT),
     ):
         assert specs[name].metadata[TABLE_KEY] == table.name
         assert specs[name].metadata["dagster/column_schema"] == column_schema(table)
@@ -129,7 +142,7 @@ def test_tags_and_owners_reach_every_asset() -> None:
     """So that they can be found, and somebody be asked."""
     assets = build_dbt_cloud_job_assets(job_id=1, tags={"tier": "1"}, owners=["team:data"])
     specs = [spec for each in assets for spec in each.specs]
-    assert len(specs) == 3
+    assert len(specs) == 4
     for spec in specs:
         assert spec.tags["tier"] == "1"
         assert list(spec.owners) == ["team:data"]
@@ -695,4 +708,5 @@ def test_the_code_location_is_this_graph() -> None:
         "trigger_response",
         "run_result",
         "artifacts",
+        "node_results",
     }

@@ -30,6 +30,7 @@ def test_a_graph_is_found_in_its_assets() -> None:
     assert expected.landed_keys == [
         dg.AssetKey(["eu", "nightly", "run_result"]),
         dg.AssetKey(["eu", "nightly", "artifacts"]),
+        dg.AssetKey(["eu", "nightly", "node_results"]),
     ]
 
 

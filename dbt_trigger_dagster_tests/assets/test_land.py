@@ -27,7 +27,7 @@ from dbt_trigger_dagster_tests.graphs import (
     triggers,
 )
 
-ALL_ASSETS = ["trigger_response", "run_result", "artifacts"]
+ALL_ASSETS = ["trigger_response", "run_result", "artifacts", "node_results"]
 
 
 def finished(project: Project, run_id: int) -> str:

@@ -108,7 +108,7 @@ def test_two_files_may_name_the_same_account_and_storage() -> None:
         {**account, "jobs": [job(key="b")]},
         {"jobs": [job(key="c")]},
     )
-    assert len(definitions.get_repository_def().assets_defs_by_key) == 9
+    assert len(definitions.get_repository_def().assets_defs_by_key) == 12
 
 
 def test_two_files_with_different_accounts_are_refused() -> None:
@@ -243,7 +243,7 @@ def test_hundreds_of_jobs_load_from_one_file_and_nobody_is_asked(tmp_path: Path)
         definitions = read_section(DbtCloudJobsComponent, file).build_definitions()
         repository = definitions.get_repository_def()
         assert len(wire.calls) == 0
-    assert len(repository.assets_defs_by_key) == 3 * MANY
+    assert len(repository.assets_defs_by_key) == 4 * MANY
     assert len(repository.schedule_defs) == MANY
     names = Counter(
         [each.name for each in repository.schedule_defs]

@@ -24,6 +24,7 @@ POLICY: dict[str, Any] = {
     "artifact_steps": "all",
     "include_artifacts": ["*.json"],
     "exclude_artifacts": ["manifest.json"],
+    "node_results": False,
     "max_parallel_downloads": 2,
 }
 """Every field of the wait policy and the artifact policy, with a value that no default has."""

@@ -30,7 +30,7 @@ def test_the_sensor_is_all_that_has_to_be_added() -> None:
     job = location.resolve_job_def(f"{NAME}_landing")
     assert job.executor_def is dg.in_process_executor
     selected = {key.to_user_string() for key in job.asset_layer.executable_asset_keys}
-    assert selected == {"run_result", "artifacts"}
+    assert selected == {"run_result", "artifacts", "node_results"}
 
 
 def test_several_monitors_live_beside_each_other() -> None:

@@ -70,7 +70,11 @@ def test_a_request_says_what_it_is_for(tmp_path: Path) -> None:
     with a_watch(tmp_path, GOOD, raise_on_failed_run=False) as watch:
         (run_id,) = leave(watch)
         (request,) = watch.tick()
-        assert request.asset_selection == [dg.AssetKey("run_result"), dg.AssetKey("artifacts")]
+        assert request.asset_selection == [
+            dg.AssetKey("run_result"),
+            dg.AssetKey("artifacts"),
+            dg.AssetKey("node_results"),
+        ]
         assert request.run_config == {
             "ops": {
                 "dbt_cloud_run": {
