@@ -19,6 +19,7 @@ from dbt_trigger_dagster.assets.resources import DbtCloudResource
 from dbt_trigger_dagster.component.variables import check_variables, value_of
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
 from dbt_trigger_dagster.dbt_cloud.api import check_account, check_requests
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster.dbt_cloud.transport import normalize_access_url
 
 PLACES = {
@@ -106,8 +107,8 @@ class Workspace(Section):
             job_id_env: A variable for the job, to be named where others are missing too.
 
         Raises:
-            ValueError: Variables are not set; the message names all of them, and says where to
-                find each value.
+            ValueError: Variables are not set, or hold what cannot be used; the message names
+                them, and says where to find each value.
         """
         named = {
             what: getattr(self, f"{what}_env")
@@ -120,7 +121,7 @@ class Workspace(Section):
         if missing:
             lines = [f"{variable}: {PLACES[what]}" for variable, what in missing.items()]
             raise ValueError("\n".join(["These environment variables are not set.", *lines]))
-        return DbtCloudResource(
+        account = DbtCloudResource(
             account_id=self._account_id(),
             token=value_of(self.token_env),
             access_url=self.access_url or value_of(self.access_url_env),
@@ -128,6 +129,11 @@ class Workspace(Section):
             request_max_retries=self.request_max_retries,
             request_retry_delay=self.request_retry_delay,
         )
+        try:
+            account.build_client().close()
+        except SettingError as error:
+            raise SettingError(named.get(error.field, error.field), error.problem) from error
+        return account
 
     def _account_id(self) -> int:
         if self.account_id is not None:

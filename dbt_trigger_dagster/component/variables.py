@@ -27,5 +27,5 @@ def check_variables(section: Section, *names: str) -> None:
 
 
 def value_of(variable: str) -> str:
-    """What a variable holds now; empty where it is not set."""
-    return os.environ.get(variable, "")
+    """What a variable holds now, without the line's end of a mounted secret; empty if not set."""
+    return os.environ.get(variable, "").strip()

@@ -63,6 +63,43 @@ def test_all_variables_that_are_not_set_are_named_with_the_place_to_look() -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("DBT_CLOUD_ACCESS_URL", "http://evil.example", "^DBT_CLOUD_ACCESS_URL 'http://evil"),
+        (
+            "DBT_CLOUD_ACCESS_URL",
+            "https://u:p@x.dbt.com",
+            "^DBT_CLOUD_ACCESS_URL is the host alone",
+        ),
+        ("DBT_CLOUD_ACCOUNT_ID", "0", "^DBT_CLOUD_ACCOUNT_ID 0 is not the id"),
+        ("DBT_CLOUD_TOKEN", "two words", "^DBT_CLOUD_TOKEN has blanks"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_told_with_its_variable(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    """Not with the name of a setting that nobody has written."""
+    good = {
+        "DBT_CLOUD_ACCESS_URL": "x.dbt.com",
+        "DBT_CLOUD_ACCOUNT_ID": "7",
+        "DBT_CLOUD_TOKEN": TOKEN,
+    }
+    for name, each in {**good, variable: value}.items():
+        monkeypatch.setenv(name, each)
+    with pytest.raises(ValueError, match=said):
+        Workspace().build_account()
+
+
+def test_the_end_of_a_line_after_a_value_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes secrets are often made with one."""
+    monkeypatch.setenv("DBT_CLOUD_ACCESS_URL", "x.dbt.com\n")
+    monkeypatch.setenv("DBT_CLOUD_ACCOUNT_ID", "7\n")
+    monkeypatch.setenv("DBT_CLOUD_TOKEN", f"{TOKEN}\n")
+    account = Workspace().build_account()
+    assert (account.account_id, account.token, account.access_url) == (7, TOKEN, "x.dbt.com")
+
+
 @pytest.mark.parametrize("value", ["acme", "-5", "1.5"])
 def test_an_account_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     """With its variable and what the number is."""

@@ -158,6 +158,21 @@ def test_a_cancel_that_fails_is_told_and_tried_again(
     until(lambda: statuses(watch) == ["Cancelled"], "the dbt run is cancelled")
 
 
+@pytest.mark.parametrize(("status", "body"), [(400, ""), (200, {"data": None})])
+def test_what_became_of_a_run_is_told_by_a_look_at_it(
+    watch: Watch, status: int, body: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not by the answer to the request to cancel it, which may be odd where the run just ended."""
+    run = terminated(watch)
+    odd = Fault(path="*/cancel/", status=status, body=body, when="after")
+    watch.project.sandbox.inject(odd)
+    watch.tick()
+    assert statuses(watch) == ["Cancelled"]
+    (said,) = said_afterwards(watch, run)
+    assert "is cancelled" in said
+    assert "could not be cancelled" not in caplog.text
+
+
 def test_a_run_that_dbt_cloud_does_not_know_is_nobodys(
     watch: Watch, caplog: pytest.LogCaptureFixture
 ) -> None:
