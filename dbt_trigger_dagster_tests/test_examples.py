@@ -86,6 +86,7 @@ def test_a_report_comes_after_a_run_that_ended_well(project: Project) -> None:
         "nightly/trigger_response",
         "nightly/run_result",
         "nightly/artifacts",
+        "nightly/node_results",
         "duration_report",
     ]
 
