@@ -13,6 +13,7 @@ from dbt_trigger_dagster.dbt_cloud.client import __version__
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Job
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter
+from dbt_trigger_dagster.dbt_cloud.text import one_line
 
 _MARKS = {True: "ok", False: "NO", None: "? "}
 _WIDEST = 44
@@ -123,5 +124,5 @@ def sandbox(context: click.Context) -> None:
 
 
 def _short(text: str) -> str:
-    printable = "".join(each if each.isprintable() else "\ufffd" for each in text)
-    return printable if len(printable) <= _WIDEST else printable[: _WIDEST - 1] + "…"
+    line = one_line(text)
+    return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dbt_trigger_dagster.artifacts.json_stream import OpenFile, plain, read_section, read_sections
+from dbt_trigger_dagster.artifacts.json_stream import OpenFile, read_section, results_in
 
 FRESHNESS_FILES = ("sources.json", "freshness.json")
 """The names, the one that Core has first."""
@@ -23,10 +23,7 @@ def read_freshness(open_file: OpenFile) -> Iterator[dict[str, Any]]:
     Raises:
         BrokenFileError: The file is broken; raised after everything that can be read.
     """
-    for _, _, result in read_sections(open_file, ["results.item"]):
-        unique_id = result.get("unique_id") if isinstance(result, Mapping) else None
-        if isinstance(unique_id, str) and unique_id:
-            yield _record(unique_id, plain(result))
+    return (_record(*result) for result in results_in(open_file))
 
 
 def _record(unique_id: str, result: dict[str, Any]) -> dict[str, Any]:

@@ -73,6 +73,18 @@ def read_section(open_file: OpenFile, section: str) -> Mapping[str, Any]:
     return found
 
 
+def results_in(open_file: OpenFile) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The results of run_results.json or sources.json, which are alike: a node's id, and its own.
+
+    Raises:
+        BrokenFileError: The file is broken; raised after everything that can be read.
+    """
+    for _, _, result in read_sections(open_file, ["results.item"]):
+        unique_id = result.get("unique_id") if isinstance(result, Mapping) else None
+        if isinstance(unique_id, str) and unique_id:
+            yield unique_id, plain(result)
+
+
 def plain(value: Any) -> Any:
     """A parsed value with floats for decimals; what no database takes for a number is null."""
     if isinstance(value, Decimal):

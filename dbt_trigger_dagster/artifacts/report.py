@@ -12,17 +12,17 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from dbt_trigger_dagster.artifacts.spans import Bar, StepSpan, bars_of, in_words, spans_of
-
-REPORT = "run_report.html"
-"""The report's name, beside the run's artifacts."""
+from dbt_trigger_dagster.artifacts.spans import (
+    Bar,
+    StepSpan,
+    bar_of,
+    in_words,
+    kind_of,
+    spans_of,
+)
 
 _LONGEST_TEXT = 20_000
 _KIND_OF_STATUS = {10: "good", 20: "failed", 30: "failed"}
-_KIND_OF_NODE = {
-    **dict.fromkeys(("success", "pass"), "good"),
-    **dict.fromkeys(("error", "fail", "runtime error", "partial success"), "failed"),
-}
 
 
 def report_html(
@@ -48,14 +48,16 @@ def report_html(
         compiled: The compiled SQL of failed nodes, by ``unique_id``.
     """
     spans = spans_of(steps)
-    begun = [span.started for span in spans] + [bar.started for bar in bars_of(nodes)]
+    executed = [node for node in nodes if node.get("executed") is not False]
+    bars = [bar_of(node) for node in executed]
+    begun = [span.started for span in spans] + [bar.started for bar in bars if bar is not None]
     first = min(begun, default=None)
     content = {
         "run": _run(run),
-        "facts": _facts(run, nodes),
+        "facts": _facts(run, executed),
         "steps": [_step(span, first) for span in spans],
-        "nodes": [_node(node, first) for node in nodes if node.get("executed") is not False],
-        "failing": _failing(nodes, since or {}, compiled or {}),
+        "nodes": [_node(*pair, first) for pair in zip(executed, bars, strict=True)],
+        "failing": _failing(executed, since or {}, compiled or {}),
         "changes": list(changes),
         "history": [_past(each) for each in history],
     }
@@ -96,9 +98,8 @@ def _facts(run: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]) -> list[t
     }
     statuses: dict[str, int] = {}
     for node in nodes:
-        if node.get("executed") is not False:
-            status = str(node.get("status") or "unknown")
-            statuses[status] = statuses.get(status, 0) + 1
+        status = str(node.get("status") or "unknown")
+        statuses[status] = statuses.get(status, 0) + 1
     return [
         *((name, in_words(seconds)) for name, seconds in durations.items() if seconds is not None),
         *((f"nodes: {status}", f"{count:,}") for status, count in sorted(statuses.items())),
@@ -115,8 +116,7 @@ def _step(span: StepSpan, first: datetime | None) -> dict[str, Any]:
     }
 
 
-def _node(node: Mapping[str, Any], first: datetime | None) -> dict[str, Any]:
-    bar: Bar | None = next(iter(bars_of([node])), None)
+def _node(node: Mapping[str, Any], bar: Bar | None, first: datetime | None) -> dict[str, Any]:
     return {
         "id": node.get("unique_id"),
         "name": str(node.get("name") or node.get("unique_id") or ""),
@@ -138,12 +138,7 @@ def _node(node: Mapping[str, Any], first: datetime | None) -> dict[str, Any]:
 def _failing(
     nodes: Iterable[Mapping[str, Any]], since: Mapping[str, str], compiled: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    failed = (
-        node
-        for node in nodes
-        if node.get("executed") is not False
-        and _KIND_OF_NODE.get(str(node.get("status"))) == "failed"
-    )
+    failed = (node for node in nodes if kind_of(str(node.get("status"))) == "failed")
     return [
         {
             "name": str(node.get("name") or node.get("unique_id") or ""),

@@ -12,6 +12,11 @@ _KINDS = {
 }
 
 
+def kind_of(status: str) -> str:
+    """What a node's status comes to: good, failed, warned or other."""
+    return _KINDS.get(status, "other")
+
+
 class Bar(NamedTuple):
     """What one node did in one step.
 
@@ -43,7 +48,7 @@ class Bar(NamedTuple):
     @property
     def kind(self) -> str:
         """How it is drawn: good, failed, warned or other."""
-        return _KINDS.get(self.status, "other")
+        return kind_of(self.status)
 
 
 def bars_of(nodes: Iterable[Mapping[str, Any]]) -> list[Bar]:
@@ -52,10 +57,15 @@ def bars_of(nodes: Iterable[Mapping[str, Any]]) -> list[Bar]:
     Args:
         nodes: Rows of `dbt_cloud_node_result`.
     """
-    return [bar for bar in map(_bar_of, nodes) if bar is not None]
+    return [bar for bar in map(bar_of, nodes) if bar is not None]
 
 
-def _bar_of(node: Mapping[str, Any]) -> Bar | None:
+def bar_of(node: Mapping[str, Any]) -> Bar | None:
+    """The bar of one node; None where it was not executed, or has no beginning or no end.
+
+    Args:
+        node: A row of `dbt_cloud_node_result`.
+    """
     # Compiling comes first and executing last; Fusion says the same interval for both.
     started = node.get("compile_started_at") or node.get("execute_started_at")
     ended = node.get("execute_completed_at") or node.get("compile_completed_at")
