@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import ipaddress
 import logging
 import os
 import shlex
@@ -17,6 +16,7 @@ from typing import TextIO
 
 from dbt_trigger_dagster.sandbox.account.errors import SandboxError
 from dbt_trigger_dagster.sandbox.account.jobs import SHOP_JOBS, SandboxJob
+from dbt_trigger_dagster.sandbox.api.access import is_loopback
 from dbt_trigger_dagster.sandbox.jobs_file import read_jobs_file
 from dbt_trigger_dagster.sandbox.runners.dbt_project import SHOP_FOLDER, DbtProject, load_project
 from dbt_trigger_dagster.sandbox.server import Sandbox
@@ -91,16 +91,9 @@ def _introduce(sandbox: Sandbox, environment: dict[str, str], options: argparse.
         f"  token    {sandbox.token}\n"
         f"  data     {options.data_dir}\n\n{exports}\n"
     )
-    if not _is_loopback(options.host):
+    if not is_loopback(options.host):
         output.write(f"\nWarning: anyone who reaches {options.host} can run dbt here.\n")
     output.flush()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _run_command(command: list[str], environment: dict[str, str]) -> int:

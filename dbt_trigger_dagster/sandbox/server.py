@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Coroutine, Iterable, Iterator
@@ -35,9 +36,6 @@ from dbt_trigger_dagster.sandbox.runners.seeds import SeededRun, Seeder
 if TYPE_CHECKING:
     from typing_extensions import Self  # in the standard library from Python 3.11 on
 
-# Obviously no secret: it opens nothing but a sandbox.
-DEFAULT_TOKEN = "sandbox-token-not-a-secret"  # noqa: S105
-
 Answer = TypeVar("Answer")
 
 
@@ -60,7 +58,7 @@ class Sandbox:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        token: str = DEFAULT_TOKEN,
+        token: str | None = None,
         project: DbtProject | None = None,
         data_folder: Path | None = None,
         clock_offset: timedelta = timedelta(),
@@ -71,13 +69,14 @@ class Sandbox:
             jobs: The account's jobs.
             host: The address to listen on.
             port: The port to listen on; 0 takes a free one.
-            token: The token that clients must send.
+            token: The token that clients must send; by default one that is made anew, for whoever
+                knows it runs dbt as the user who started the sandbox.
             project: The dbt project of the jobs without a script; by default the bundled shop.
             data_folder: Where runs and warehouses are kept; by default in a temporary folder.
             clock_offset: How far the account's clock is ahead of this machine's. It tells every
                 moment that the API writes, the ``Date`` header among them.
         """
-        self.token = token
+        self.token = token or secrets.token_urlsafe()
         self._host = host
         self._port = port
         self._board = FaultBoard()
@@ -174,7 +173,7 @@ class Sandbox:
                 self._dbt_runner = self._new_dbt_runner(stack)
             listener = stack.enter_context(self._listen())
             self._port = listener.getsockname()[1]
-            app = (self._cloud, self._board, self.token)
+            app = (self._cloud, self._board, self.token, self._host)
             self._loop = stack.enter_context(_serving(*app, listener))
             self._exit = stack.pop_all()
         return self
@@ -233,10 +232,10 @@ class Sandbox:
 
 @contextlib.contextmanager
 def _serving(
-    cloud: Cloud, board: FaultBoard, token: str, listener: socket.socket
+    cloud: Cloud, board: FaultBoard, token: str, host: str, listener: socket.socket
 ) -> Iterator[asyncio.AbstractEventLoop]:
     stopping = asyncio.Event()
-    server = uvicorn.Server(_config(build_app(cloud, board, token, stopping)))
+    server = uvicorn.Server(_config(build_app(cloud, board, token, host, stopping)))
     loop_known: Future[asyncio.AbstractEventLoop] = Future()
 
     async def serve() -> None:

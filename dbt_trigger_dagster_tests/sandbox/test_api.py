@@ -14,6 +14,7 @@ from dbt_trigger_dagster.sandbox import (
     Script,
     ScriptStep,
 )
+from dbt_trigger_dagster.sandbox.api.access import own_hosts
 from dbt_trigger_dagster_tests.sandbox.test_client import Api, wait_until
 
 NOT_FOUND = (
@@ -111,6 +112,47 @@ def test_a_wrong_token_is_a_401_and_a_missing_one_says_so(api: Api) -> None:
     missing = requests.get(f"{api.root}/", timeout=10)
     assert missing.status_code == 401
     assert missing.json() == {"detail": "Authentication credentials were not provided."}
+
+
+def test_each_sandbox_has_a_token_of_its_own() -> None:
+    """Nobody knows it who was not told: what a published one opens runs dbt as its user."""
+    tokens = {Sandbox(jobs=JOBS).token for _ in range(10)}
+    assert len(tokens) == 10
+    assert min(map(len, tokens)) >= 40
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "[::2]:80", ""])
+@pytest.mark.parametrize("path", ["/api/v2/accounts/", "/sandbox/requests"])
+def test_another_host_than_the_sandboxs_own_is_refused(api: Api, host: str, path: str) -> None:
+    """A web page whose name was made to point to this machine gets nothing, token or not."""
+    url = f"{api.sandbox.access_url}{path}"
+    response = api.session.get(url, headers={"Host": host}, timeout=10)
+    assert (response.status_code, response.text) == (400, "Invalid host header")
+    assert api.sandbox.requests == []
+
+
+def test_the_sandbox_answers_to_its_address_and_to_localhost(api: Api) -> None:
+    """Whichever port is written beside it, for a tunnel may have another."""
+    url = f"{api.sandbox.access_url}/api/v2/accounts/"
+    for host in ("localhost", "LOCALHOST:1", "127.0.0.1:8580"):
+        response = api.session.get(url, headers={"Host": host}, timeout=10)
+        assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("127.0.0.1", ["127.0.0.1", "localhost"]),
+        ("localhost", ["localhost", "localhost"]),
+        ("::1", ["[::1]", "localhost"]),
+        ("192.0.2.7", ["192.0.2.7"]),
+        ("0.0.0.0", ["*"]),  # noqa: S104  # nobody listens there
+        ("::", ["*"]),
+    ],
+)
+def test_the_names_that_a_sandbox_answers_to_follow_from_its_address(host, names) -> None:
+    """On all addresses it may have any; what it serves then needs the token."""
+    assert own_hosts(host) == names
 
 
 def test_a_bearer_token_is_as_good(api: Api) -> None:

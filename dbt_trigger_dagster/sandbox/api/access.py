@@ -1,5 +1,6 @@
-"""Who may ask: the token of the account, and the account of the path."""
+"""Who may ask: by the sandbox's own name, with the token of the account, for that account."""
 
+import ipaddress
 import secrets
 from http import HTTPStatus
 
@@ -13,6 +14,28 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dbt_trigger_dagster.sandbox.api.envelopes import MISSING_CREDENTIALS, bare_refusal
+
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def own_hosts(host: str) -> list[str]:
+    """Return the names that the header ``Host`` may have, without the port.
+
+    A page of another name, which its owner lets point to this machine, is refused by this. A
+    server that listens on all addresses cannot know its names; what it serves needs the token.
+    """
+    if host in _ALL_ADDRESSES:
+        return ["*"]
+    name = f"[{host}]" if ":" in host else host
+    return [name, "localhost"] if is_loopback(host) else [name]
 
 
 class TokenBackend(AuthenticationBackend):

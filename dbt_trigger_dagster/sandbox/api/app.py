@@ -8,12 +8,13 @@ from http import HTTPStatus
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount, Route, Router
 
 from dbt_trigger_dagster.sandbox.account.cloud import Cloud
 from dbt_trigger_dagster.sandbox.account.errors import ApiError
 from dbt_trigger_dagster.sandbox.account.faults import FaultBoard
-from dbt_trigger_dagster.sandbox.api.access import AccountScope, TokenBackend
+from dbt_trigger_dagster.sandbox.api.access import AccountScope, TokenBackend, own_hosts
 from dbt_trigger_dagster.sandbox.api.account_routes import AccountRoutes, JobRoutes
 from dbt_trigger_dagster.sandbox.api.connections import Connections, new_connection_state
 from dbt_trigger_dagster.sandbox.api.control_routes import ControlRoutes
@@ -30,13 +31,16 @@ from dbt_trigger_dagster.sandbox.api.paths import register_ids
 from dbt_trigger_dagster.sandbox.api.run_routes import ArtifactRoutes, RunRoutes
 
 
-def build_app(cloud: Cloud, board: FaultBoard, token: str, stopping: asyncio.Event) -> Starlette:
+def build_app(
+    cloud: Cloud, board: FaultBoard, token: str, host: str, stopping: asyncio.Event
+) -> Starlette:
     """Return the application that serves an account.
 
     Args:
         cloud: The account.
         board: Where faults come from and requests are recorded.
         token: The account's token.
+        host: The address that the server listens on.
         stopping: Set when the server is to stop; ends requests that hang.
     """
 
@@ -49,6 +53,7 @@ def build_app(cloud: Cloud, board: FaultBoard, token: str, stopping: asyncio.Eve
         routes=_routes(cloud, board),
         middleware=[
             Middleware(DateHeader, clock=cloud.clock),
+            Middleware(TrustedHostMiddleware, allowed_hosts=own_hosts(host), www_redirect=False),
             Middleware(FaultMiddleware, board=board, stopping=stopping),
             Middleware(
                 AuthenticationMiddleware, backend=TokenBackend(token), on_error=unauthenticated
