@@ -5,11 +5,11 @@ transaction, at a cost that does not grow with the table. There is no PRIMARY KE
 because its index makes each write slower as the table grows; the lock makes the key hold.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.duckdb_file import WAIT_LIMIT, DuckDBFile
@@ -146,6 +146,35 @@ class DuckDBStore:
             )
             return dict(found.fetchall())
 
+    def newest(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        *,
+        by: str,
+        limit: int,
+        **equal: str | int | Sequence[str],
+    ) -> list[dict[str, Any]]:
+        """As `Store` says.
+
+        Raises:
+            StorageError: The file cannot be read.
+        """
+        with self._connect() as connection:
+            existing = self._columns(connection, table)
+            if not existing.keys() >= {by, *equal}:
+                return []
+            wanted = [column for column in table.columns if column.name in columns]
+            matches = " AND ".join(_match(*pair) for pair in equal.items()) or "true"
+            found = connection.execute(
+                f"SELECT {', '.join(_value(column, existing) for column in wanted)} "  # noqa: S608  # names are ours
+                f"FROM {self._name(table)} WHERE {matches} "
+                f"ORDER BY {_quote(by)} DESC LIMIT {limit:d}",
+                [value if isinstance(value, str | int) else [*value] for value in equal.values()],
+            ).fetchall()
+        names = [column.name for column in wanted]
+        return [dict(zip(names, _row_in_utc(row), strict=True)) for row in found]
+
     def open_runs(
         self,
         trigger: Table,
@@ -277,6 +306,19 @@ def _value(column: Column, existing: Iterable[str]) -> str:
     if column.name not in existing:
         return f"NULL AS {name}"
     return f"{name}::TIMESTAMP AS {name}" if column.kind is Kind.TIMESTAMP else name
+
+
+def _match(name: str, value: str | int | Sequence[str]) -> str:
+    """A condition with one parameter."""
+    if isinstance(value, str | int):
+        return f"{_quote(name)} = ?"
+    return f"{_quote(name)} IN (SELECT unnest(?::VARCHAR[]))"
+
+
+def _row_in_utc(row: Iterable[Any]) -> list[Any]:
+    return [
+        each.replace(tzinfo=timezone.utc) if isinstance(each, datetime) else each for each in row
+    ]
 
 
 def _in_utc(moments: Iterable[datetime | None]) -> list[datetime | None]:

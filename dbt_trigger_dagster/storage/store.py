@@ -1,9 +1,9 @@
 """The store that a database setting names."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.duckdb import DuckDBStore
@@ -36,6 +36,25 @@ class Store(Protocol):
         self, table: Table, wanted: str, *, key: str, values: Iterable[int], **equal: str | int
     ) -> dict[int, str]:
         """One column of the rows whose key is among some numbers, by the key."""
+
+    def newest(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        *,
+        by: str,
+        limit: int,
+        **equal: str | int | Sequence[str],
+    ) -> list[dict[str, Any]]:
+        """Some columns of the rows with the highest value in one, highest first.
+
+        Args:
+            table: Where; there are no rows where it is missing.
+            columns: The columns that are wanted, and read.
+            by: The column that orders them.
+            limit: Most rows.
+            equal: What other columns have to be; several texts are any of them.
+        """
 
     def open_runs(
         self,

@@ -589,3 +589,19 @@ def test_one_column_is_looked_up_by_numbers(store) -> None:
     store.upsert(_runs(3, dagster_run_id="second"))
     found = store.look_up(RUN, "dagster_run_id", key="id", values={3, 1, 2**62})
     assert found == {1: "first", 3: "second"}
+
+
+def test_the_newest_rows_come_first_with_what_is_wanted_of_them(store) -> None:
+    """So many of them, of the rows that have one value, or one of several texts."""
+    store.upsert(_runs(1, 3), _runs(2, dagster_run_id="second"), _runs(4, dagster_run_id="third"))
+    either = {"dagster_run_id": ["first", "second"]}
+    found = store.newest(RUN, ["status", "id"], by="id", limit=2, **either)
+    assert found == [{"id": 3, "status": 10}, {"id": 2, "status": 10}]
+    assert store.newest(RUN, ["id"], by="id", limit=9, dagster_run_id="third") == [{"id": 4}]
+    (newest,) = store.newest(RUN, ["created_at"], by="id", limit=1)
+    assert newest["created_at"] == next(iter(store.read(RUN, id=4)))["created_at"]
+
+
+def test_of_a_table_that_is_not_there_no_row_is_the_newest(store) -> None:
+    """Nothing was landed yet."""
+    assert store.newest(RUN, ["id"], by="id", limit=1) == []
