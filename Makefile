@@ -2,14 +2,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
+OLDEST := .venv-oldest
+OLDEST_DAGSTER := $(shell sed -nE 's/^ *"dagster>=([0-9.]+),.*/\1/p' pyproject.toml)
 SANDBOX := $(BIN)/python -m dbt_trigger_dagster.sandbox
 LOCATION := dbt_trigger_dagster.definitions
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo dev test check docs bench faults clean
+.PHONY: help demo dev test test-oldest check docs bench faults clean
 
 help:  ## What can be made
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -29,6 +31,17 @@ dev: $(STAMP)  ## The sandbox and Dagster's UI together, until Ctrl-C
 test: $(STAMP)  ## All tests
 	$(BIN)/python -m pytest -n auto
 
+$(OLDEST)/installed: pyproject.toml
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
+	$(OLDEST)/bin/python -m pip install -qq --disable-pip-version-check --editable . \
+		'dagster==$(OLDEST_DAGSTER)' pytest responses
+	touch $@
+
+test-oldest: $(OLDEST)/installed  ## What is known of Dagster's insides, with the oldest Dagster that is allowed
+	$(OLDEST)/bin/python -c 'import dagster; print("Dagster", dagster.__version__)'
+	$(OLDEST)/bin/python -m pytest dbt_trigger_dagster_tests/assets/test_dagster_run.py
+
 check: $(STAMP)  ## Linter, formatter, type checker and the rooms' import contracts; the documents' tables and links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -46,4 +59,4 @@ faults: $(STAMP)  ## Everything that can break, broken on purpose; the peers too
 	$(BIN)/python -m faults
 
 clean:  ## Remove what the other verbs made
-	rm -rf .venv data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(OLDEST) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -16,6 +16,7 @@ from dbt_trigger_dagster.assets.config import (
     as_run_config,
     with_defaults,
 )
+from dbt_trigger_dagster.assets.dagster_run import config_of
 from dbt_trigger_dagster.assets.failures import as_failure, run_metadata
 from dbt_trigger_dagster.assets.follow import follow
 from dbt_trigger_dagster.assets.io_manager import ROWS_IF_ANY, ROWS_KEY, TABLE_KEY, column_schema
@@ -154,7 +155,7 @@ class _Builder:
         ) -> dg.Output[Any]:
             try:
                 request = config.as_request()
-                waiting = as_run_config(_config_of(context, self.graph.op_name), self.run_config)
+                waiting = as_run_config(config_of(context, self.graph.op_name), self.run_config)
                 with dbt_cloud.build_client(context.log) as client:
                     intention = intention_of(context, self.graph.prefix)
                     step = _step(context, client, waiting, is_repeated=intention.is_repeated)
@@ -269,15 +270,3 @@ def _configured_by(config_class: type[dg.Config]) -> Callable[[_Function], _Func
 
 def _table_metadata(table: Table) -> dict[str, Any]:
     return {TABLE_KEY: table.name, "dagster/column_schema": column_schema(table)}
-
-
-def _config_of(context: dg.AssetExecutionContext, op_name: str) -> Mapping[str, Any]:
-    """The config of another step of this Dagster run; empty where it has none.
-
-    As that step will get it: the config that is stored with the run lacks what the job's
-    definition sets, and has the names of environment variables in place of their values.
-    """
-    step = context.op_execution_context.get_step_execution_context()
-    ops = step.resolved_run_config.ops
-    config: Any = ops[op_name].config if op_name in ops else None
-    return dict(config or {})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from dbt_trigger_dagster.assets.resumption import re_executed
+from dbt_trigger_dagster.assets.dagster_run import re_executed, run_that_loads
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
 from dbt_trigger_dagster.storage.duckdb_file import WAIT_LIMIT
 from dbt_trigger_dagster.storage.node_tables import NODE
@@ -249,9 +249,8 @@ def _latest(store: Store, context: dg.InputContext, table: Table) -> Rows | None
 
 def _this_run_and_those_before(context: dg.InputContext) -> list[str]:
     """The Dagster run, and those that it re-executes."""
-    try:
-        run = context.step_context.dagster_run
-    except dg.DagsterInvariantViolationError:  # a context that a test has built has no step
+    run = run_that_loads(context)
+    if run is None:
         return [context.upstream_output.run_id] if context.upstream_output else []
     return [chained.run_id for chained in re_executed(context.instance, run)]
 

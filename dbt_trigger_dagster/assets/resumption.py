@@ -6,10 +6,16 @@ the trigger was recorded, a re-execution of its step wants the job to run anew.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.dagster_run import (
+    events_of,
+    has_begun_before,
+    re_executed,
+    times_begun,
+)
 from dbt_trigger_dagster.assets.job import TRIGGER_RESPONSE
 from dbt_trigger_dagster.dbt_cloud.trigger import Intention
 
@@ -32,7 +38,7 @@ def intention_of(context: dg.AssetExecutionContext, prefix: Sequence[str]) -> In
     return Intention(
         key=_key(first.run_id, prefix),
         since=record.create_timestamp,
-        is_repeated=first is not context.run or _has_begun_before(context),
+        is_repeated=first is not context.run or has_begun_before(context),
         is_current=_attempt_check(context),
     )
 
@@ -63,26 +69,14 @@ def first_with_intention(
     return first
 
 
-def re_executed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Iterator[dg.DagsterRun]:
-    """A run, the run that it re-executes, and so on back to the first that Dagster still knows."""
-    chained: dg.DagsterRun | None = run
-    while chained is not None:
-        yield chained
-        parent = chained.parent_run_id
-        chained = None if parent is None else instance.get_run_by_id(parent)
-
-
 def _has_recorded(instance: dg.DagsterInstance, run: dg.DagsterRun, trigger: dg.AssetKey) -> bool:
     """Whether the trigger step of a run has kept its row.
 
     Told by the materialization, which comes last: a run that was announced, and whose row could
     not be kept, is still to be found by those that re-execute the step.
     """
-    kept = instance.get_records_for_run(
-        run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
-    )
-    events = (record.event_log_entry.get_dagster_event() for record in kept.records)
-    return any(event.asset_key == trigger for event in events)
+    kept = events_of(instance, run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return any(event.asset_key == trigger for event in kept)
 
 
 def is_executed_again(context: dg.AssetExecutionContext, triggered_in: str | None) -> bool:
@@ -94,7 +88,7 @@ def is_executed_again(context: dg.AssetExecutionContext, triggered_in: str | Non
             Dagster run itself the step waits for the first time.
     """
     is_reexecution = context.run.parent_run_id is not None and triggered_in != context.run.run_id
-    return is_reexecution or _has_begun_before(context)
+    return is_reexecution or has_begun_before(context)
 
 
 def _attempt_check(context: dg.AssetExecutionContext) -> Callable[[], bool]:
@@ -103,24 +97,10 @@ def _attempt_check(context: dg.AssetExecutionContext) -> Callable[[], bool]:
     A worker that was paused, not dead, goes on when its Dagster run has been given up, or when
     another worker has begun the same step.
     """
-    begun = _times_begun(context)
+    begun = times_begun(context)
 
     def is_current() -> bool:
         run = context.instance.get_run_by_id(context.run.run_id)
-        return run is not None and not run.is_finished and _times_begun(context) == begun
+        return run is not None and not run.is_finished and times_begun(context) == begun
 
     return is_current
-
-
-def _has_begun_before(context: dg.AssetExecutionContext) -> bool:
-    """Whether the step is retried, or runs again because its worker died."""
-    return context.op_execution_context.retry_number > 0 or _times_begun(context) > 1
-
-
-def _times_begun(context: dg.AssetExecutionContext) -> int:
-    """How many workers have begun the step in this Dagster run."""
-    starts = context.instance.get_records_for_run(
-        context.run.run_id, of_type=dg.DagsterEventType.STEP_START
-    )
-    step_key = context.op_execution_context.get_step_execution_context().step.key
-    return sum(entry.event_log_entry.step_key == step_key for entry in starts.records)

@@ -1,14 +1,10 @@
 """What becomes of a step, and of the dbt Cloud runs that it is about, when it is interrupted.
 
-Dagster interrupts a step in the same way for a person's wish and for the end of a worker. A person
-presses Ctrl-C (SIGINT) or terminates the run in the UI (the stored status says so); a worker that
-is drained gets a bare SIGTERM. The multiprocess executor passes either on to its steps as SIGINT;
-so in a step's own process SIGINT is a person's wish only where a terminal can have sent it.
+Where a person wants it to stop, its dbt Cloud runs are cancelled; where its worker ends, they go
+on.
 """
 
 import logging
-import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +14,7 @@ from typing import NoReturn
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.dagster_run import Interruption, is_ctrl_c, why_interrupted
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudError
@@ -34,7 +31,6 @@ CANCEL_DEADLINE = 15.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CANCELS_AT_ONCE = 8
-_ASKED_TO_STOP = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
 
 
 class Termination:
@@ -76,7 +72,7 @@ class Termination:
             dg.Failure: A person wants the run to stop; Dagster does not retry the step.
             BaseException: The interrupt, where nobody does.
         """
-        if self.is_wanted():
+        if self.why().is_a_wish:
             self._end(client, runs, dg.DagsterExecutionInterruptedError())
         with self._noted(client.cancellation):
             try:
@@ -100,8 +96,7 @@ class Termination:
         before = {number: signal.getsignal(number) for number in _SIGNALS}
 
         def note(number: int, frame: FrameType | None) -> None:
-            if number == signal.SIGINT:
-                self._ctrl_c = multiprocessing.parent_process() is None or _in_foreground()
+            self._ctrl_c = self._ctrl_c or is_ctrl_c(number)
             handler = before[signal.Signals(number)]
             if callable(handler):
                 cancellation.cancel()
@@ -125,9 +120,9 @@ class Termination:
         """
         client = client.with_options(cancellation=Cancellation())  # to cancel dbt runs takes time
         with undisturbed():
-            wanted = self.is_wanted()
+            why = self.why()
             deadline = Deadline.after(CANCEL_DEADLINE, client.clock)
-            by = client.with_options(deadline=deadline) if wanted and self._cancel else None
+            by = client.with_options(deadline=deadline) if why.is_a_wish and self._cancel else None
             told = in_parallel(
                 lambda run: end_of(run, by),
                 [run for run in runs if not run.is_over],
@@ -136,22 +131,17 @@ class Termination:
             )
             for sentence in told:
                 self._log.warning(sentence)
-        if wanted:
+        if why.is_a_wish:
             # Told here too: a terminal's Ctrl-C also ends the process that shows a step's log.
-            description = "\n".join(["The step was terminated.", *told])
+            description = "\n".join([why.value, *told])
             raise dg.Failure(description, allow_retries=False) from interrupt
         raise interrupt
 
-    def is_wanted(self) -> bool:
-        """Whether a person wants the Dagster run to stop."""
-        if self._ctrl_c:
-            return True
-        try:
-            run = self._instance.get_run_by_id(self._dagster_run_id)
-        except Exception as error:  # noqa: BLE001  # a database that is down must not hide an interrupt
-            self._log.warning("Dagster cannot say whether the run is terminated: %s", error)
-            return False
-        return run is not None and run.status in _ASKED_TO_STOP
+    def why(self) -> Interruption:
+        """Why the step is interrupted, or would be if it were now."""
+        return why_interrupted(
+            self._instance, self._dagster_run_id, ctrl_c=self._ctrl_c, log=self._log
+        )
 
 
 def _check(cancellation: Cancellation) -> None:
@@ -239,11 +229,3 @@ def undisturbed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _in_foreground() -> bool:
-    """Whether this process is one that a terminal's Ctrl-C reaches."""
-    try:
-        return os.tcgetpgrp(0) == os.getpgrp()
-    except OSError:
-        return False

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.dagster_run import tag
 from dbt_trigger_dagster.assets.failures import as_trigger_failure, run_metadata
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import start_run
@@ -55,7 +56,7 @@ def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intenti
 def announce(context: dg.AssetExecutionContext, run: Run) -> None:
     """Write a run into the log of the Dagster run that triggered it, and tag the Dagster run."""
     context.log_event(dg.AssetObservation(context.asset_key, metadata=run_metadata(run)))
-    context.instance.add_run_tags(context.run.run_id, {TRIGGERED_TAG: "true"})
+    tag(context, {TRIGGERED_TAG: "true"})
 
 
 def announced(events: Iterable[dg.DagsterEvent]) -> dict[str, int]:

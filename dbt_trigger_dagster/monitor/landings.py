@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.dagster_run import events_of, has_failed_by_itself
 from dbt_trigger_dagster.assets.job import JobGraph
 
 MONITOR_TAG = "dbt_trigger_dagster/monitor"
@@ -148,11 +149,10 @@ class LandingRuns:
         """
         if landing.was_terminated:
             return False
-        failures = self.instance.get_records_for_run(
-            landing.dagster_run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+        failures = events_of(
+            self.instance, landing.dagster_run_id, dg.DagsterEventType.STEP_FAILURE
         )
-        events = [record.event_log_entry.get_dagster_event() for record in failures.records]
-        return all(event.step_failure_data.user_failure_data is None for event in events)
+        return not any(map(has_failed_by_itself, failures))
 
     def known(self, dagster_run_ids: Collection[str]) -> dict[str, bool]:
         """Those of some Dagster runs that the instance knows; whether a person has ended each."""

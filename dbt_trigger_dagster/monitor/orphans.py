@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.dagster_run import events_of, is_re_executed
 from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.assets.trigger_step import TRIGGERED_TAG, announced
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
@@ -29,9 +30,8 @@ from dbt_trigger_dagster.monitor.cursor import CLOCK_OVERLAP
 MOST_AT_ONCE = 100
 """Terminated Dagster runs that a tick looks at; the rest comes with the next ticks."""
 
-_PARENT_TAG = "dagster/parent_run_id"
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-_TELLING = {dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.STEP_START, _PLANNED}
+_TELLING = (dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.STEP_START, _PLANNED)
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,7 @@ class Terminations:
 
     def orphans_of(self, run: dg.DagsterRun) -> Iterator[Orphan]:
         """The dbt Cloud runs that a Dagster run was to wait for, and to cancel."""
-        logged = self.instance.get_records_for_run(run.run_id, of_type=_TELLING).records
-        events = [record.event_log_entry.get_dagster_event() for record in logged]
+        events = events_of(self.instance, run.run_id, *_TELLING)
         begun = {event.node_name for event in events if event.is_step_start}
         planned = {event.asset_key for event in events if event.event_type is _PLANNED}
         triggered = announced(events)
@@ -97,8 +96,7 @@ class Terminations:
 
     def is_taken_over(self, orphan: Orphan) -> bool:
         """Whether somebody has re-executed its Dagster run, and may wait for it there."""
-        of_this_parent = dg.RunsFilter(tags={_PARENT_TAG: orphan.dagster_run.run_id})
-        return bool(self.instance.get_runs(of_this_parent, limit=1))
+        return is_re_executed(self.instance, orphan.dagster_run)
 
 
 def _is_to_cancel(run: dg.DagsterRun, graph: JobGraph) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster import DbtCloudArtifactStore, DbtCloudTableIOManager
-from dbt_trigger_dagster.assets.resumption import first_with_intention, re_executed
+from dbt_trigger_dagster.assets.resumption import first_with_intention
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster.storage.errors import StorageError
@@ -230,10 +230,3 @@ def test_an_intention_lasts_until_its_trigger_has_been_recorded(
                 recorded(instance, run, key)
         for run, first in zip(runs, expected, strict=True):
             assert first_with_intention(instance, run, TRIGGER).run_id == first
-
-
-def test_a_chain_ends_where_a_run_has_been_deleted() -> None:
-    """Nobody can tell what came before it."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        run = dg.DagsterRun(job_name="job", parent_run_id="gone", root_run_id="gone")
-        assert list(re_executed(instance, run)) == [run]

@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
+from dbt_trigger_dagster.assets.dagster_run import Interruption
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.assets.termination import (
@@ -102,12 +103,12 @@ def a_run(run_id: int, **payload: Any) -> Run:
 def test_ctrl_c_is_a_persons_wish(instance, noted: list[int], client: DbtCloudClient) -> None:
     """It is noted, and whoever handled it before handles it still."""
     termination = a_termination(instance)
-    assert not termination.is_wanted()
+    assert termination.why() is Interruption.DRAINED
     with pytest.raises(dg.Failure) as caught, termination.guarded(client):
         send(signal.SIGINT)
     assert caught.value.allow_retries is False
     assert noted == [signal.SIGINT]
-    assert termination.is_wanted()
+    assert termination.why() is Interruption.CTRL_C
 
 
 def test_the_end_of_a_worker_is_not(instance, noted: list[int], client: DbtCloudClient) -> None:
@@ -115,14 +116,14 @@ def test_the_end_of_a_worker_is_not(instance, noted: list[int], client: DbtCloud
     termination = a_termination(instance)
     with pytest.raises(dg.DagsterExecutionInterruptedError), termination.guarded(client):
         send(signal.SIGTERM)
-    assert not termination.is_wanted()
+    assert termination.why() is Interruption.DRAINED
     assert noted == [signal.SIGTERM]
 
 
 @pytest.mark.parametrize("status", [DagsterRunStatus.CANCELING, DagsterRunStatus.CANCELED])
 def test_terminate_in_the_ui_is_a_persons_wish(instance, status: DagsterRunStatus) -> None:
     """Dagster stores it before it sends the signal."""
-    assert a_termination(instance, status).is_wanted()
+    assert a_termination(instance, status).why() is Interruption.TERMINATED
 
 
 @pytest.mark.parametrize(
@@ -136,12 +137,12 @@ def test_terminate_in_the_ui_is_a_persons_wish(instance, status: DagsterRunStatu
 )
 def test_no_other_status_is(instance, status: DagsterRunStatus) -> None:
     """Least of all a run that goes on."""
-    assert not a_termination(instance, status).is_wanted()
+    assert not a_termination(instance, status).why().is_a_wish
 
 
 def test_a_run_that_is_not_stored_was_not_terminated(instance) -> None:
     """It may have been deleted in the meantime."""
-    assert not Termination(instance, "unknown", cancel=True, log=LOG).is_wanted()
+    assert Termination(instance, "unknown", cancel=True, log=LOG).why() is Interruption.DRAINED
 
 
 def test_a_database_that_is_down_hides_no_interrupt(
@@ -164,7 +165,7 @@ def test_a_ctrl_c_before_the_block_does_not_count(
     termination = a_termination(instance)
     send(signal.SIGINT)
     with termination.guarded(client):
-        assert not termination.is_wanted()
+        assert termination.why() is Interruption.DRAINED
 
 
 # The block
@@ -235,7 +236,7 @@ def test_a_handler_that_python_did_not_set_is_left_out(
     with termination.guarded(client):
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         send(signal.SIGINT)
-    assert termination.is_wanted()
+    assert termination.why() is Interruption.CTRL_C
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
@@ -250,7 +251,7 @@ def test_another_thread_can_be_guarded_without_signals(
         termination = a_termination(instance)
         with termination.guarded(client), undisturbed():
             seen.append(handlers() == before)
-            seen.append(termination.is_wanted())
+            seen.append(termination.why().is_a_wish)
 
     thread = threading.Thread(target=work)
     thread.start()

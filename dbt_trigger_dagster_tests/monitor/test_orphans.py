@@ -78,8 +78,11 @@ def test_a_run_that_nobody_came_to_wait_for_is_cancelled(watch: Watch) -> None:
     assert f"dbt Cloud run {dbt_run['id']} is cancelled" in told
 
 
-def test_a_run_that_somebody_has_resumed_is_left_to_the_one_that_resumes_it(watch: Watch) -> None:
-    """It may wait for the dbt run by now."""
+@pytest.mark.parametrize("is_tagged", [True, False], ids=["in the UI", "in Python"])
+def test_a_run_that_somebody_has_resumed_is_left_to_the_one_that_resumes_it(
+    watch: Watch, *, is_tagged: bool
+) -> None:
+    """It may wait for the dbt run by now; `dg.execute_job` sets no tags."""
     run = terminated(watch)
     resumes = {"dagster/parent_run_id": run.run_id, "dagster/root_run_id": run.run_id}
     watch.project.instance.add_run(
@@ -87,7 +90,7 @@ def test_a_run_that_somebody_has_resumed_is_left_to_the_one_that_resumes_it(watc
             job_name=run.job_name,
             parent_run_id=run.run_id,
             root_run_id=run.run_id,
-            tags=resumes,
+            tags=resumes if is_tagged else {},
         )
     )
     watch.tick()
