@@ -49,7 +49,7 @@ def interrupted_when_triggered(
         signal.signal(signal.SIGTERM, before)
 
 
-def launched(project: Project, *, is_wanted: bool) -> None:
+def launched(project: Project, *, is_wanted: bool, request_timeout: float = 1) -> None:
     """Trigger the job for a step that is interrupted meanwhile."""
     run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
     terminate = functools.partial(project.instance.report_run_canceling, run)
@@ -57,7 +57,7 @@ def launched(project: Project, *, is_wanted: bool) -> None:
     log = logging.getLogger("step")
     termination = Termination(project.instance, run.run_id, cancel=True, log=log)
     with (
-        project.account(request_timeout=1).build_client() as client,
+        project.account(request_timeout=request_timeout).build_client() as client,
         interrupted_when_triggered(project, terminate if is_wanted else None),
     ):
         step = Step(client, DbtCloudRunConfig(), termination, log, is_repeated=False)
@@ -91,6 +91,7 @@ def test_a_terminated_launch_whose_answer_is_lost_still_finds_its_run_to_cancel(
     with a_project(tmp_path, SLOW) as project:
         project.sandbox.inject(Fault("hang", method="POST", when="after", seconds=600))
         with pytest.raises(dg.Failure, match="is cancelled"):
-            launched(project, is_wanted=True)
+            # Time enough for the search on any machine: only the trigger hangs.
+            launched(project, is_wanted=True, request_timeout=8)
         assert triggers(project.sandbox) == 1
         until(lambda: [run["status"] for run in project.dbt_runs()] == [30], "the run is cancelled")
