@@ -14,7 +14,12 @@ from starlette.routing import Mount, Route, Router
 from dbt_trigger_dagster.sandbox.account.cloud import Cloud
 from dbt_trigger_dagster.sandbox.account.errors import ApiError
 from dbt_trigger_dagster.sandbox.account.faults import FaultBoard
-from dbt_trigger_dagster.sandbox.api.access import AccountScope, TokenBackend, own_hosts
+from dbt_trigger_dagster.sandbox.api.access import (
+    AccountScope,
+    TokenBackend,
+    is_loopback,
+    own_hosts,
+)
 from dbt_trigger_dagster.sandbox.api.account_routes import AccountRoutes, JobRoutes
 from dbt_trigger_dagster.sandbox.api.connections import Connections, new_connection_state
 from dbt_trigger_dagster.sandbox.api.control_routes import ControlRoutes
@@ -29,6 +34,7 @@ from dbt_trigger_dagster.sandbox.api.envelopes import (
 from dbt_trigger_dagster.sandbox.api.fault_middleware import FaultMiddleware
 from dbt_trigger_dagster.sandbox.api.paths import register_ids
 from dbt_trigger_dagster.sandbox.api.run_routes import ArtifactRoutes, RunRoutes
+from dbt_trigger_dagster.sandbox.pages.routes import Pages
 
 
 def build_app(
@@ -49,15 +55,13 @@ def build_app(
         yield new_connection_state()
         await cloud.close()
 
+    register_ids()
     app = Starlette(
-        routes=_routes(cloud, board),
+        routes=[*_pages(cloud, host), _api(cloud, board, token)],
         middleware=[
             Middleware(DateHeader, clock=cloud.clock),
             Middleware(TrustedHostMiddleware, allowed_hosts=own_hosts(host), www_redirect=False),
             Middleware(FaultMiddleware, board=board, stopping=stopping),
-            Middleware(
-                AuthenticationMiddleware, backend=TokenBackend(token), on_error=unauthenticated
-            ),
         ],
         exception_handlers={
             ApiError: refusal,
@@ -72,8 +76,12 @@ def build_app(
     return app
 
 
-def _routes(cloud: Cloud, board: FaultBoard) -> list[Route | Mount]:
-    register_ids()
+def _pages(cloud: Cloud, host: str) -> list[Route | Mount]:
+    """What a browser gets without a token: on this machine only."""
+    return Pages(cloud).routes() if is_loopback(host) else []
+
+
+def _api(cloud: Cloud, board: FaultBoard, token: str) -> Mount:
     accounts = AccountRoutes(cloud)
     below_account: list[Route] = [
         *accounts.routes(),
@@ -83,8 +91,12 @@ def _routes(cloud: Cloud, board: FaultBoard) -> list[Route | Mount]:
     ]
     scope = Middleware(AccountScope, account_id=cloud.account_id)
     router = Router(below_account, redirect_slashes=False)
-    return [
+    routes: list[Route | Mount] = [
         *ControlRoutes(board).routes(),
         accounts.accounts_route(),
         Mount("/api/v2/accounts/{account_id:id}", app=router, middleware=[scope]),
     ]
+    access = Middleware(
+        AuthenticationMiddleware, backend=TokenBackend(token), on_error=unauthenticated
+    )
+    return Mount("", app=Router(routes, redirect_slashes=False), middleware=[access])

@@ -18,6 +18,7 @@ from dbt_trigger_dagster.sandbox.account.logs import (
 from dbt_trigger_dagster.sandbox.account.runs import Run, Step
 from dbt_trigger_dagster.sandbox.account.timestamps import as_duration, as_run_timestamp, humanized
 from dbt_trigger_dagster.sandbox.api.job_payloads import environment_payload, nested_job_payload
+from dbt_trigger_dagster.sandbox.pages.addresses import run_address
 
 # What the answer to a trigger brings along without being asked for.
 RELATED_TO_NEW_RUNS = frozenset({"trigger", "job"})
@@ -49,13 +50,12 @@ def run_payload(cloud: Cloud, run: Run, base_url: str, related: Collection[str])
 
 
 def _identity(cloud: Cloud, run: Run, base_url: str) -> dict[str, Any]:
-    project_id = run.job.project_id
     return {
         "id": run.id,
         "trigger_id": run.trigger.id,
         "account_id": cloud.account_id,
         "environment_id": run.job.environment_id,
-        "project_id": project_id,
+        "project_id": run.job.project_id,
         "job_definition_id": run.job.id,
         "job_id": run.job.id,
         "dbt_version": run_dbt_version(cloud, run),
@@ -65,7 +65,7 @@ def _identity(cloud: Cloud, run: Run, base_url: str) -> dict[str, Any]:
         "deferring_run_id": None,
         "owner_thread_id": None,
         "executed_by_thread_id": f"dbt-run-{run.id}-sandbox" if run.started_at else None,
-        "href": f"{base_url}deploy/{cloud.account_id}/projects/{project_id}/runs/{run.id}/",
+        "href": f"{base_url.rstrip('/')}{run_address(cloud.account_id, run)}",
     }
 
 

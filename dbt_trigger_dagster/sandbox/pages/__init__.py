@@ -1,0 +1,1 @@
+"""What people see of the account in a browser; knows what is remembered, not the API."""
