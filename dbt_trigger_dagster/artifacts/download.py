@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from dbt_trigger_dagster.artifacts.listing import despite_lag
+from dbt_trigger_dagster.artifacts.listing import Lag, despite_lag
 from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact, find_clashes
 from dbt_trigger_dagster.dbt_cloud.api import Download
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
-from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudNotFoundError
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
 from dbt_trigger_dagster.storage.errors import StorageError
@@ -38,10 +37,26 @@ class StoredArtifact:
 
 @dataclass(frozen=True)
 class DownloadReport:
-    """What became of the artifacts that were wanted."""
+    """What became of the artifacts that were wanted.
 
-    stored: tuple[StoredArtifact, ...]
-    errors: tuple[tuple[Artifact, DbtCloudError | StorageError], ...]
+    Attributes:
+        stored: Those whose files are complete.
+        errors: Those that cannot be had, and why; in neither is what a step did not leave.
+    """
+
+    stored: tuple[StoredArtifact, ...] = ()
+    errors: tuple[tuple[Artifact, DbtCloudError | StorageError], ...] = ()
+
+    def __add__(self, other: "DownloadReport") -> "DownloadReport":
+        return DownloadReport(self.stored + other.stored, self.errors + other.errors)
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """All that something became of."""
+        return [
+            *(each.artifact for each in self.stored),
+            *(artifact for artifact, _ in self.errors),
+        ]
 
 
 def download_artifacts(
@@ -51,7 +66,8 @@ def download_artifacts(
     folder: str,
     *,
     max_parallel: int,
-    lag: Deadline | None = None,
+    lag: Lag | None = None,
+    beside: Sequence[Artifact] = (),
     same_name: Callable[[str, str], bool] | None = None,
 ) -> DownloadReport:
     """Store artifacts as files below a folder: ``<path>``, those of steps in ``steps/<number>/``.
@@ -63,16 +79,17 @@ def download_artifacts(
         folder: The run's own folder in it; made when missing.
         max_parallel: How many at the same time, each on a connection of its own.
         lag: Until when to ask again for one that is not there, as `lag_of` says.
+        beside: Those that have their places there already.
         same_name: Whether two names are one where the files are kept; it is tried by default.
 
     Raises:
         StorageError: The folder cannot be made.
     """
     if not artifacts:
-        return DownloadReport((), ())
+        return DownloadReport()
     try:
         with files.writing(folder) as writer:
-            clashes = find_clashes(artifacts, same_name or writer.is_same_name)
+            clashes = find_clashes([*beside, *artifacts], same_name or writer.is_same_name)
             until_cancelled = client.with_options(deadline=client.until_cancelled())
             downloads = _Downloads(until_cancelled, writer, lag, clashes)
             outcomes = in_parallel(
@@ -96,7 +113,7 @@ class _Downloads:
 
     client: DbtCloudClient
     writer: FolderWriter
-    lag: Deadline | None
+    lag: Lag | None
     clashes: Mapping[Artifact, StorageError]
 
     def outcome(self, artifact: Artifact) -> _Outcome:
@@ -123,7 +140,7 @@ class _Downloads:
             )
 
         lag = self.lag if artifact.step == OF_THE_RUN else None
-        complete = despite_lag(lag, self.client, download)
+        complete = despite_lag(lag, self.client.cancellation, download)
         return StoredArtifact(artifact, kept[-1], complete, datetime.now(timezone.utc))
 
 

@@ -20,6 +20,7 @@ _EXECUTE = frozenset(
     ["build", "run", "test", "seed", "snapshot", "clone", "run-operation", "source", "retry"]
 )
 _DO_NOT = frozenset(["compile", "docs", "list", "parse", "show", "deps", "debug", "clean", "init"])
+_LEAVE_NONE = frozenset(["list", "parse", "deps", "debug", "clean", "init"])
 _OTHER_NAMES = {"freshness": "source", "generate": "docs", "serve": "docs", "ls": "list"}
 _ADAPTER = {
     "rows_affected": ("rows_affected",),
@@ -67,6 +68,11 @@ def executes(command: str) -> bool | None:
     if command in _EXECUTE:
         return True
     return False if command in _DO_NOT else None
+
+
+def leaves_results(command: str) -> bool:
+    """Whether a dbt command leaves a file that tells of nodes or sources; one not known may."""
+    return command not in _LEAVE_NONE
 
 
 def read_results(open_file: OpenFile) -> Iterator[dict[str, Any]]:

@@ -34,6 +34,7 @@ def dbt_steps_of(run: Run) -> dict[int, Mapping[str, Any]]:
         for payload in (payloads if isinstance(payloads, list) else [])
         if isinstance(payload, Mapping)
         and isinstance(payload.get("index"), int)
+        and payload["index"] > 0
         and command_of(payload)
         and kind_of(command_of(payload)) != "deps"
     }

@@ -149,8 +149,8 @@ class DbtCloudRunConfig(dg.Config):
     store_artifacts: bool = Field(default=True, description="false: list nothing, download nothing")
     artifact_steps: Literal["last", "all"] = Field(
         default="last",
-        description='"last": what dbt Cloud lists; "all": also the well-known artifacts of each '
-        "dbt step",
+        description='"last": what dbt Cloud lists, which is of the last step, and what '
+        'node_results needs; "all": also the well-known artifacts of each dbt step',
     )
     include_artifacts: list[str] = Field(
         default=["**"], description="Glob patterns of the artifact paths to store"
@@ -161,7 +161,8 @@ class DbtCloudRunConfig(dg.Config):
     node_results: bool = Field(
         default=True,
         description="Tell what happened to each node of each step, from the files that the steps "
-        "left; false: read nothing of them, fetch nothing for it",
+        "left: run_results.json of each dbt step (of dbt source freshness, sources.json) is "
+        "fetched for it, one request a step; false: read nothing of them, fetch nothing for it",
     )
     max_parallel_downloads: int = Field(
         default=8, description=f"Artifacts downloaded at the same time, from 1 to {POOL_SIZE}"

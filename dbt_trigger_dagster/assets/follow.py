@@ -35,6 +35,7 @@ class FollowedRun:
         continued_by: The run that continues it from its point of failure.
         was_retried: Whether this step has asked for that run.
         not_retried: Why it is not continued although that was tried.
+        saw_end: Whether it ended while it was waited for.
     """
 
     run: Run | None
@@ -42,6 +43,7 @@ class FollowedRun:
     continued_by: Run | None = None
     was_retried: bool = False
     not_retried: DbtCloudError | None = None
+    saw_end: bool = False
 
 
 def follow(step: Step, runs: Sequence[Run | int]) -> list[FollowedRun]:
@@ -127,7 +129,7 @@ def _wait_for(step: Step, run: Run, deadline: Deadline) -> FollowedRun:
         ended = wait_for_run(
             step.client, run, deadline=deadline, poll_interval=interval, log=step.log
         )
-        return FollowedRun(ended)
+        return FollowedRun(ended, saw_end=not run.is_over)
     except DbtCloudWaitTimeoutError as error:
         _check_not_cancelled(step, error)
         return _on_timeout(step, error)
@@ -144,7 +146,8 @@ def _on_timeout(step: Step, error: DbtCloudWaitTimeoutError) -> FollowedRun:
         return FollowedRun(run)
     if step.config.on_timeout == "cancel":
         run = _cancel_and_wait(step, run)
-    return FollowedRun(run, DbtCloudWaitTimeoutError(str(error), run=run))
+    late = DbtCloudWaitTimeoutError(str(error), run=run)
+    return FollowedRun(run, late, saw_end=run.is_over)
 
 
 def _cancel_and_wait(step: Step, run: Run) -> Run:

@@ -10,15 +10,11 @@ from typing import Any
 
 import dagster as dg
 
-from dbt_trigger_dagster.artifacts.download import (
-    DownloadReport,
-    StoredArtifact,
-    download_artifacts,
-)
-from dbt_trigger_dagster.artifacts.listing import find_artifacts, lag_of
+from dbt_trigger_dagster.artifacts.arrival import Arrival
+from dbt_trigger_dagster.artifacts.download import DownloadReport, StoredArtifact
+from dbt_trigger_dagster.artifacts.listing import Wanted, lag_of
 from dbt_trigger_dagster.artifacts.node_results import NodeResults, collect_node_results
 from dbt_trigger_dagster.artifacts.node_rows import node_rows
-from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact
 from dbt_trigger_dagster.artifacts.run_steps import step_records
 from dbt_trigger_dagster.artifacts.stored_files import StoredFiles
 from dbt_trigger_dagster.assets.failures import (
@@ -32,7 +28,6 @@ from dbt_trigger_dagster.assets.follow import FollowedRun
 from dbt_trigger_dagster.assets.job import ARTIFACTS, NODE_RESULTS, RUN_RESULT
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.assets.step import Step
-from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudRunError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
@@ -70,7 +65,7 @@ def land(
         yield dg.Output([run_rows(RUN, runs), steps], RUN_RESULT, metadata=_metadata(ended))
     if ended and {ARTIFACTS, NODE_RESULTS} & set(outputs) and step.config.store_artifacts:
         with step.termination.guarded(step.client):
-            reports = _store_artifacts(step, runs, store)
+            reports = _store_artifacts(step, ended, store, nodes=NODE_RESULTS in outputs)
         artifact_errors += [error for report in reports for _, error in report.errors]
         if ARTIFACTS in outputs:
             yield _artifacts(step, ended, reports, store)
@@ -174,42 +169,33 @@ def _run_error(step: Step, each: FollowedRun) -> DbtCloudRunError | None:
 
 
 def _store_artifacts(
-    step: Step, runs: Sequence[Run], store: DbtCloudArtifactStore
+    step: Step, ended: Sequence[FollowedRun], store: DbtCloudArtifactStore, *, nodes: bool
 ) -> list[DownloadReport]:
     """What became of the artifacts of each run.
 
     Runs share the parallel downloads, and the time for which late artifacts are waited for.
     """
-    at_once = min(step.config.max_parallel_downloads, len(runs))
-    for_each = step.config.max_parallel_downloads // at_once
-    lags = {run.run_id: lag_of(step.client, run) for run in runs}
+    config, runs = step.config, _runs_of(ended)
+    at_once = min(config.max_parallel_downloads, len(runs))
+    wanted = Wanted(
+        config.artifact_steps,
+        config.include_artifacts,
+        config.exclude_artifacts,
+        node_results=nodes and config.node_results,
+    )
+    per_run = config.max_parallel_downloads // at_once
+    arrival = Arrival(step.client, wanted, store.files(), per_run)
+    seen = {each.run.run_id for each in ended if each.run is not None and each.saw_end}
+    lags = {
+        run.run_id: lag_of(step.client, run, saw_end=run.run_id in seen, log=step.log)
+        for run in runs
+    }
     return in_parallel(
-        lambda run: _store_artifacts_of(step, run, store, lags[run.run_id], for_each),
+        lambda run: arrival.store(run, store.folder_of(run), lags[run.run_id]),
         runs,
         max_parallel=at_once,
         cancellation=step.client.cancellation,
     )
-
-
-def _store_artifacts_of(
-    step: Step, run: Run, store: DbtCloudArtifactStore, lag: Deadline, max_parallel: int
-) -> DownloadReport:
-    try:
-        wanted = find_artifacts(
-            step.client,
-            run,
-            steps=step.config.artifact_steps,
-            include=step.config.include_artifacts,
-            exclude=step.config.exclude_artifacts,
-            lag=lag,
-        )
-        folder = store.folder_of(run)
-        return download_artifacts(
-            step.client, wanted, store.files(), folder, max_parallel=max_parallel, lag=lag
-        )
-    except (DbtCloudError, StorageError) as error:
-        all_of_them = Artifact(run.run_id, OF_THE_RUN, "")
-        return DownloadReport((), ((all_of_them, error),))
 
 
 def _record(stored: StoredArtifact, account_id: int) -> dict[str, Any]:

@@ -86,11 +86,6 @@ class RunStep:
         """Whether the step ended in error."""
         return self.status == RunStatus.ERROR
 
-    @property
-    def runs_dbt(self) -> bool:
-        """Whether the step is a dbt command that can leave artifacts (``dbt deps`` cannot)."""
-        return "`dbt " in self.name and "`dbt deps" not in self.name
-
 
 @dataclass(frozen=True)
 class Run:

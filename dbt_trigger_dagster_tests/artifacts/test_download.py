@@ -2,26 +2,18 @@
 
 import hashlib
 import itertools
-import json
+import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-import requests
 
 from dbt_trigger_dagster.artifacts.download import DownloadReport, download_artifacts
-from dbt_trigger_dagster.artifacts.listing import (
-    ARTIFACT_LAG,
-    ARTIFACT_LAG_OF_FAILED,
-    WELL_KNOWN,
-    find_artifacts,
-    lag_of,
-)
+from dbt_trigger_dagster.artifacts.listing import ARTIFACT_LAG, Lag
 from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Clock, Deadline, SystemClock
@@ -29,12 +21,9 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
     DbtCloudNotFoundError,
     DbtCloudRequestError,
-    DbtCloudResponseError,
 )
-from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
 from dbt_trigger_dagster.dbt_cloud.responses import CHUNK_SIZE
-from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.files import LocalFiles, check_writable
 from dbt_trigger_dagster_tests.artifacts.test_paths import ODD_NAMES, as_macos_has_it
@@ -43,23 +32,14 @@ from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
 from dbt_trigger_dagster_tests.payloads import (
     ACCOUNT_ID,
     RUN_ID,
-    RUN_URL,
     TOKEN,
-    envelope,
-    run_payload,
-    step_payload,
 )
 from dbt_trigger_dagster_tests.servers import Received, Reply, Server, Silence, reply, serving
 
-LIST_URL = f"{RUN_URL}artifacts/"
-SUCCESS = Run.from_payload(run_payload(10))
-FAILED_EARLY = Run.from_payload(run_payload(20, artifacts_saved=False))
-STEPS = [
-    {"index": 1, "name": "Clone git repository", "status": 10},
-    step_payload(3, "dbt deps"),
-    step_payload(4, "dbt seed"),
-    step_payload(5, "dbt build"),
-]
+
+def lag_until(seconds: float, clock: Clock) -> Lag:
+    """So many seconds in which artifacts may arrive."""
+    return Lag(RUN_ID, Deadline.after(seconds, clock), saw_end=True, log=logging.getLogger("test"))
 
 
 def _artifact(path: str, step: int = OF_THE_RUN) -> Artifact:
@@ -74,12 +54,6 @@ def _server_client(server: Server, clock: Clock | None = None) -> DbtCloudClient
 
 def _name_in(request: Received) -> str:
     return unquote(request.target.partition("/artifacts/")[2])
-
-
-def _find(client: DbtCloudClient, run: Run = SUCCESS, **options: object) -> list[Artifact]:
-    lag = Deadline.after(ARTIFACT_LAG, client.clock) if run.artifacts_saved else None
-    defaults = {"steps": "last", "include": ["**"], "exclude": [], "lag": lag}
-    return find_artifacts(client, run, **(defaults | options))  # type: ignore[arg-type]
 
 
 def _download(
@@ -97,118 +71,6 @@ def _files(folder: Path) -> dict[str, bytes]:
         for path in folder.rglob("*")
         if path.is_file() or not any(path.iterdir())
     }
-
-
-JUST_NOW = datetime.now(timezone.utc).isoformat()
-
-
-@pytest.mark.parametrize(
-    ("run", "seconds"),
-    [
-        (run_payload(10, finished_at=JUST_NOW), ARTIFACT_LAG),
-        (run_payload(20, finished_at=JUST_NOW, artifacts_saved=True), ARTIFACT_LAG),
-        (
-            run_payload(20, finished_at=JUST_NOW, artifacts_saved=False, run_steps=STEPS),
-            ARTIFACT_LAG_OF_FAILED,
-        ),
-        (run_payload(20, finished_at=JUST_NOW, artifacts_saved=False, run_steps=[]), 0),
-        (run_payload(10, finished_at="2026-01-01 00:00:00.5+00:00"), 0),
-        (run_payload(10, finished_at=None), ARTIFACT_LAG),
-    ],
-)
-def test_artifacts_are_waited_for_while_they_may_arrive(client, run, seconds) -> None:
-    """Not those of a run that ended long ago, nor of one that never reached dbt."""
-    assert lag_of(client, Run.from_payload(run)).remaining() == seconds
-
-
-def test_a_run_has_the_artifacts_that_dbt_cloud_lists(client, api) -> None:
-    """Each path once, in its order."""
-    api.get(LIST_URL, json=envelope(["b.json", "a/c.sql", "b.json"]))
-    assert _find(client) == [_artifact("b.json"), _artifact("a/c.sql")]
-
-
-def test_only_wanted_artifacts_are_found(client, api) -> None:
-    """Big projects have thousands of compiled files."""
-    api.get(LIST_URL, json=envelope(["manifest.json", "catalog.json", "compiled/a.sql"]))
-    found = _find(client, include=["*.json"], exclude=["catalog.*"])
-    assert [artifact.path for artifact in found] == ["manifest.json"]
-
-
-def test_all_steps_add_what_each_dbt_command_may_have_left(client, api) -> None:
-    """Not of the clone and not of deps; the patterns apply to them as well."""
-    api.get(LIST_URL, json=envelope(["manifest.json"]))
-    run = Run.from_payload(run_payload(10, run_steps=STEPS))
-    assert _find(client, run, steps="all") == [_artifact("manifest.json")] + [
-        _artifact(path, step) for step in (4, 5) for path in WELL_KNOWN
-    ]
-    found = _find(client, run, steps="all", include=["run_results.json"])
-    assert found == [_artifact("run_results.json", 4), _artifact("run_results.json", 5)]
-
-
-@pytest.mark.parametrize("nothing_yet", [{"status": 404}, {"json": envelope([])}])
-def test_a_list_that_is_late_is_waited_for(client, api, clock, nothing_yet) -> None:
-    """Dbt Cloud stores artifacts after the run is over."""
-    for _ in range(4):
-        api.get(LIST_URL, **nothing_yet)
-    api.get(LIST_URL, json=envelope(["manifest.json"]))
-    assert [artifact.path for artifact in _find(client)] == ["manifest.json"]
-    assert len(clock.pauses) == 4
-
-
-@pytest.mark.parametrize("nothing", [{"status": 404}, {"json": envelope([])}])
-def test_a_list_that_never_comes_is_an_empty_one(client, api, clock, nothing) -> None:
-    """After the time that artifacts may take, and not much sooner."""
-    api.get(LIST_URL, **nothing)
-    began = clock.now
-    assert _find(client) == []
-    assert clock.now - began <= ARTIFACT_LAG
-    assert len(clock.pauses) >= 3
-
-
-@pytest.mark.parametrize("nothing", [{"status": 404}, {"json": envelope([])}])
-def test_a_run_that_has_no_artifacts_is_not_waited_for(client, api, clock, nothing) -> None:
-    """It failed before dbt began; dbt Cloud says that nothing was saved."""
-    api.get(LIST_URL, **nothing)
-    assert _find(client, FAILED_EARLY) == []
-    assert clock.pauses == []
-
-
-def test_a_person_who_interrupts_lists_need_not_wait() -> None:
-    """Several runs are asked for at once, and none of them answers."""
-    begun = threading.Semaphore(0)
-    pressed: list[float] = []
-
-    def respond(_: Received) -> Silence:
-        begun.release()
-        return Silence()
-
-    def interrupt() -> None:
-        for _ in range(3):
-            begun.acquire(timeout=10)
-        interrupt_what_waits()
-        pressed.append(time.monotonic())
-
-    with serving(respond) as server, _server_client(server, SystemClock()) as client:
-        person = threading.Thread(target=interrupt)
-        person.start()
-        with pytest.raises(KeyboardInterrupt):
-            in_parallel(
-                lambda run: _find(client, run),
-                [SUCCESS] * 3,
-                max_parallel=3,
-                cancellation=client.cancellation,
-            )
-        ended = time.monotonic()
-        person.join()
-    assert ended - pressed[0] < 5
-
-
-@pytest.mark.parametrize("status", [401, 403, 400])
-def test_a_list_that_is_refused_is_an_error(client, api, status) -> None:
-    """Not "no artifacts"."""
-    api.get(LIST_URL, status=status)
-    with pytest.raises(DbtCloudResponseError):
-        _find(client)
 
 
 def test_a_file_has_the_bytes_their_length_and_their_hash(tmp_path) -> None:
@@ -265,7 +127,7 @@ def test_an_artifact_that_is_late_is_waited_for(tmp_path, clock) -> None:
     answers = iter([reply(404), reply(404), reply(404), reply(200, b"{}")])
     wanted = [_artifact("manifest.json")]
     with serving(lambda _: next(answers)) as server, _server_client(server, clock) as client:
-        lag = Deadline.after(ARTIFACT_LAG, clock)
+        lag = lag_until(ARTIFACT_LAG, clock)
         report = _download(client, wanted, tmp_path, max_parallel=1, lag=lag)
     assert len(report.stored) == 1
     assert len(clock.pauses) == 3
@@ -433,16 +295,6 @@ def test_of_names_that_are_one_to_the_file_system_the_first_is_stored(tmp_path) 
     assert len(server.received) == len(stored)
 
 
-def test_a_step_without_a_number_has_no_artifacts_of_its_own(client, api) -> None:
-    """Asked for without a number, they would be those of the run once more."""
-    api.get(LIST_URL, json=envelope(["manifest.json"]))
-    step = step_payload(4, "dbt build")
-    steps = [{**step, "index": None}, step, step]
-    run = Run.from_payload(run_payload(10, run_steps=steps))
-    found = _find(client, run, steps="all")
-    assert found == [_artifact("manifest.json")] + [_artifact(path, 4) for path in WELL_KNOWN]
-
-
 class _Interrupt(BaseException):
     """As Dagster's, which is no Exception either."""
 
@@ -457,7 +309,7 @@ def test_an_interrupt_leaves_no_partial_file_and_begins_no_further_download(
 
     clock.on_sleep = interrupt
     wanted = [_artifact(f"{number}.json") for number in range(50)]
-    lag = Deadline.after(ARTIFACT_LAG, clock)
+    lag = lag_until(ARTIFACT_LAG, clock)
     with (
         serving(lambda _: reply(404)) as server,
         _server_client(server, clock) as client,
@@ -495,7 +347,7 @@ def test_a_person_who_interrupts_downloads_need_not_wait(tmp_path, answer) -> No
 
     wanted = [_artifact(f"{name}.json") for name in ("quick", *range(50))]
     with serving(respond) as server, _server_client(server, SystemClock()) as client:
-        lag = Deadline.after(600, client.clock) if answer == reply(404) else None
+        lag = lag_until(600, client.clock) if answer == reply(404) else None
         person = threading.Thread(target=interrupt)
         person.start()
         with pytest.raises(KeyboardInterrupt):
@@ -518,34 +370,3 @@ def test_a_folder_that_is_a_file_is_not_writable(tmp_path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="cannot be written"):
         check_writable(tmp_path / "file")
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A run whose artifacts can be had a moment after its end."""
-    artifacts = {"manifest.json": "{}", "compiled/größe 1%.sql": "select 1"}
-    script = Script(artifacts=artifacts, artifact_lag=0.2)
-    with Sandbox(jobs=[SandboxJob(name="job", script=script)]) as made:
-        yield made
-
-
-def test_late_artifacts_arrive_from_the_sandbox(sandbox, tmp_path) -> None:
-    """Over real HTTP and a real clock: listed, waited for, stored."""
-    run_url = f"{sandbox.access_url}/api/v2/accounts/{sandbox.account_id}/"
-    headers = {"Authorization": f"Token {sandbox.token}"}
-    answer = requests.post(
-        f"{run_url}jobs/{sandbox.jobs[0].id}/run/", json={"cause": "x"}, headers=headers, timeout=5
-    )
-    with DbtCloudClient(
-        account_id=sandbox.account_id,
-        token=sandbox.token,
-        access_url=sandbox.access_url,
-        request_retry_delay=0.05,
-    ) as client:
-        run = Run.from_payload(json.loads(answer.content)["data"])
-        while not run.is_over:
-            run = client.get_run(run.run_id)
-        wanted = _find(client, run)
-        report = _download(client, wanted, tmp_path, max_parallel=2)
-    assert report.errors == ()
-    assert _files(tmp_path) == {"manifest.json": b"{}", "compiled/größe 1%.sql": b"select 1"}

@@ -8,7 +8,7 @@ import pytest
 from dbt_trigger_dagster import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.sandbox import Script, ScriptStep
 from dbt_trigger_dagster_tests.artifacts.files import result, results_of
-from dbt_trigger_dagster_tests.graphs import a_project, materialized, metadata_of
+from dbt_trigger_dagster_tests.graphs import a_project, materialized, metadata_of, sent
 
 _MANIFEST = json.dumps(
     {
@@ -61,6 +61,35 @@ def test_a_failed_run_tells_of_every_node(tmp_path: Path) -> None:
         }
         metadata = metadata_of(outcome, "node_results")
         assert (metadata["nodes_error"], metadata["nodes_skipped"]) == (1, 1)
+
+
+def test_what_nodes_need_is_fetched_of_each_dbt_step(tmp_path: Path) -> None:
+    """With artifact_steps "last" too: one file of the step before, nothing of the clone."""
+    with a_project(tmp_path, Script(steps=_STEPS, artifacts=_FILES)) as project:
+        assert project.materialize().success
+        rows = project.rows("dbt_cloud_node_result")
+        assert {(row["step"], row["unique_id"], row["source"]) for row in rows} == {
+            (2, "seed.shop.raw", "run_results"),
+            (3, "model.shop.orders", "run_results"),
+            (3, "test.shop.unique_id.1", "run_results"),
+        }
+        stored = {(row["step"], row["path"]) for row in project.rows("dbt_cloud_artifact")}
+        assert stored == {(0, "manifest.json"), (0, "run_results.json"), (2, "run_results.json")}
+        asked = [path for path in sent(project.sandbox, "GET") if "/artifacts/" in path]
+        assert len([path for path in asked if not path.endswith("/")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("run", "selection"),
+    [({"node_results": False}, None), ({}, ["trigger_response", "run_result", "artifacts"])],
+)
+def test_nothing_more_is_fetched_where_nobody_asks_for_nodes(
+    tmp_path: Path, run, selection
+) -> None:
+    """Switched off, or not selected: what dbt Cloud lists."""
+    with a_project(tmp_path, Script(steps=_STEPS, artifacts=_FILES)) as project:
+        assert project.materialize(run=run, selection=selection).success
+        assert {row["step"] for row in project.rows("dbt_cloud_artifact")} == {0}
 
 
 def test_the_steps_come_with_the_runs_row(tmp_path: Path) -> None:

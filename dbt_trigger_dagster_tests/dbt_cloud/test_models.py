@@ -146,21 +146,6 @@ def test_a_step_without_logs_shows_the_end_of_its_debug_logs() -> None:
     assert step.logs == "the end"
 
 
-@pytest.mark.parametrize(
-    ("name", "runs_dbt"),
-    [
-        ("Invoke dbt with `dbt build --select a`", True),
-        ("Invoke dbt with `dbt docs generate`", True),
-        ("Invoke dbt with `dbt deps`", False),
-        ("Clone git repository", False),
-        ("Create profile from connection dbt on Snowflake", False),
-    ],
-)
-def test_only_dbt_commands_can_leave_artifacts(name, runs_dbt) -> None:
-    """The others are not asked for them."""
-    assert RunStep.from_payload({"name": name}).runs_dbt is runs_dbt
-
-
 def test_a_job_keeps_its_whole_payload() -> None:
     """As runs do."""
     job = Job.from_payload(job_payload(5, "Hourly") | {"new": 1})
