@@ -8,7 +8,7 @@ SANDBOX := $(BIN)/python -m dbt_trigger_dagster.sandbox
 LOCATION := dbt_trigger_dagster.definitions
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo dev test test-oldest check docs bench faults clean
+.PHONY: help demo dev test test-fast test-oldest check docs bench faults clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,13 +29,16 @@ dev: $(STAMP)  ## The sandbox and Dagster's UI together, until Ctrl-C
 	PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" $(SANDBOX) --port 0 -- dagster dev
 
 test: $(STAMP)  ## All tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+test-fast: $(STAMP)  ## The tests that start neither Dagster nor a process, while you work
+	$(BIN)/python -m pytest -n auto -m 'not slow'
 
 $(OLDEST)/installed: pyproject.toml
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
 	$(OLDEST)/bin/python -m pip install -qq --disable-pip-version-check --editable . \
-		'dagster==$(OLDEST_DAGSTER)' pytest responses
+		'dagster==$(OLDEST_DAGSTER)' hypothesis pytest responses
 	touch $@
 
 test-oldest: $(OLDEST)/installed  ## What is known of Dagster's insides, with the oldest Dagster that is allowed

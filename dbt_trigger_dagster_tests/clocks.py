@@ -1,10 +1,26 @@
-"""A clock that tests move: nobody sleeps, and every pause is written down."""
+"""Time in tests: a clock that they move, one on which no pause is long, a wait for others."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
+
+HANGS_AFTER = 300.0
+"""Seconds that only something that hangs takes."""
+
+_MOMENT = 0.02
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Poll until a condition holds, and return what it gave; fail the test where it hangs."""
+    deadline = time.monotonic() + HANGS_AFTER
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(_MOMENT)
+    return found
 
 
 @dataclass
@@ -39,3 +55,25 @@ class FakeClock:
         self.pauses.append(seconds)
         self.now += seconds
         self.on_sleep(self.now)
+
+
+@dataclass
+class HurriedClock:
+    """Implements `clock.Clock`: the system's, on which a pause is over in a moment and counts."""
+
+    _skipped: float = 0.0
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment."""
+        return time.monotonic() + self._skipped
+
+    def time(self) -> float:
+        """Seconds since 1970, and those of the pauses."""
+        return time.time() + self._skipped
+
+    def sleep(self, seconds: float, cancellation: Cancellation) -> None:
+        """Block for a moment."""
+        moment = min(seconds, _MOMENT)
+        if cancellation.wait(moment):
+            raise DbtCloudCancelledError("The pause was cancelled.")
+        self._skipped += seconds - moment

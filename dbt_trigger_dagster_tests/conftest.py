@@ -1,14 +1,33 @@
 """What every test starts from: a clean environment, and a client whose clock is the test's."""
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import responses
+from hypothesis import HealthCheck, settings
 
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster_tests.clocks import FakeClock
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, ACCOUNT_ID, TOKEN
+
+# A busy machine is no reason to fail.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
+# A shell starts what runs in its background with SIGINT ignored; our own commands inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_WORKERS_FOR_EACH_CORE = 3  # most of a test's time is waiting for a server or another process
+_STARTS = {"subprocess.Popen", "sqlite3.connect"}  # what Dagster opens for each of its instances
+_SLOW = ("dbt_trigger_dagster_tests.graphs", "dbt_trigger_dagster_tests.monitors", "faults.")
+_running: list[pytest.Item] = []
 
 _OURS = ("DBT_CLOUD_", "DBT_TRIGGER_")
 _FOREIGN = {
@@ -21,6 +40,41 @@ _FOREIGN = {
     "REQUESTS_CA_BUNDLE",
     "CURL_CA_BUNDLE",
 }
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """As many workers as `-n auto` starts."""
+    return _WORKERS_FOR_EACH_CORE * (os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what starts Dagster or processes, by what its module imports."""
+    for item in items:
+        names = vars(item.module).values()  # type: ignore[attr-defined]  # all of ours are functions
+        if any(
+            each is subprocess or str(getattr(each, "__module__", "")).startswith(_SLOW)
+            for each in names
+        ):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Know the test that runs."""
+    _running.append(item)
+    try:
+        return (yield)
+    finally:
+        _running.clear()
+
+
+def _refuse_what_is_slow(event: str, _: tuple[Any, ...]) -> None:
+    """Keep the fast tests fast: one that starts something fails until it is marked."""
+    if event in _STARTS and _running and _running[0].get_closest_marker("slow") is None:
+        raise RuntimeError("This test starts Dagster or a process: mark it with pytest.mark.slow.")
+
+
+sys.addaudithook(_refuse_what_is_slow)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,8 @@ from typing import Any
 import requests
 import yaml
 
-from dbt_trigger_dagster_tests.graphs import Place, until
+from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.graphs import Place
 from dbt_trigger_dagster_tests.servers import free_port
 
 DEPLOY = Path(__file__).parent.parent / "deploy"

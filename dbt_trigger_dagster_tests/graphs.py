@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import logging
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ import requests
 
 from dbt_trigger_dagster import (
     DbtCloudArtifactStore,
+    DbtCloudClient,
     DbtCloudResource,
     DbtCloudTableIOManager,
     build_dbt_cloud_job_assets,
 )
+from dbt_trigger_dagster.dbt_cloud.clock import Clock
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script, ScriptStep
+from dbt_trigger_dagster_tests.clocks import HANGS_AFTER, HurriedClock, until
 
 ARTIFACTS = {"manifest.json": '{"nodes": {}}', "run_results.json": '{"results": []}'}
 BROKEN_STEPS = (
@@ -32,21 +36,12 @@ BROKEN_STEPS = (
 BROKEN = Script(outcome="error", steps=BROKEN_STEPS, artifacts=ARTIFACTS)
 GOOD = Script(artifacts=ARTIFACTS)
 SLOW = Script(seconds=600)
+LONG = Script(seconds=600, artifacts=ARTIFACTS)
 
 LANDED = ("run_result", "artifacts", "node_results")
 """What the op that waits for a run brings."""
 
-_DEADLINE = 60.0
-_PAUSE = 0.02
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """Poll until a condition holds, and return what it gave; fail the test after a minute."""
-    deadline = time.monotonic() + _DEADLINE
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(_PAUSE)
-    return found
+_RUNNING = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +98,16 @@ class Place:
         return {"files": self.files(), **{name: self.rows(name) for name in names}}
 
 
+class HurriedAccount(DbtCloudResource):
+    """An account whose clients pause for a moment at most."""
+
+    def build_client(
+        self, log: logging.Logger | None = None, clock: Clock | None = None
+    ) -> DbtCloudClient:
+        """A client for the account."""
+        return super().build_client(log, clock or HurriedClock())
+
+
 @dataclasses.dataclass(frozen=True)
 class Project(Place):
     """A project of its own place, with an account in a sandbox."""
@@ -116,7 +121,7 @@ class Project(Place):
         return self.sandbox.jobs[0].id
 
     def account(self, **settings: Any) -> DbtCloudResource:
-        """The account's resource; it gives up at once unless told otherwise."""
+        """The account's resource, on which no pause is long."""
         usual = {
             "account_id": self.sandbox.account_id,
             "token": self.sandbox.token,
@@ -124,7 +129,7 @@ class Project(Place):
             "request_max_retries": 2,
             "request_retry_delay": 0,
         }
-        return DbtCloudResource(**{**usual, **settings})
+        return HurriedAccount(**{**usual, **settings})
 
     def resources(self, **account: Any) -> dict[str, Any]:
         """The three resources that the assets need."""
@@ -179,6 +184,12 @@ class Project(Place):
         """What dbt Cloud says of its runs, oldest first; asked without any of our code."""
         return dbt_runs(self.sandbox)
 
+    def end_dbt_runs(self) -> list[int]:
+        """End the dbt runs that are running, as their scripts say, before their time; their ids."""
+        running = [run["id"] for run in self.dbt_runs() if run["status"] == _RUNNING]
+        self.sandbox.finish(running)
+        return running
+
     def logs(self, result: dg.ExecuteInProcessResult) -> list[str]:
         """What a run logged."""
         return [entry.user_message for entry in self.instance.all_logs(result.run_id)]
@@ -203,6 +214,15 @@ def a_project(
         dg.DagsterInstance.ephemeral() as instance,
     ):
         yield Project(folder, cloud, instance)
+
+
+@contextmanager
+def ended(project: Project, when: Callable[[], Any]) -> Iterator[None]:
+    """Meanwhile the dbt runs end, once a condition holds."""
+    with ThreadPoolExecutor(1) as pool:
+        end = pool.submit(until, lambda: when() and project.end_dbt_runs(), "the dbt run can end")
+        yield
+        end.result()
 
 
 def dbt_runs(sandbox: Sandbox) -> list[dict[str, Any]]:
@@ -287,7 +307,7 @@ def dagster(
 def end_of(process: "subprocess.Popen[str]") -> tuple[int, str]:
     """Wait for a command; its exit code and all that it wrote."""
     try:
-        output, _ = process.communicate(timeout=_DEADLINE)
+        output, _ = process.communicate(timeout=HANGS_AFTER)
     finally:
         process.kill()
         process.wait()
@@ -299,11 +319,17 @@ def code_location_job() -> dg.JobDefinition:
     return defs.resolve_job_def("dbt_cloud_job")
 
 
+# A process that has imported everything starts in no time.
+_MULTIPROCESS = dg.multiprocess_executor.configured(
+    {"start_method": {"forkserver": {"preload_modules": [__name__]}}}
+)
+
+
 def multiprocess_job() -> dg.JobDefinition:
     """The same graph in the multiprocess executor, for `dg.reconstructable`."""
     return dg.Definitions(
         assets=build_dbt_cloud_job_assets(job_id=dg.EnvVar.int("DBT_CLOUD_JOB_ID")),
-        jobs=[dg.define_asset_job("many_processes", executor_def=dg.multiprocess_executor)],
+        jobs=[dg.define_asset_job("many_processes", executor_def=_MULTIPROCESS)],
         resources=defs.resources,
     ).resolve_job_def("many_processes")
 

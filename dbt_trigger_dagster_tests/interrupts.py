@@ -5,7 +5,7 @@ import sys
 import threading
 from types import FrameType
 
-from dbt_trigger_dagster_tests.graphs import until
+from dbt_trigger_dagster_tests.clocks import until
 
 
 def interrupt_what_waits() -> None:

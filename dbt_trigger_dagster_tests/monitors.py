@@ -15,7 +15,8 @@ from dbt_trigger_dagster import DbtCloudTableIOManager, build_dbt_cloud_monitor
 from dbt_trigger_dagster.assets.job import RUN_RESULT, graphs_in
 from dbt_trigger_dagster.monitor.tick import Monitor
 from dbt_trigger_dagster.sandbox import SandboxJob, Script
-from dbt_trigger_dagster_tests.graphs import Project, a_project, until
+from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.graphs import Project, a_project
 
 NAME = "dbt_cloud_monitor"
 RUN_KEY = "dagster/run_key"

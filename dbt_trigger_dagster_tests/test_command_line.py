@@ -16,6 +16,7 @@ import pytest
 
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault
+from dbt_trigger_dagster_tests.clocks import until
 from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
     BROKEN,
@@ -28,7 +29,6 @@ from dbt_trigger_dagster_tests.graphs import (
     end_of,
     sent,
     triggers,
-    until,
 )
 
 ROOT = Path(__file__).parent.parent

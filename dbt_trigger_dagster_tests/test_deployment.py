@@ -21,6 +21,7 @@ from filelock import FileLock
 from dbt_trigger_dagster.assets.termination import CANCEL_DEADLINE
 from dbt_trigger_dagster.definitions import WHERE_TO_FIND
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
+from dbt_trigger_dagster_tests.clocks import until
 from dbt_trigger_dagster_tests.deployments import (
     DEPLOY,
     JOB,
@@ -28,7 +29,7 @@ from dbt_trigger_dagster_tests.deployments import (
     a_deployment,
     missing,
 )
-from dbt_trigger_dagster_tests.graphs import ARTIFACTS, dbt_runs, sent, triggers, until
+from dbt_trigger_dagster_tests.graphs import ARTIFACTS, dbt_runs, sent, triggers
 
 LOCATIONS = {
     "morning": ("-m", "dbt_trigger_dagster.definitions"),

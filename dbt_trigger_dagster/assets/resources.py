@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import BeforeValidator, Field
 
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.clock import Clock
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.storage.file_store import FileStore, open_file_store
@@ -59,11 +60,14 @@ class DbtCloudResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it
         0.5, "Longest pause in seconds before the first repetition; doubles with each"
     )
 
-    def build_client(self, log: logging.Logger | None = None) -> DbtCloudClient:
+    def build_client(
+        self, log: logging.Logger | None = None, clock: Clock | None = None
+    ) -> DbtCloudClient:
         """A client for the account, to be closed after use.
 
         Args:
             log: Where the client tells of repeated requests.
+            clock: What its pauses are slept on.
 
         Raises:
             SettingError: A setting cannot be used; the message says which and why.
@@ -76,6 +80,7 @@ class DbtCloudResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it
             request_max_retries=self.request_max_retries,
             request_retry_delay=_as_seconds("request_retry_delay", self.request_retry_delay),
             log=log,
+            clock=clock,
         )
 
 

@@ -16,9 +16,11 @@ from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
     BROKEN,
     GOOD,
+    LONG,
     SLOW,
     Project,
     a_project,
+    ended,
     failed_ops,
     failure_of,
     materialized,
@@ -442,8 +444,9 @@ def test_a_run_that_cannot_be_cancelled_does_not_hide_the_timeout(tmp_path: Path
 
 def test_a_status_is_logged_when_it_changes_and_only_then(tmp_path: Path) -> None:
     """A wait of an hour must not fill the log."""
-    with a_project(tmp_path, Script(seconds=2, artifacts=ARTIFACTS)) as project:
-        result = project.materialize()
+    with a_project(tmp_path, LONG) as project:
+        with ended(project, lambda: len(sent(project.sandbox, "GET")) > 3):
+            result = project.materialize()
         (run_id,) = project.run_ids()
         told = [line for line in project.logs(result) if line.startswith(f"dbt Cloud run {run_id}")]
         statuses = [line.rpartition(": ")[2] for line in told[1:]]

@@ -68,11 +68,13 @@ def test_no_field_is_forgotten_here() -> None:
     assert not [name for name, value in SETTINGS.items() if str(defaults[name]) == str(value)]
 
 
+@pytest.mark.slow
 def test_every_field_arrives_in_the_client() -> None:
     """Given literally."""
     assert what_arrives(DbtCloudResource(**SETTINGS)) == SETTINGS
 
 
+@pytest.mark.slow
 def test_every_field_arrives_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read when a run begins, not when the resource is defined."""
     resource = DbtCloudResource(**BY_ENVIRONMENT)
@@ -200,6 +202,7 @@ def test_the_check_tries_the_folder_of_the_job(tmp_path: Path) -> None:
         store.check(7, 9)
 
 
+@pytest.mark.slow
 def test_the_root_arrives_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -198,7 +198,7 @@ def recorded(instance: dg.DagsterInstance, run: dg.DagsterRun, key: dg.AssetKey)
     )
 
 
-@settings(max_examples=20, deadline=None)  # each makes an instance
+@settings(max_examples=20)  # each makes an instance
 @given(
     st.lists(
         st.tuples(st.integers(0, 9), st.sampled_from([None, TRIGGER, OTHER])),

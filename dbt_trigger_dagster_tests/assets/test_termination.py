@@ -27,7 +27,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudRequestError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.trigger import Triggered
 from dbt_trigger_dagster.sandbox import Fault
-from dbt_trigger_dagster_tests.clocks import FakeClock
+from dbt_trigger_dagster_tests.clocks import FakeClock, until
 from dbt_trigger_dagster_tests.graphs import (
     GOOD,
     SLOW,
@@ -36,7 +36,6 @@ from dbt_trigger_dagster_tests.graphs import (
     failure_of,
     sent,
     triggers,
-    until,
 )
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -21,7 +21,8 @@ from dbt_trigger_dagster.assets.trigger_step import trigger
 from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.trigger import Intention
 from dbt_trigger_dagster.sandbox import Fault
-from dbt_trigger_dagster_tests.graphs import SLOW, Project, a_project, triggers, until
+from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.graphs import SLOW, Project, a_project, triggers
 
 
 @contextmanager

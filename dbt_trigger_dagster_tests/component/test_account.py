@@ -215,6 +215,7 @@ def test_the_same_settings_are_the_same_resources() -> None:
     assert set(storage_resources(Storage())) == {"dbt_cloud_tables", "dbt_cloud_artifacts"}
 
 
+@pytest.mark.slow
 def test_defining_the_resources_reads_nothing() -> None:
     """The variables are not set; only a run fails."""
     resources = account_resources(Workspace(token_env="NOT_SET_ANYWHERE"))

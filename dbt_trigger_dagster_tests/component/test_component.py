@@ -15,7 +15,8 @@ from dagster.components.testing.utils import create_defs_folder_sandbox
 from dbt_trigger_dagster import DbtCloudJobsComponent
 from dbt_trigger_dagster.component.component import DbtCloudJobsScaffolder, ScaffoldParams
 from dbt_trigger_dagster.component.yaml_sections import read_section
-from dbt_trigger_dagster_tests.graphs import Project, a_project, failure_of, until
+from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.graphs import Project, a_project, failure_of
 
 TYPE = "dbt_trigger_dagster.DbtCloudJobsComponent"
 MANY = 300

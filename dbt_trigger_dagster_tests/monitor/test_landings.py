@@ -17,6 +17,8 @@ from dbt_trigger_dagster.monitor.landings import (
     batches,
 )
 
+pytestmark = pytest.mark.slow
+
 GRAPHS = [JobGraph(JobReference(), (name,)) for name in "abc"]
 BEGINNING = datetime(2020, 1, 1, tzinfo=timezone.utc)
 

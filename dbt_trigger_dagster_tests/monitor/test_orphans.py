@@ -11,7 +11,8 @@ import pytest
 
 from dbt_trigger_dagster import DbtCloudRunConfig, DbtCloudTableIOManager
 from dbt_trigger_dagster.sandbox import Fault
-from dbt_trigger_dagster_tests.graphs import GOOD, SLOW, sent, until
+from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.graphs import GOOD, SLOW, sent
 from dbt_trigger_dagster_tests.monitors import Watch, a_watch, settle
 
 

@@ -15,7 +15,8 @@ from dbt_trigger_dagster.sandbox import (
     ScriptStep,
 )
 from dbt_trigger_dagster.sandbox.api.access import own_hosts
-from dbt_trigger_dagster_tests.sandbox.test_client import Api, wait_until
+from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.sandbox.test_client import Api
 
 NOT_FOUND = (
     "The requested resource was not found. Please check that you have the proper permissions."
@@ -297,7 +298,7 @@ def test_a_second_run_of_a_job_waits_until_the_first_is_over(api: Api) -> None:
     waiting = api.run(second)
     assert (waiting["status"], waiting["blocked_by"]) == (1, [first])
     api.post(f"/runs/{first}/cancel/")
-    wait_until(lambda: api.run(second)["status"] == 3)
+    until(lambda: api.run(second)["status"] == 3, "it runs")
     assert api.run(second)["blocked_by"] == []
 
 
@@ -313,7 +314,7 @@ def test_a_queued_run_is_cancelled_at_once(api: Api) -> None:
 def test_a_run_that_runs_can_be_cancelled(api: Api) -> None:
     """It ends soon after the answer."""
     run_id = api.trigger(1)["id"]
-    wait_until(lambda: api.run(run_id)["status"] == 3)
+    until(lambda: api.run(run_id)["status"] == 3, "it runs")
     api.post(f"/runs/{run_id}/cancel/")
     run = api.finished_run(run_id)
     assert (run["status"], run["status_message"]) == (30, "Cancelled by user.")
@@ -423,7 +424,7 @@ def test_artifacts_may_lag_behind_the_end_of_the_run() -> None:
         run_id = api.trigger()["id"]
         assert api.run(run_id)["artifacts_saved"]
         assert api.get(f"/runs/{run_id}/artifacts/a.json").status_code == 404
-        wait_until(lambda: api.get(f"/runs/{run_id}/artifacts/a.json").status_code == 200)
+        until(lambda: api.get(f"/runs/{run_id}/artifacts/a.json").status_code == 200, "it is there")
 
 
 def test_a_huge_artifact_is_made_up_while_it_is_sent() -> None:
@@ -490,7 +491,7 @@ def test_a_list_says_what_it_filtered_by_and_how_much_there_is(api: Api) -> None
 def test_each_filter_of_runs_narrows_the_list(api: Api) -> None:
     """One finished run and one that runs are told apart by every filter."""
     done, running = api.trigger(0), api.trigger(1)
-    wait_until(lambda: api.run(running["id"])["status"] == 3)
+    until(lambda: api.run(running["id"])["status"] == 3, "it runs")
     expected = {
         "status": (10, [done["id"]]),
         "job_definition_id": (running["job_id"], [running["id"]]),

@@ -1,12 +1,11 @@
-"""The small client that the tests of the sandbox share, and its waiting."""
+"""The small client that the tests of the sandbox share."""
 
-import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import requests
 
 from dbt_trigger_dagster.sandbox import Sandbox
+from dbt_trigger_dagster_tests.clocks import until
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -54,15 +53,7 @@ class Api:
         """Return a run as it is now, with its steps."""
         return self.data(f"/runs/{run_id}/", include_related=related)
 
-    def finished_run(self, run_id: int, seconds: float = 10) -> dict[str, Any]:
+    def finished_run(self, run_id: int) -> dict[str, Any]:
         """Wait until a run is over, and return it with its steps."""
-        wait_until(lambda: self.run(run_id)["status"] not in IN_PROGRESS, seconds)
+        until(lambda: self.run(run_id)["status"] not in IN_PROGRESS, f"run {run_id} is over")
         return self.run(run_id)
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 10) -> None:
-    """Ask again until something is so, or fail after a deadline."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, f"still not so after {seconds} s"
-        time.sleep(0.01)

@@ -6,7 +6,8 @@ import pytest
 import requests
 
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
-from dbt_trigger_dagster_tests.sandbox.test_client import Api, wait_until
+from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.sandbox.test_client import Api
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_a_sandbox_stops_although_requests_hang() -> None:
         sandbox.inject(Fault(kind="hang", seconds=3600))
         with pytest.raises(requests.ReadTimeout):
             api.session.get(f"{api.root}/", timeout=0.1)
-        wait_until(lambda: len(sandbox.requests) == 1)
+        until(lambda: len(sandbox.requests) == 1, "it is asked")
 
 
 def test_a_truncated_body_is_shorter_than_its_headers_say(api: Api) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxError, SandboxJob, Script, SeededRun
-from dbt_trigger_dagster_tests.sandbox.test_client import Api, wait_until
+from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.sandbox.test_client import Api
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 JOBS = [
@@ -89,7 +90,7 @@ def test_a_run_that_was_triggered_can_be_ended_too(sandbox: Sandbox, api: Api) -
     run = api.run(first)
     assert (run["status"], run["run_steps"][-1]["status"]) == (10, 10)
     assert api.data(f"/runs/{first}/artifacts/") == ["manifest.json"]
-    wait_until(lambda: api.run(second)["status"] == 3)
+    until(lambda: api.run(second)["status"] == 3, "it runs")
     sandbox.finish([second, second], outcome="cancelled")
     assert api.run(second)["status"] == 30
 
@@ -102,7 +103,7 @@ def test_a_seeded_run_in_flight_can_be_cancelled_and_found_by_its_marker(
     listed = api.data("/runs/", order_by="-id", include_related="trigger")
     assert listed[0]["trigger"]["cause"] == "[dagster 1]"
     api.post(f"/runs/{run_id}/cancel/")
-    wait_until(lambda: api.run(run_id)["status"] == 30)
+    until(lambda: api.run(run_id)["status"] == 30, "it is cancelled")
 
 
 def test_only_scripted_runs_in_flight_can_be_ended(sandbox: Sandbox, api: Api) -> None:
