@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import responses
@@ -27,7 +26,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _WORKERS_FOR_EACH_CORE = 3  # most of a test's time is waiting for a server or another process
 _STARTS = {"subprocess.Popen", "sqlite3.connect"}  # what Dagster opens for each of its instances
 _SLOW = ("dbt_trigger_dagster_tests.graphs", "dbt_trigger_dagster_tests.monitors", "faults.")
-_running: list[pytest.Item] = []
+_started: list[str] = []
 
 _OURS = ("DBT_CLOUD_", "DBT_TRIGGER_")
 _FOREIGN = {
@@ -58,23 +57,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Know the test that runs."""
-    _running.append(item)
-    try:
-        return (yield)
-    finally:
-        _running.clear()
+sys.addaudithook(lambda event, _: _started.append(event) if event in _STARTS else None)
 
 
-def _refuse_what_is_slow(event: str, _: tuple[Any, ...]) -> None:
-    """Keep the fast tests fast: one that starts something fails until it is marked."""
-    if event in _STARTS and _running and _running[0].get_closest_marker("slow") is None:
-        raise RuntimeError("This test starts Dagster or a process: mark it with pytest.mark.slow.")
-
-
-sys.addaudithook(_refuse_what_is_slow)
+@pytest.fixture(autouse=True)
+def fast_unless_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What starts something is marked, so that the other tests stay fast."""
+    _started.clear()
+    yield
+    if request.node.get_closest_marker("slow") is None:
+        assert not _started, "it starts Dagster or a process: mark it with pytest.mark.slow"
 
 
 @pytest.fixture(autouse=True)

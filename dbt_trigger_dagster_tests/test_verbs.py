@@ -13,6 +13,8 @@ from dbt_trigger_dagster.command_line import main
 from dbt_trigger_dagster.component.yaml_sections import read_section
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
 
+pytestmark = pytest.mark.slow
+
 JOBS = [
     SandboxJob(name="Shop nightly build", script=Script()),
     SandboxJob(name="shop: Nightly build!", script=Script()),
