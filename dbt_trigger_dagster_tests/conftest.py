@@ -41,6 +41,7 @@ _FOREIGN = {
 }
 
 
+@pytest.hookimpl(optionalhook=True)  # test-oldest has no xdist
 def pytest_xdist_auto_num_workers() -> int:
     """As many workers as `-n auto` starts."""
     return _WORKERS_FOR_EACH_CORE * (os.cpu_count() or 1)

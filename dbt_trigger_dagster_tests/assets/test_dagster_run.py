@@ -29,6 +29,8 @@ from dbt_trigger_dagster.assets.dagster_run import (
     why_interrupted,
 )
 
+pytestmark = pytest.mark.slow
+
 LOG = logging.getLogger("step")
 
 
