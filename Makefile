@@ -8,6 +8,11 @@ SANDBOX := $(BIN)/python -m dbt_trigger_dagster.sandbox
 LOCATION := dbt_trigger_dagster.definitions
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
+HOME_OF_DAGSTER := data/dagster/dagster.yaml
+# Dagster advises to use another command line, which is for projects of its own kind, and warns of
+# what it does itself.
+DAGSTER := PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" PYTHONWARNINGS=ignore
+
 .PHONY: help demo dev test test-fast test-oldest check docs bench faults clean
 
 help:  ## What can be made
@@ -19,14 +24,19 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
 	touch $(STAMP)
 
-demo: $(STAMP)  ## Run a real dbt project through a sandbox of dbt Cloud, and show what is kept
-	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONWARNINGS=ignore $(SANDBOX) --port 0 -- \
-		dagster asset materialize --select '*' -m $(LOCATION) --config-json '$(QUIET)'
-	$(BIN)/python examples/show_results.py
+$(HOME_OF_DAGSTER): examples/dagster.yaml
+	@mkdir -p $(@D)
+	@cp $< $@
 
-dev: $(STAMP)  ## The sandbox and Dagster's UI together, until Ctrl-C
-	mkdir -p data/dagster
-	PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" $(SANDBOX) --port 0 -- dagster dev
+demo: $(STAMP) $(HOME_OF_DAGSTER)  ## Run a real dbt project through a sandbox of dbt Cloud, and show what is kept
+	@echo "A dbt project runs in a sandbox of dbt Cloud, triggered and followed by Dagster: about half a minute."
+	@$(DAGSTER) $(SANDBOX) -- dagster asset materialize --select '*' -m $(LOCATION) --config-json '$(QUIET)'
+	@$(BIN)/python examples/show_results.py
+	@echo; echo "Next: 'make dev' opens Dagster's UI on this, with a job that fails and a slow one, too."
+
+dev: $(STAMP) $(HOME_OF_DAGSTER)  ## The sandbox and Dagster's UI together, until Ctrl-C; runs are kept
+	@cat examples/dev.txt
+	@$(DAGSTER) DBT_TRIGGER_JOBS=examples/shop_jobs.yaml $(SANDBOX) --port 8580 -- dagster dev
 
 test: $(STAMP)  ## All tests
 	$(BIN)/python -m pytest -n auto --dist worksteal

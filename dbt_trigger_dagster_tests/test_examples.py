@@ -1,6 +1,12 @@
 """The examples: they load anywhere, and do what their docstrings say."""
 
+import json
+import os
+import re
 import runpy
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +16,7 @@ import pytest
 
 from dbt_trigger_dagster import DbtCloudJobsComponent
 from dbt_trigger_dagster.component.yaml_sections import read_section
-from dbt_trigger_dagster.sandbox import SandboxJob
+from dbt_trigger_dagster.sandbox import SandboxJob, Script
 from dbt_trigger_dagster.sandbox.account.jobs import SHOP_JOBS
 from dbt_trigger_dagster_tests.graphs import BROKEN, GOOD, Project, a_project, materialized
 
@@ -130,3 +136,52 @@ def test_the_jobs_of_the_file_are_the_sandboxs_and_run(project: Project) -> None
     causes = [run["trigger"]["cause"].partition(" [")[0] for run in project.dbt_runs()]
     assert sorted(causes) == ["Nightly build", *2 * ["Triggered from Dagster"]]
     assert len(project.run_ids()) == 2  # one job's runs are not waited for
+
+
+def test_the_jobs_of_make_dev_are_the_sandboxs(project: Project) -> None:
+    """All of them, the first with the asset keys of the code location for one job."""
+    jobs = read_section(DbtCloudJobsComponent, EXAMPLES / "shop_jobs.yaml")
+    assert [job.job_name for job in jobs.jobs] == [job.name for job in SHOP_JOBS]
+    assert [job.prefix for job in jobs.jobs] == [[], ["broken"], ["slow"]]
+
+
+def test_dagster_takes_the_settings_of_make_dev(tmp_path: Path) -> None:
+    """Neither statistics nor a dialog; a key that it does not know would be an error."""
+    shutil.copy(EXAMPLES / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+
+
+def shown(project: Project) -> str:
+    """What the demo says in the end."""
+    return subprocess.run(  # noqa: S603  # our own example
+        [sys.executable, EXAMPLES / "show_results.py"],
+        env={**os.environ, **project.environment()},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+
+
+def test_the_demo_says_what_ran_and_its_commands_work(tmp_path: Path) -> None:
+    """Models, tests, what was slow, the tables with their rows, and a question that is answered."""
+    results = [
+        {"unique_id": "model.shop.orders", "status": "success", "execution_time": 2.5},
+        {"unique_id": "model.shop.customers", "status": "success", "execution_time": 0.5},
+        {"unique_id": "test.shop.unique", "status": "fail", "execution_time": 0.1},
+    ]
+    build = json.dumps({"results": [{**each, "timing": []} for each in results]})
+    script = Script(outcome="error", artifacts={"run_results.json": build, "index.html": "docs"})
+    with a_project(tmp_path, script) as project:
+        project.materialize()
+        said = shown(project)
+        assert "nightly: Error after 0 s" in said
+        assert "ran      2 models, 1 test: 1 did not pass" in said
+        assert "slowest  orders (2.5 s), customers (0.5 s), unique (0.1 s)" in said
+        assert re.search(r" 1 rows  dbt_cloud_run\n", said)
+        assert "http.server 8000" in said
+        [command] = re.findall(r"Ask the tables\n  (.*)", said)
+        answer = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602  # as it stands there
+    assert re.search(r"orders +│ success │ +2\.5", answer.stdout)

@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -53,7 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=int, help=f"default: {DEFAULT_PORT}; a free one with a COMMAND")
+    add(
+        "--port",
+        type=int,
+        help=f"default: {DEFAULT_PORT}; with a COMMAND a free one, if that is taken",
+    )
     add("--project-dir", type=Path, help="a dbt project of your own, instead of the shop")
     add("--profiles-dir", type=Path, help="where its profiles.yml is; by default as dbt does")
     add("--jobs", type=Path, metavar="FILE", help="a YAML list of jobs")
@@ -66,14 +71,28 @@ def _parser() -> argparse.ArgumentParser:
 def _sandbox(options: argparse.Namespace) -> Sandbox:
     own_project: Path | None = options.project_dir
     project = load_project(own_project or SHOP_FOLDER, options.profiles_dir)
-    usual_port = 0 if options.command else DEFAULT_PORT
     return Sandbox(
         read_jobs_file(options.jobs) if options.jobs else _usual_jobs(own_project, project),
         host=options.host,
-        port=usual_port if options.port is None else options.port,
+        port=_port(options),
         project=project,
         data_folder=options.data_dir,
     )
+
+
+def _port(options: argparse.Namespace) -> int:
+    asked: int | None = options.port
+    if asked is not None:
+        return asked
+    return 0 if options.command and _is_taken(options.host) else DEFAULT_PORT
+
+
+def _is_taken(host: str) -> bool:
+    try:
+        socket.create_server((host, DEFAULT_PORT)).close()
+    except OSError:
+        return True
+    return False
 
 
 def _usual_jobs(own_project: Path | None, project: DbtProject) -> Sequence[SandboxJob]:
@@ -84,13 +103,15 @@ def _introduce(sandbox: Sandbox, environment: dict[str, str], options: argparse.
     # What the command writes must not be mixed with what is said here.
     output: TextIO = sys.stderr if options.command else sys.stdout
     jobs = "\n".join(f"  job      {job.id}  {job.name}" for job in sandbox.jobs)
-    exports = "\n".join(f"export {name}={shlex.quote(environment[name])}" for name in environment)
     output.write(
         f"dbt Cloud sandbox: {sandbox.access_url}\n"
         f"  account  {sandbox.account_id}\n{jobs}\n"
         f"  token    {sandbox.token}\n"
-        f"  data     {options.data_dir}\n\n{exports}\n"
+        f"  data     {options.data_dir}\n\n"
     )
+    if not options.command:  # which has them
+        exports = (f"export {name}={shlex.quote(environment[name])}\n" for name in environment)
+        output.writelines(exports)
     if not is_loopback(options.host):
         output.write(f"\nWarning: anyone who reaches {options.host} can run dbt here.\n")
     output.flush()

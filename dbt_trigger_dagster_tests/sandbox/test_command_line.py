@@ -1,5 +1,6 @@
 """The sandbox on the command line: what it prints, runs and refuses, and its jobs file."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dbt_trigger_dagster.sandbox import GeneratedBytes, SandboxError, Script, ScriptStep
-from dbt_trigger_dagster.sandbox.command_line import main
+from dbt_trigger_dagster.sandbox.command_line import DEFAULT_PORT, main
 from dbt_trigger_dagster.sandbox.jobs_file import read_jobs_file
 
 JOBS_FILE = """
@@ -134,5 +135,25 @@ def test_a_command_runs_against_the_sandbox_and_its_exit_code_is_passed_on(
         check=False,
     )
     assert (finished.returncode, finished.stdout) == (7, "77\n")
-    assert "export DBT_CLOUD_JOB_ID=77" in finished.stderr
     assert "job      77  second" in finished.stderr
+
+
+def test_a_command_gets_a_free_port_where_the_usual_one_is_taken(
+    jobs_file: Path, tmp_path: Path
+) -> None:
+    """So that two of them can run at once; links stay alive over a restart where it is free."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # taken already, which is as good
+            stack.enter_context(socket.create_server(("127.0.0.1", DEFAULT_PORT)))
+        command = [sys.executable, "-c", "import os; print(os.environ['DBT_CLOUD_ACCESS_URL'])"]
+        sandbox = ["-m", "dbt_trigger_dagster.sandbox", "--jobs", str(jobs_file), "--", *command]
+        finished = subprocess.run(  # noqa: S603  # the sandbox itself
+            [sys.executable, *sandbox],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    assert finished.stdout.startswith("http://127.0.0.1:")
+    assert finished.stdout != f"http://127.0.0.1:{DEFAULT_PORT}\n"
