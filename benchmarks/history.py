@@ -15,7 +15,7 @@ import duckdb
 from benchmarks.report import Result
 from benchmarks.rounds import Spread, alternate, ratios, seconds_of
 from dbt_trigger_dagster.storage.columns import Rows
-from dbt_trigger_dagster.storage.duckdb import DuckDBStore
+from dbt_trigger_dagster.storage.store import Store, open_store
 from dbt_trigger_dagster.storage.tables import RUN
 
 _SIZES = (0, 10_000, 1_000_000)
@@ -56,9 +56,7 @@ def measure() -> list[Result]:
         ]
 
 
-def _compare(
-    what: str, stores: dict[int, DuckDBStore], next_id: Callable[[int], int]
-) -> list[Result]:
+def _compare(what: str, stores: dict[int, Store], next_id: Callable[[int], int]) -> list[Result]:
     def upsert_into(size: int) -> Callable[[], float]:
         return lambda: _upsert_seconds(stores[size], next_id(size))
 
@@ -80,8 +78,8 @@ def _result(what: str, size: int, ratio: Spread) -> Result:
     )
 
 
-def _filled(path: Path, size: int) -> DuckDBStore:
-    store = DuckDBStore(path, schema=_SCHEMA)
+def _filled(path: Path, size: int) -> Store:
+    store = open_store(str(path), schema=_SCHEMA)
     store.upsert(RUN.rows([]))
     with duckdb.connect(path) as connection:
         connection.register("template", _row(_FIRST_ID).frame())
@@ -89,7 +87,7 @@ def _filled(path: Path, size: int) -> DuckDBStore:
     return store
 
 
-def _upsert_seconds(store: DuckDBStore, run_id: int) -> float:
+def _upsert_seconds(store: Store, run_id: int) -> float:
     rows = _row(run_id)
     return seconds_of(lambda: store.upsert(rows))
 

@@ -25,7 +25,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _WORKERS_FOR_EACH_CORE = 3  # most of a test's time is waiting for a server or another process
 _STARTS = {"subprocess.Popen", "sqlite3.connect"}  # what Dagster opens for each of its instances
-_SLOW = ("dbt_trigger_dagster_tests.graphs", "dbt_trigger_dagster_tests.monitors", "faults.")
+_SLOW = (
+    "dbt_trigger_dagster_tests.databases",
+    "dbt_trigger_dagster_tests.graphs",
+    "dbt_trigger_dagster_tests.monitors",
+    "faults.",
+)
 _started: list[str] = []
 
 _OURS = ("DBT_CLOUD_", "DBT_TRIGGER_")

@@ -1,25 +1,27 @@
 """Dagster beyond one process: PostgreSQL, code servers, daemon and webserver, all real."""
 
-import contextlib
 import dataclasses
 import importlib.util
 import os
-import pwd
-import shutil
-import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from subprocess import Popen
 from typing import Any
 
+import psycopg
 import requests
 import yaml
 
 from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.databases import (
+    a_postgres_cluster,
+    as_libpq_takes_it,
+    missing_programs,
+)
 from dbt_trigger_dagster_tests.graphs import Place
+from dbt_trigger_dagster_tests.processes import a_process, a_short_folder, kill_all
 from dbt_trigger_dagster_tests.servers import free_port
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -28,8 +30,6 @@ DEPLOY = Path(__file__).parent.parent / "deploy"
 JOB = "dbt_cloud_job"
 """The job of each code location."""
 
-_WHERE_POSTGRES_MAY_BE = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/*/bin")
-_GRACE = 20.0
 _LAUNCH = """
 mutation ($params: ExecutionParams!) {
   launchRun(executionParams: $params) {
@@ -56,86 +56,9 @@ query ($id: ID!) {
 
 def missing() -> str:
     """What a deployment lacks on this machine, as a reason to skip a test; empty for nothing."""
-    programs = [name for name in ("initdb", "postgres") if not _postgres_program(name)]
-    lacking = [f"PostgreSQL's {name}" for name in programs]
     if importlib.util.find_spec("dagster_postgres") is None:
-        lacking.append("the Python package dagster-postgres")
-    return f"not found: {', '.join(lacking)}" if lacking else ""
-
-
-def _postgres_program(name: str) -> str | None:
-    """Where a program of PostgreSQL's is; the newest, where none is on the path."""
-    folders = sorted(folder for each in _WHERE_POSTGRES_MAY_BE for folder in Path("/").glob(each))
-    path = os.pathsep.join([os.environ.get("PATH", ""), *map(str, reversed(folders))])
-    return shutil.which(name, path=path)
-
-
-@contextmanager
-def a_short_folder() -> Iterator[Path]:
-    """A folder for sockets, whose paths have 103 characters at most; gone in the end."""
-    with tempfile.TemporaryDirectory(
-        prefix="dbt-", dir="/tmp", ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
-
-
-@contextmanager
-def a_process(command: Sequence[Any], **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process in a group of its own, which is ended with all that it has started."""
-    arguments = [str(argument) for argument in command]
-    with subprocess.Popen(arguments, start_new_session=True, **options) as process:  # noqa: S603  # our own
-        try:
-            yield process
-        finally:
-            kill_all(process)
-
-
-def kill_all(process: "subprocess.Popen[bytes]") -> None:
-    """Kill -9 a process and all that it has started, as when a container ends."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-@contextmanager
-def a_postgres_cluster() -> Iterator[str]:
-    """A throw-away PostgreSQL that listens on a socket in a folder of its own; its URL."""
-    with a_short_folder() as folder, (folder / "log").open("wb") as log:
-        options = {"cwd": folder, "stdout": log, "stderr": log, **_owner(folder)}
-        initdb = [_postgres_program("initdb"), "-D", folder / "data", "-U", "dagster"]
-        initdb += ["-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        server = [_postgres_program("postgres"), "-D", folder / "data", "-k", folder]
-        server += ["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"]
-        with a_process(initdb, **options) as process:
-            assert process.wait() == 0, (folder / "log").read_text()
-        with a_process(server, **options) as process:
-            try:
-                until(lambda: _accepts(folder), "PostgreSQL accepts connections")
-                yield f"postgresql+psycopg2://dagster@/postgres?host={folder}"
-            finally:
-                # Its processes are in groups of their own, and its memory is shared: a kill -9
-                # would leave them to clean up after it.
-                process.send_signal(signal.SIGINT)
-                process.wait(_GRACE)
-
-
-def _owner(folder: Path) -> dict[str, Any]:
-    """As whom PostgreSQL runs: it refuses to be root."""
-    if os.geteuid() != 0:
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
-def _accepts(folder: Path) -> bool:
-    import psycopg2  # noqa: PLC0415  # it comes with dagster-postgres, which may be missing
-
-    try:
-        psycopg2.connect(host=str(folder), user="dagster", dbname="postgres").close()
-    except psycopg2.OperationalError:
-        return False
-    return True
+        return "not found: the Python package dagster-postgres"
+    return missing_programs()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +73,7 @@ class Deployment(Place):
     locations: Mapping[str, Sequence[Any]]
     environment: Mapping[str, str]
     _processes: ExitStack
-    _servers: "dict[str, subprocess.Popen[bytes]]" = dataclasses.field(default_factory=dict)
+    _servers: dict[str, Popen[bytes]] = dataclasses.field(default_factory=dict)
     _ports: list[int] = dataclasses.field(default_factory=list)
 
     def start(self) -> None:
@@ -235,12 +158,10 @@ class Deployment(Place):
 
     def runs_in_postgres(self) -> int:
         """How many Dagster runs PostgreSQL holds, asked without Dagster."""
-        import psycopg2  # noqa: PLC0415  # as above
-
-        url = self.environment["DAGSTER_POSTGRES_URL"].replace("+psycopg2", "")
-        with contextlib.closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM runs")
-            return int(cursor.fetchone()[0])
+        url = as_libpq_takes_it(self.environment["DAGSTER_POSTGRES_URL"])
+        with psycopg.connect(url) as connection:
+            (count,) = connection.execute("SELECT count(*) FROM runs").fetchall()[0]
+            return int(count)
 
     def logs(self) -> str:
         """What all processes wrote."""
@@ -250,7 +171,7 @@ class Deployment(Place):
     def _socket(self, name: str) -> Path:
         return self.folder / f"{name}.sock"
 
-    def _start(self, name: str, *arguments: Any) -> "subprocess.Popen[bytes]":
+    def _start(self, name: str, *arguments: Any) -> Popen[bytes]:
         log = self._processes.enter_context((self.folder / f"{name}.log").open("ab"))
         environment = {**os.environ, **self.environment}
         options = {"env": environment, "cwd": self.folder, "stdout": log, "stderr": log}

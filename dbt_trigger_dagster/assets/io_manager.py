@@ -12,10 +12,11 @@ import dagster as dg
 from pydantic import Field
 
 from dbt_trigger_dagster.assets.dagster_run import re_executed, run_that_loads
+from dbt_trigger_dagster.assets.resources import Options, Secret, value_of, values_of
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
-from dbt_trigger_dagster.storage.duckdb_file import WAIT_LIMIT
 from dbt_trigger_dagster.storage.node_tables import NODE
 from dbt_trigger_dagster.storage.project_nodes import with_gone
+from dbt_trigger_dagster.storage.sql import WAIT_LIMIT
 from dbt_trigger_dagster.storage.store import Store, open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES, TRIGGER
 
@@ -63,14 +64,33 @@ def column_schema(table: Table) -> dg.TableSchema:
 
 
 class DbtCloudTableIOManager(dg.ConfigurableIOManager):
-    """Keeps the DataFrames of dbt Cloud's assets as tables with a history, in DuckDB."""
+    """Keeps the DataFrames of dbt Cloud's assets as tables with a history, in a database."""
 
-    database: str = Field(
+    database: Secret = Field(
         default="data/dbt_cloud.duckdb",
-        description="Path of a DuckDB file; it and its folder are made when missing",
+        repr=False,
+        description="Path of a DuckDB file, made when missing, or a URL: sqlite:///path or "
+        "postgresql://user@host:5432/database. It counts as a secret, as a URL may have a password "
+        "in it",
     )
     schema_: str = Field(
-        default="main", alias="schema", description="Schema of the tables; made when missing"
+        default="",
+        alias="schema",
+        description="Schema of the tables, made when missing; by default the database's own: main, "
+        "or the first of PostgreSQL's search path",
+    )
+    user: str = Field(default="", description="Whom to connect as, where the URL does not say")
+    password: Secret = Field(
+        default="",
+        repr=False,
+        description="The password, likewise; without one, the driver's own ways are taken, such "
+        "as PGPASSFILE",
+    )
+    connection: Options = Field(
+        default={},
+        repr=False,
+        description="For a URL: the driver's own arguments by name, such as sslmode; a value may "
+        "be a dg.EnvVar",
     )
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
@@ -83,7 +103,14 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
             store.check(TABLES.values())
 
     def _store(self, wait_limit: float = WAIT_LIMIT) -> Store:
-        return open_store(self.database, schema=self.schema_, wait_limit=wait_limit)
+        return open_store(
+            value_of(self.database),
+            schema=self.schema_,
+            user=self.user,
+            password=value_of(self.password),
+            connection=values_of(self.connection),
+            wait_limit=wait_limit,
+        )
 
     def rows_of_runs(
         self,

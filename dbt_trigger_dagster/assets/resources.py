@@ -26,11 +26,13 @@ def _as_text(value: Any) -> str:
 if TYPE_CHECKING:
     Seconds = float
     Options = Mapping[str, Any]
+    Secret = str
 else:
     # Dagster takes EnvVar for text and whole numbers only; so seconds travel as text.
     Seconds = Annotated[str, BeforeValidator(_as_text)]
     # No config of Dagster's: that would stand in the repository's snapshot, secrets and all.
     Options = dg.ResourceDependency[Mapping[str, Any]]
+    Secret = dg.ResourceDependency[str]
 
 
 def _seconds(default: float, description: str) -> Any:
@@ -127,13 +129,18 @@ class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg] 
         Raises:
             StorageError: The settings name no place; the message says why.
         """
-        options = {name: _value_of(value) for name, value in self.options.items()}
-        return open_file_store(self.root, options)
+        return open_file_store(self.root, values_of(self.options))
 
     def folder_of(self, run: Run) -> str:
         """The folder of one run's artifacts, below the root."""
         return f"{run.account_id}/{run.job_id}/{run.run_id}"
 
 
-def _value_of(value: Any) -> Any:
-    return value.get_value() if isinstance(value, dg.EnvVar) else value
+def values_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with what the environment says now in place of each ``EnvVar``."""
+    return {name: value_of(value) for name, value in options.items()}
+
+
+def value_of(setting: Any) -> Any:
+    """A setting, or what the environment says now where it is an ``EnvVar``."""
+    return setting.get_value() if isinstance(setting, dg.EnvVar) else setting

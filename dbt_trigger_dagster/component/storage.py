@@ -27,6 +27,7 @@ class Storage(Section):
 
     database: str | None = Field(
         default=None,
+        repr=False,
         description="The database of the tables, where database_env is not set; without both, "
         f"{_DATABASE}",
     )
@@ -34,7 +35,11 @@ class Storage(Section):
         default="DBT_TRIGGER_DATABASE",
         description="The variable with the database; it comes before database",
     )
-    schema_: str = Field(default=_SCHEMA, alias="schema", description="Schema of the tables")
+    schema_: str = Field(
+        default=_SCHEMA,
+        alias="schema",
+        description="Schema of the tables, where it is not the database's own",
+    )
     artifacts: str | None = Field(
         default=None,
         description="The folder of the artifacts, where artifacts_env is not set; without both, "

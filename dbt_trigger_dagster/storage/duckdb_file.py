@@ -1,7 +1,5 @@
 """The file of a DuckDB store: one process at a time, and what its errors mean."""
 
-import contextlib
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +9,11 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from dbt_trigger_dagster.storage.database_file import check_room, keep_private, make_folder
 from dbt_trigger_dagster.storage.errors import StorageError
 
 if TYPE_CHECKING:
     import duckdb
-
-WAIT_LIMIT = 60.0
-"""Seconds that a write waits for other writers, ours or another program's."""
-
-ROOM = 16 * 2**20
-"""Bytes that have to be free on the disk before a job is triggered."""
 
 _RETRY_PAUSE = 0.1
 _FORMAT: dict[str, str | bool | int | float | list[str]] = {
@@ -39,23 +32,15 @@ class DuckDBFile:
     """
 
     path: Path
-    wait_limit: float = WAIT_LIMIT
+    wait_limit: float
 
-    def check_room(self, room: int = ROOM) -> None:
+    def check_room(self) -> None:
         """Make sure that the disk has room for what a run leaves.
 
-        Args:
-            room: Bytes that have to be free.
-
         Raises:
-            StorageError: They are not.
+            StorageError: It has not.
         """
-        disk = shutil.disk_usage(self.path.parent)
-        if disk.total and disk.free < room:
-            raise StorageError(
-                f"The disk of {self.path} is full but for {disk.free} bytes: make room, or name "
-                "a file on another disk (database, or DBT_TRIGGER_DATABASE)."
-            )
+        check_room(self.path)
 
     @contextmanager
     def connect(self) -> Iterator["duckdb.DuckDBPyConnection"]:
@@ -64,7 +49,7 @@ class DuckDBFile:
 
         deadline = time.monotonic() + self.wait_limit
         try:
-            self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            make_folder(self.path)
             with (
                 FileLock(f"{self.path}.lock", timeout=self.wait_limit),
                 self._open(deadline) as connection,
@@ -93,8 +78,7 @@ class DuckDBFile:
                 time.sleep(_RETRY_PAUSE)
                 continue
             if is_new:
-                with contextlib.suppress(OSError):  # a file system may know no modes
-                    self.path.chmod(self.path.stat().st_mode & ~0o007)
+                keep_private(self.path)
             return connection
 
     def _explain(self, error: Exception) -> str:

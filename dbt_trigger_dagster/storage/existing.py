@@ -1,6 +1,7 @@
 """What a table that is there already lacks, and whether it is ours at all."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
@@ -8,12 +9,25 @@ from dbt_trigger_dagster.storage.errors import StorageError
 _NOBODYS_KEY = {Kind.INTEGER: -1, Kind.TEXT: ""}
 
 
+@dataclass(frozen=True)
+class Existing:
+    """A table or view that is there.
+
+    Attributes:
+        columns: The type of each column, as the database says it, by the column's name.
+        is_view: Whether it is none that rows can be written to.
+    """
+
+    columns: Mapping[str, str]
+    is_view: bool = False
+
+
 def missing_columns(
     table: Table,
     existing: Mapping[str, str],
     *,
     relation: str,
-    types_of: Callable[[Kind], Collection[str]],
+    types: Mapping[Kind, str],
 ) -> list[Column]:
     """The columns that a table of an older version of ours lacks.
 
@@ -21,15 +35,15 @@ def missing_columns(
         table: As it is declared.
         existing: The type of each column that is there, by its name, as the database says them.
         relation: The table's full name, for the message.
-        types_of: The types, as the database says them, that a kind may be kept as.
+        types: The type of each kind of column, as the database says it.
 
     Raises:
         StorageError: Columns are of other types: somebody else made the table.
     """
     foreign = [
-        f"{column.name} is {existing[column.name]} and not {next(iter(types_of(column.kind)))}"
+        f"{column.name} is {existing[column.name]} and not {types[column.kind]}"
         for column in table.columns
-        if column.name in existing and existing[column.name] not in types_of(column.kind)
+        if column.name in existing and existing[column.name] != types[column.kind]
     ]
     if foreign:
         raise StorageError(

@@ -1,16 +1,22 @@
 """The store that a database setting names."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from dbt_trigger_dagster.storage.columns import Rows, Table
-from dbt_trigger_dagster.storage.duckdb import DuckDBStore
-from dbt_trigger_dagster.storage.duckdb_file import WAIT_LIMIT
+from dbt_trigger_dagster.storage.duckdb import DuckDB
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.postgresql import PostgreSQL
+from dbt_trigger_dagster.storage.sql import WAIT_LIMIT, SqlStore
+from dbt_trigger_dagster.storage.sqlite import SQLite
 
-_DUCKDB_URL = "duckdb:///"
+# Also what is but meant as one: a setting that is no path may hold a password, and is not told.
+_URL = re.compile(r"(?P<kind>[A-Za-z][\w+.-]+)[:=](?P<place>.*)", re.DOTALL)
+_POSTGRESQL = {"postgresql", "postgres"}
+_FILES: Mapping[str, type[DuckDB | SQLite]] = {"duckdb": DuckDB, "sqlite": SQLite}
 
 
 class Store(Protocol):
@@ -82,21 +88,49 @@ class Store(Protocol):
         """
 
 
-def open_store(database: str, *, schema: str, wait_limit: float = WAIT_LIMIT) -> Store:
-    """The store that a database setting names: a path, or ``duckdb:///path``.
+def open_store(
+    database: str,
+    *,
+    schema: str = "",
+    user: str = "",
+    password: str = "",
+    connection: Mapping[str, Any] | None = None,
+    wait_limit: float = WAIT_LIMIT,
+) -> Store:
+    """The store that a database setting names.
 
     Args:
-        database: The setting.
-        schema: The schema of the tables.
+        database: The path of a DuckDB file, or a URL: ``duckdb:///path``, ``sqlite:///path`` or
+            ``postgresql://user@host:5432/database``.
+        schema: The schema of the tables; empty for the database's own.
+        user: Whom to connect as, where the URL does not say.
+        password: The password, likewise.
+        connection: The driver's own arguments.
         wait_limit: Seconds to wait for other writers.
 
     Raises:
-        StorageError: It names a database of another kind.
+        StorageError: It names a database of another kind, or a setting cannot be used.
     """
-    path = database.removeprefix(_DUCKDB_URL)
-    if "://" in path:
-        raise StorageError(
-            f"The kind of database {path.partition('://')[0]}:// is not supported: give the path "
-            "of a DuckDB file, such as data/dbt_cloud.duckdb."
+    named = _URL.match(database)
+    kind, place = (named["kind"], named["place"]) if named else ("duckdb", f"///{database}")
+    if kind.partition("+")[0] in _POSTGRESQL:
+        server = PostgreSQL(
+            database,
+            schema=schema,
+            user=user,
+            password=password,
+            connection=connection,
+            wait_limit=wait_limit,
         )
-    return DuckDBStore(Path(path).expanduser().absolute(), schema=schema, wait_limit=wait_limit)
+        return SqlStore(server, wait_limit=wait_limit)
+    if kind not in _FILES or not place.startswith("///"):
+        raise StorageError(
+            f"The kind of database {kind} is not supported: give the path of a DuckDB file, such "
+            "as data/dbt_cloud.duckdb, or a URL: duckdb:///path, sqlite:///path or "
+            "postgresql://user@host:5432/database."
+        )
+    if user or password or connection:
+        raise StorageError("The file of a database takes no user, password or connection.")
+    path = Path(place.removeprefix("///")).expanduser().absolute()
+    file = _FILES[kind](path, schema=schema or "main", wait_limit=wait_limit)
+    return SqlStore(file, wait_limit=wait_limit)

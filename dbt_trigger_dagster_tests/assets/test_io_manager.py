@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
+from dagster._core.remote_representation.external_data import RepositorySnap
 
 from dbt_trigger_dagster import DbtCloudTableIOManager, StorageError
 from dbt_trigger_dagster.assets.io_manager import (
@@ -238,12 +240,51 @@ def test_every_field_is_described(field: Any) -> None:
     assert field.description
 
 
-@pytest.mark.parametrize("database", ["postgresql://host/db", "snowflake://account/db"])
+@pytest.mark.parametrize("database", ["mysql://host/db", "snowflake://account/db"])
 def test_a_database_of_another_kind_is_refused_by_name(database: str) -> None:
     """It must not become a DuckDB file of a strange name."""
     context = dg.build_init_resource_context()
     with pytest.raises(StorageError, match="not supported: give the path of a DuckDB file"):
         DbtCloudTableIOManager(database=database).setup_for_execution(context)
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgresql://u:sesame@127.0.0.1:1/db",
+        "postgresql://u:sesame@[half/db",
+        "mysql://u:sesame@host/db",
+        "x.duckdb",
+    ],
+)
+@pytest.mark.parametrize("given", [dg.EnvVar, os.environ.__getitem__], ids=["variable", "value"])
+def test_no_password_is_told_whatever_goes_wrong(
+    database: str,
+    given: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture,
+) -> None:
+    """Not in a repr, the code location's snapshot, an event, an error or a log."""
+    monkeypatch.setenv("TEST_DATABASE", database)
+    monkeypatch.setenv("TEST_PASSWORD", "sesame")
+    tables = DbtCloudTableIOManager(
+        database=given("TEST_DATABASE"),
+        password=given("TEST_PASSWORD"),
+        connection={"sslpassword": given("TEST_PASSWORD")},
+    )
+    assets = [an_asset("runs", lambda: rows_of(1))]
+    resources = {"tables": tables}
+    repository = dg.Definitions(assets, resources=resources).get_repository_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        with pytest.raises(dg.DagsterResourceFunctionError) as caught:
+            dg.materialize(assets, resources=resources, instance=instance)
+        error = caught.value.user_exception
+        assert isinstance(error, StorageError)
+        (run,) = instance.get_runs()
+        events = [dg.serialize_value(event) for event in instance.all_logs(run.run_id)]
+    assert any(type(error).__name__ in event for event in events)
+    told = [repr(tables), dg.serialize_value(RepositorySnap.from_def(repository)), *events]
+    assert "sesame" not in "".join([*told, *capfd.readouterr()])
 
 
 @pytest.mark.parametrize("table", [None, "orders", 7])

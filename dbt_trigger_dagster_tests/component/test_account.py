@@ -172,7 +172,7 @@ def test_storage_has_the_documented_variables_and_the_resources_defaults(
 ) -> None:
     """So an empty section works, with the variables and without."""
     assert Storage().build_tables().database == "data/dbt_cloud.duckdb"
-    assert Storage().build_tables().schema_ == "main"
+    assert Storage().build_tables().schema_ == ""
     assert Storage().build_artifacts().root == "data/artifacts"
     monkeypatch.setenv("DBT_TRIGGER_DATABASE", "a.duckdb")
     monkeypatch.setenv("DBT_TRIGGER_ARTIFACTS", "b")

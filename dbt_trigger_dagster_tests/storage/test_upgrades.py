@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dbt_trigger_dagster.storage.duckdb import DuckDBStore
+from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TABLES, TRIGGER
 
 DATABASES = Path(__file__).parent / "databases"
@@ -31,7 +31,7 @@ def _dump(path: Path, table: str) -> list[dict[str, object]]:
 def test_an_old_database_is_upgraded_with_nothing_lost(path) -> None:
     """Every value that stood there stands there; what is new is filled where it is known."""
     before = {name: _dump(path, name) for name in ("dbt_cloud_run", "dbt_cloud_artifact")}
-    DuckDBStore(path, schema="main").check(TABLES.values())
+    open_store(str(path)).check(TABLES.values())
     for name, rows in before.items():
         after = _dump(path, name)
         assert [{key: row[key] for key in rows[0]} for row in after] == rows
@@ -42,7 +42,7 @@ def test_an_old_database_is_upgraded_with_nothing_lost(path) -> None:
 @pytest.mark.parametrize("checked", [True, False], ids=["checked", "written at once"])
 def test_rows_that_are_landed_again_replace_the_old_ones(path, checked) -> None:
     """An artifact's key has an account now, which its old row did not have."""
-    store = DuckDBStore(path, schema="main")
+    store = open_store(str(path))
     if checked:
         store.check(TABLES.values())
     old = store.read(ARTIFACT)
@@ -53,7 +53,7 @@ def test_rows_that_are_landed_again_replace_the_old_ones(path, checked) -> None:
 
 def test_an_old_database_is_read_before_anything_is_written(path) -> None:
     """The monitor looks first; what an old table lacks is null."""
-    store = DuckDBStore(path, schema="main")
+    store = open_store(str(path))
     rows = store.read(RUN)
     assert rows.columns["job_name"] == [None] * 3
     (first, *_) = rows

@@ -1,0 +1,297 @@
+"""The tables in PostgreSQL, for teams whose runs start on several machines.
+
+Rows travel as one JSON text for about a megabyte of them, which PostgreSQL unpacks and inserts in
+one statement. They are sorted by key, so that writers of the same rows wait for each other and not
+in a circle.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.existing import Existing
+from dbt_trigger_dagster.storage.sql import NO_KEY, WAIT_LIMIT, quote, replacement
+
+if TYPE_CHECKING:
+    import psycopg
+
+CHUNK = 1_000_000
+"""About so many characters travel in one statement."""
+
+_LONGEST_NAME = 63
+_DRIVER = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+_LOCK_OF_DEFINITIONS = int.from_bytes(b"dbt_trig", "big")
+# Of the classes 08 (connection), 40 (rollback), and 57P (shutdown, start); too many connections.
+_MOMENTARY = re.compile(r"08|40|57P0[123]|53300")
+
+
+class PostgreSQL:
+    """A schema of a PostgreSQL database.
+
+    Args:
+        url: Its URL, as libpq takes it. What it leaves out is found in libpq's own ways: the
+            variables PGHOST, PGPASSWORD and so on, a service file, a password file.
+        schema: The schema; made when missing. Empty for the first one of the search path.
+        user: Whom to connect as, where the URL does not say.
+        password: The password, likewise.
+        connection: Further parameters of libpq by name, such as ``sslmode``.
+        wait_limit: Seconds to wait for other writers.
+
+    Raises:
+        StorageError: The URL cannot be read, or the schema's name cannot be one.
+    """
+
+    types: Mapping[Kind, str] = {
+        Kind.INTEGER: "bigint",
+        Kind.BOOLEAN: "boolean",
+        Kind.TEXT: "text",
+        Kind.JSON: "jsonb",
+        Kind.TIMESTAMP: "timestamp with time zone",
+        Kind.SECONDS: "bigint",
+        Kind.NUMBER: "double precision",
+    }
+    mark = "$"
+    keeps_keys = True
+    fills: Mapping[tuple[str, str], str] = {}
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str = "",
+        user: str = "",
+        password: str = "",
+        connection: Mapping[str, Any] | None = None,
+        wait_limit: float = WAIT_LIMIT,
+    ) -> None:
+        if len(schema.encode()) > _LONGEST_NAME or "\0" in schema:
+            raise StorageError(f"PostgreSQL takes no schema of the name {schema!r}.")
+        own = {name: value for name, value in {"user": user, "password": password}.items() if value}
+        self._parameters = {
+            "connect_timeout": 10,
+            # A server that is gone without a word is noticed.
+            "keepalives_idle": 30,
+            "tcp_user_timeout": int(wait_limit * 1000),
+            **_parsed(url),
+            **own,
+            **(connection or {}),
+        }
+        self._schema = schema
+        self._wait_limit = wait_limit
+        self._database = str(self._parameters.get("dbname", ""))
+
+    @contextmanager
+    def connect(self) -> Iterator["psycopg.Connection[Any]"]:
+        """A connection that begins nothing by itself."""
+        psycopg = _driver()
+        try:
+            with psycopg.connect(
+                **self._parameters,
+                autocommit=True,
+                cursor_factory=psycopg.RawCursor,
+                prepare_threshold=None,  # poolers between us and the server keep no statements
+            ) as connection:
+                self._database = connection.info.dbname
+                yield self._at_the_schema(connection)
+        except psycopg.Error as error:
+            told = StorageError(self._explain(error))
+            told.is_momentary = _is_momentary(error)
+            raise told from error
+
+    def begin(self, *, writes: bool) -> str:  # noqa: ARG002  # the same for both
+        """What begins a transaction: with times in UTC, and an end to waiting."""
+        limit = int(self._wait_limit * 1000)
+        return f"BEGIN; SET LOCAL TimeZone = 'UTC'; SET LOCAL lock_timeout = {limit}"
+
+    def relation(self, table: Table) -> str:
+        """The table's full name; exact once the database has been used."""
+        parts = [self._database, self._schema, table.name]
+        return ".".join(part for part in parts if part)
+
+    def name(self, table: Table) -> str:
+        """The table's full name, quoted."""
+        return f"{quote(self._schema)}.{quote(table.name)}"
+
+    def check_place(self) -> None:
+        """Whoever runs the server looks after its disk."""
+
+    def look(
+        self, connection: "psycopg.Connection[Any]", names: Sequence[str]
+    ) -> dict[str, Existing]:
+        """All at once: each question is a way to the server and back."""
+        found = connection.execute(
+            "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), c.relkind "
+            "FROM pg_catalog.pg_class c "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "JOIN pg_catalog.pg_attribute a "
+            "ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
+            "WHERE n.nspname = $1 AND c.relname = ANY($2)",
+            [self._schema, list(names)],
+        ).fetchall()
+        columns: dict[str, dict[str, str]] = {}
+        for table, column, kept_as, _ in found:
+            columns.setdefault(table, {})[column] = kept_as
+        views = {table for table, _, _, relkind in found if relkind in {"v", "m"}}
+        return {name: Existing(each, is_view=name in views) for name, each in columns.items()}
+
+    def make_schema(self, connection: "psycopg.Connection[Any]") -> None:
+        """IF NOT EXISTS alone fails where two come at once, or where it exists and is another's."""
+        connection.execute("SELECT pg_advisory_xact_lock($1)", [_LOCK_OF_DEFINITIONS])
+        there = connection.execute(
+            "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1", [self._schema]
+        )
+        if not there.fetchall():
+            connection.execute(f"CREATE SCHEMA {quote(self._schema)}")
+
+    def write(self, connection: "psycopg.Connection[Any]", rows: Rows) -> None:
+        """Insert, or update where the key is there; other columns stay as they are."""
+        table = rows.table
+        names = ", ".join(quote(column.name) for column in table.columns)
+        values = ", ".join(
+            f"{quote(column.name)}::jsonb" if column.kind is Kind.JSON else quote(column.name)
+            for column in table.columns
+        )
+        kept_as = {**self.types, Kind.JSON: "text"}
+        fields = ", ".join(f"{quote(each.name)} {kept_as[each.kind]}" for each in table.columns)
+        statement = (
+            f"INSERT INTO {self.name(table)} ({names}) "  # noqa: S608  # names are ours
+            f"SELECT {values} FROM json_to_recordset($1::json) AS incoming({fields}) "
+            f"{replacement(table)}"
+        )
+        for chunk in _chunks(rows):
+            connection.execute(statement, [chunk])
+
+    def value(self, column: Column) -> str:
+        """A column in a SELECT."""
+        name = quote(column.name)
+        return f"{name}::text" if column.kind is Kind.JSON else name
+
+    def among(self, parameter: str, kind: Kind) -> str:
+        """One list."""
+        return f"SELECT unnest({parameter}::{self.types[kind]}[])"
+
+    def as_parameter(self, value: Any) -> Any:
+        """Text as `write` has kept it."""
+        if isinstance(value, list | tuple):
+            return [self.as_parameter(each) for each in value]
+        return _without_nul(value) if isinstance(value, str) else value
+
+    def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
+        """Times are in UTC."""
+        if kind is not Kind.TIMESTAMP:
+            return list(values)
+        return [value and value.astimezone(timezone.utc) for value in values]
+
+    def _at_the_schema(self, connection: "psycopg.Connection[Any]") -> "psycopg.Connection[Any]":
+        if not self._schema:
+            found = connection.execute("SELECT current_schema()").fetchall()
+            if found[0][0] is None:
+                raise StorageError(
+                    f"The search path of {self._database} has no schema: name one (schema)."
+                )
+            self._schema = found[0][0]
+        return connection
+
+    def _explain(self, error: "psycopg.Error") -> str:
+        first_line = str(error).strip().partition("\n")[0]
+        hint = {
+            "42P10": NO_KEY,
+            "55P03": f" Another run or program has held a table for {self._wait_limit:.0f} s: see "
+            "which one hangs, and run this again.",
+        }.get(error.sqlstate or "", "")
+        return f"The database {self._database} cannot be used: {first_line}{hint}"
+
+
+def _driver() -> Any:
+    try:
+        import psycopg  # noqa: PLC0415  # an extra, and only of this store
+    except ImportError as error:
+        raise StorageError(
+            "PostgreSQL needs psycopg: pip install 'dbt_trigger_dagster[postgresql]'."
+        ) from error
+    return psycopg
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    """What a URL says. An error of libpq's has the URL in it, password and all, and is not told."""
+    psycopg = _driver()
+    try:
+        found: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(
+            _DRIVER.sub("postgresql://", url, count=1)
+        )
+    except psycopg.Error:
+        found = {"port": "none"}
+    # A password with a slash in it ends the host: the rest of it would be the database's name.
+    is_cut = "@" in url.partition("?")[0].partition("://")[2].partition("/")[2]
+    if is_cut or not all(port.isdigit() for port in found.get("port", "0").split(",")):
+        raise StorageError(
+            "The URL of the PostgreSQL database cannot be read: give "
+            "postgresql://user@host:5432/database. In a password, write @ : / ? # % as %40 %3A "
+            "%2F %3F %23 %25."
+        )
+    return found
+
+
+def _is_momentary(error: "psycopg.Error") -> bool:
+    import psycopg  # noqa: PLC0415  # there is an error of its own
+
+    if error.sqlstate is None:  # the server said nothing, or has gone
+        return isinstance(error, psycopg.OperationalError)
+    return bool(_MOMENTARY.match(error.sqlstate))
+
+
+def _chunks(rows: Rows) -> Iterator[str]:
+    """The rows as JSON arrays of about `CHUNK` characters; a null is left out."""
+    parts: list[str] = []
+    length = 0
+    as_json = {column.name: _AS_JSON.get(column.kind) for column in rows.table.columns}
+    for row in rows:
+        fields = {
+            name: convert(value) if (convert := as_json[name]) else value
+            for name, value in row.items()
+            if value is not None
+        }
+        parts.append(json.dumps(fields, ensure_ascii=False))
+        length += len(parts[-1])
+        if length >= CHUNK:
+            yield f"[{','.join(parts)}]"
+            parts, length = [], 0
+    if parts:
+        yield f"[{','.join(parts)}]"
+
+
+def _without_nul(text: str) -> str:
+    """PostgreSQL's text has no place for a NUL."""
+    return text.replace("\0", "\ufffd")
+
+
+def _as_jsonb(text: str) -> str:
+    """JSON text that jsonb takes: it refuses an escaped NUL, and half of a surrogate pair."""
+    if "\\u" not in text:
+        return text
+    (clean,) = Kind.JSON.values([json.loads(text)])
+    return _NUL.sub(r"\1\\ufffd", clean)
+
+
+def _as_number(number: float) -> float | str:
+    """What JSON has no word for, PostgreSQL reads from text."""
+    return number if math.isfinite(number) else str(number)
+
+
+def _as_moment(moment: datetime) -> str:
+    return moment.isoformat()
+
+
+_AS_JSON: dict[Kind, Any] = {
+    Kind.TEXT: _without_nul,
+    Kind.JSON: _as_jsonb,
+    Kind.NUMBER: _as_number,
+    Kind.TIMESTAMP: _as_moment,
+}
