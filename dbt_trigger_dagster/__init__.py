@@ -3,6 +3,7 @@
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig, TriggerResponseConfig
 from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
+from dbt_trigger_dagster.assets.model_assets import build_dbt_cloud_model_assets
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.assets.schedule import build_dbt_cloud_schedule
 from dbt_trigger_dagster.component.component import DbtCloudJobsComponent
@@ -66,6 +67,7 @@ __all__ = [
     "TriggerResponseConfig",
     "__version__",
     "build_dbt_cloud_job_assets",
+    "build_dbt_cloud_model_assets",
     "build_dbt_cloud_monitor",
     "build_dbt_cloud_schedule",
 ]

@@ -22,11 +22,13 @@ from dbt_trigger_dagster import (
     DbtCloudTableIOManager,
     TriggerResponseConfig,
     build_dbt_cloud_job_assets,
+    build_dbt_cloud_model_assets,
     build_dbt_cloud_monitor,
     build_dbt_cloud_schedule,
 )
 from dbt_trigger_dagster.component.account import Workspace
 from dbt_trigger_dagster.component.job import JobSettings
+from dbt_trigger_dagster.component.models import ModelSettings
 from dbt_trigger_dagster.component.monitor import MonitorSettings
 from dbt_trigger_dagster.component.storage import Storage
 from dbt_trigger_dagster.storage.tables import TABLES
@@ -50,11 +52,17 @@ MODELS: dict[str, type[BaseModel]] = {
         Workspace,
         Storage,
         MonitorSettings,
+        ModelSettings,
     )
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     function.__name__: function
-    for function in (build_dbt_cloud_job_assets, build_dbt_cloud_monitor, build_dbt_cloud_schedule)
+    for function in (
+        build_dbt_cloud_job_assets,
+        build_dbt_cloud_model_assets,
+        build_dbt_cloud_monitor,
+        build_dbt_cloud_schedule,
+    )
 }
 _STAND_ELSEWHERE = {
     "JobSettings": {*TriggerResponseConfig.model_fields, *DbtCloudRunConfig.model_fields}

@@ -1,11 +1,12 @@
 """What a manifest.json says of nodes: only what rows are made of, one node at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dbt_trigger_dagster.artifacts.json_stream import (
     BrokenFileError,
+    Element,
     OpenFile,
     plain,
     read_sections,
@@ -24,8 +25,8 @@ class Manifest:
 
     Attributes:
         nodes: Records of `NODE`'s columns by the nodes' ids. Beside those they have ``database``,
-            ``schema``, ``alias``, ``source_name``, ``attached_node``, ``column_name``, ``severity``
-            and ``compiled_path``.
+            ``schema``, ``alias``, ``version``, ``source_name``, ``attached_node``,
+            ``column_name``, ``severity`` and ``compiled_path``.
         error: Why not all of it could be read; empty where it could.
     """
 
@@ -35,10 +36,23 @@ class Manifest:
 
 def read_manifest(open_file: OpenFile) -> Manifest:
     """The nodes of a manifest, their owners among what is said of them."""
+    return _manifest_of(read_sections(open_file, _SECTIONS))
+
+
+def as_manifest(content: Mapping[str, Any]) -> Manifest:
+    """The same of a manifest that is parsed already, for those who have the memory and no time."""
+    return _manifest_of(
+        (section, unique_id, node)
+        for section in _SECTIONS
+        for unique_id, node in _mapping(content.get(section)).items()
+    )
+
+
+def _manifest_of(elements: Iterable[Element]) -> Manifest:
     manifest = Manifest()
     owners: dict[str, str] = {}
     try:
-        for section, unique_id, node in read_sections(open_file, _SECTIONS):
+        for section, unique_id, node in elements:
             if not isinstance(node, Mapping) or not unique_id:
                 continue
             if section == "groups":
@@ -64,6 +78,7 @@ def _record(unique_id: str, node: Mapping[str, Any]) -> dict[str, Any]:
         "database": node.get("database"),
         "schema": node.get("schema"),
         "alias": node.get("alias") or node.get("identifier"),
+        "version": node.get("version"),
         "materialization": config.get("materialized"),
         "tags": _list(node.get("tags") or config.get("tags")),
         "owner": _owner(node, config),

@@ -15,6 +15,7 @@ from typing_extensions import Self
 
 from dbt_trigger_dagster.component.account import Workspace, account_resources
 from dbt_trigger_dagster.component.job import JobSettings
+from dbt_trigger_dagster.component.models import ModelSettings
 from dbt_trigger_dagster.component.monitor import MonitorSettings
 from dbt_trigger_dagster.component.storage import Storage, storage_resources
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
@@ -111,6 +112,11 @@ class DbtCloudJobsComponent(dg.Component, Section):
         description="The sensor that lands the runs that nobody waits for; without it, there is "
         "none",
     )
+    models: ModelSettings | None = Field(
+        default=None,
+        description="The dbt project's models, seeds, snapshots and sources as assets; without it, "
+        "there are none",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -124,10 +130,11 @@ class DbtCloudJobsComponent(dg.Component, Section):
                 raise ProblemError(
                     f"jobs.{first} has the same key: give each job a key of its own.", *keys
                 )
-        try:
-            _ = self.sensors
-        except ProblemError as error:
-            raise ProblemError(str(error), "monitor", *error.keys) from error
+        for section, made in (("monitor", "sensors"), ("models", "model_assets")):
+            try:
+                getattr(self, made)
+            except ProblemError as error:
+                raise ProblemError(str(error), section, *error.keys) from error
         return self
 
     @cached_property
@@ -139,6 +146,11 @@ class DbtCloudJobsComponent(dg.Component, Section):
     def sensors(self) -> list[dg.SensorDefinition]:
         """The monitor, if there is one."""
         return [] if self.monitor is None else [self.monitor.build(self.assets)]
+
+    @cached_property
+    def model_assets(self) -> list[dg.AssetSpec | dg.AssetsDefinition]:
+        """The dbt project's own assets, if they are wanted."""
+        return [] if self.models is None else self.models.build(self.storage)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  # Dagster calls it so
         """The jobs' definitions."""
@@ -152,7 +164,7 @@ class DbtCloudJobsComponent(dg.Component, Section):
         if self.storage is not None:
             resources.update(storage_resources(self.storage))
         return dg.Definitions(
-            assets=self.assets,
+            assets=[*self.assets, *self.model_assets],
             sensors=self.sensors,
             schedules=[job.schedule for job in self.jobs if job.schedule is not None],
             resources=resources,
