@@ -3,10 +3,7 @@
 import os
 import sys
 
-from dagster_dbt.cloud_v2 import (  # type: ignore[import-not-found]  # in an environment of its own
-    DbtCloudCredentials,
-    DbtCloudWorkspace,
-)
+from dagster_dbt.cloud_v2 import DbtCloudCredentials, DbtCloudWorkspace
 
 workspace = DbtCloudWorkspace(
     credentials=DbtCloudCredentials(
