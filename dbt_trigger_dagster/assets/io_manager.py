@@ -14,9 +14,9 @@ from pydantic import Field
 from dbt_trigger_dagster.assets.dagster_run import re_executed, run_that_loads
 from dbt_trigger_dagster.assets.resources import Options, Secret, value_of, values_of
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT
 from dbt_trigger_dagster.storage.node_tables import NODE
 from dbt_trigger_dagster.storage.project_nodes import with_gone
-from dbt_trigger_dagster.storage.sql import WAIT_LIMIT
 from dbt_trigger_dagster.storage.store import Store, open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES, TRIGGER
 

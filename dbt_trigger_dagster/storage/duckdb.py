@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT, quote, text
 from dbt_trigger_dagster.storage.duckdb_file import DuckDBFile
 from dbt_trigger_dagster.storage.existing import Existing
-from dbt_trigger_dagster.storage.sql import WAIT_LIMIT, quote
+from dbt_trigger_dagster.storage.view import View
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,11 +65,11 @@ class DuckDB:
         """What begins a transaction."""
         return "BEGIN"
 
-    def relation(self, table: Table) -> str:
+    def relation(self, table: Table | View) -> str:
         """The table's full name in DuckDB; exact once the file has been used."""
         return f"{self._database}.{self._schema}.{table.name}"
 
-    def name(self, table: Table) -> str:
+    def name(self, table: Table | View) -> str:
         """In full: a schema may have the database's own name."""
         return f"{quote(self._database)}.{quote(self._schema)}.{quote(table.name)}"
 
@@ -98,6 +99,26 @@ class DuckDB:
         """Whoever has the file open is alone with it."""
         schema = f"{quote(self._database)}.{quote(self._schema)}"
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+
+    def view_marks(
+        self, connection: "duckdb.DuckDBPyConnection", names: Sequence[str]
+    ) -> dict[str, str]:
+        """The comments of what is there."""
+        found = connection.execute(
+            "SELECT view_name, coalesce(comment, '') FROM duckdb_views() "
+            "WHERE database_name = $1 AND lower(schema_name) = lower($2) "
+            "AND view_name IN (SELECT unnest($3::VARCHAR[])) UNION ALL "
+            "SELECT table_name, '' FROM duckdb_tables() "
+            "WHERE database_name = $1 AND lower(schema_name) = lower($2) "
+            "AND table_name IN (SELECT unnest($3::VARCHAR[]))",
+            [self._database, self._schema, list(names)],
+        )
+        return dict(found.fetchall())
+
+    def view(self, view: View, select: str, mark: str) -> list[str]:
+        """With a comment."""
+        name = self.name(view)
+        return [f"CREATE VIEW {name} AS {select}", f"COMMENT ON VIEW {name} IS {text(mark)}"]
 
     def write(self, connection: "duckdb.DuckDBPyConnection", rows: Rows) -> None:
         """Delete the rows that have these rows' keys, and insert these."""

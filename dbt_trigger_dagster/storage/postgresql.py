@@ -14,9 +14,10 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.database import NO_KEY, WAIT_LIMIT, quote, replacement, text
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
-from dbt_trigger_dagster.storage.sql import NO_KEY, WAIT_LIMIT, quote, replacement
+from dbt_trigger_dagster.storage.view import View
 
 if TYPE_CHECKING:
     import psycopg
@@ -110,12 +111,12 @@ class PostgreSQL:
         limit = int(self._wait_limit * 1000)
         return f"BEGIN; SET LOCAL TimeZone = 'UTC'; SET LOCAL lock_timeout = {limit}"
 
-    def relation(self, table: Table) -> str:
+    def relation(self, table: Table | View) -> str:
         """The table's full name; exact once the database has been used."""
         parts = [self._database, self._schema, table.name]
         return ".".join(part for part in parts if part)
 
-    def name(self, table: Table) -> str:
+    def name(self, table: Table | View) -> str:
         """The table's full name, quoted."""
         return f"{quote(self._schema)}.{quote(table.name)}"
 
@@ -149,6 +150,24 @@ class PostgreSQL:
         )
         if not there.fetchall():
             connection.execute(f"CREATE SCHEMA {quote(self._schema)}")
+
+    def view_marks(
+        self, connection: "psycopg.Connection[Any]", names: Sequence[str]
+    ) -> dict[str, str]:
+        """The comments of what is there."""
+        found = connection.execute(
+            "SELECT c.relname, coalesce(obj_description(c.oid, 'pg_class'), '') "
+            "FROM pg_catalog.pg_class c "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = $1 AND c.relname = ANY($2)",
+            [self._schema, list(names)],
+        )
+        return dict(found.fetchall())
+
+    def view(self, view: View, select: str, mark: str) -> list[str]:
+        """With a comment."""
+        name = self.name(view)
+        return [f"CREATE VIEW {name} AS {select}", f"COMMENT ON VIEW {name} IS {text(mark)}"]
 
     def write(self, connection: "psycopg.Connection[Any]", rows: Rows) -> None:
         """Insert, or update where the key is there; other columns stay as they are."""

@@ -6,93 +6,20 @@ whose connection is lost, before its commit or after, is sent again.
 """
 
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT, Connection, Database, quote
+from dbt_trigger_dagster.storage.definitions import prepare, show
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.existing import Existing, missing_columns, probe_of
-
-WAIT_LIMIT = 60.0
-"""Seconds that a write waits for other writers, ours or another program's."""
-
-NO_KEY = (
-    " One of the tables was made without its PRIMARY KEY: add it, or name another schema for our "
-    "tables (schema), or rename it."
-)
-"""What to do where `replacement` finds no key."""
+from dbt_trigger_dagster.storage.existing import probe_of
+from dbt_trigger_dagster.storage.view import View
 
 _PAUSE = 0.5
 
 _Result = TypeVar("_Result")
-
-
-class Cursor(Protocol):
-    """What a statement has found."""
-
-    def fetchall(self) -> list[Any]:
-        """All rows, as tuples."""
-
-
-class Connection(Protocol):
-    """What the drivers have in common; nothing is begun or committed but by a statement."""
-
-    def execute(self, statement: str, parameters: Sequence[Any] = ..., /) -> Cursor:
-        """Execute one statement."""
-
-
-class Database(Protocol):
-    """One kind of database, and the schema of it that holds the tables.
-
-    Attributes:
-        types: The type of each kind of column, as the database says it.
-        mark: What stands before a parameter's number.
-        keeps_keys: Whether tables have a PRIMARY KEY.
-        fills: By table and column, what fills a column that an old table gets.
-    """
-
-    types: Mapping[Kind, str]
-    mark: str
-    keeps_keys: bool
-    fills: Mapping[tuple[str, str], str]
-
-    def connect(self) -> AbstractContextManager[Any]:
-        """A connection; whatever goes wrong in it is a `StorageError`."""
-
-    def begin(self, *, writes: bool) -> str:
-        """What begins a transaction."""
-
-    def relation(self, table: Table) -> str:
-        """A table's full name, for people."""
-
-    def name(self, table: Table) -> str:
-        """A table's full name, quoted."""
-
-    def check_place(self) -> None:
-        """Make sure that there is room for what a run leaves."""
-
-    def look(self, connection: Any, names: Sequence[str]) -> Mapping[str, Existing]:
-        """Of some tables, what is there."""
-
-    def make_schema(self, connection: Any) -> None:
-        """Make the schema if it is missing, and let nobody else define tables meanwhile."""
-
-    def write(self, connection: Any, rows: Rows) -> None:
-        """Write rows of different keys, in place of those of the same keys."""
-
-    def value(self, column: Column) -> str:
-        """A column in a SELECT."""
-
-    def among(self, parameter: str, kind: Kind) -> str:
-        """A subquery with the values of a kind that one parameter carries."""
-
-    def as_parameter(self, value: Any) -> Any:
-        """A value, or a list of them, as the driver takes it."""
-
-    def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
-        """Values of a kind from what the driver gives."""
 
 
 class SqlStore:
@@ -111,23 +38,29 @@ class SqlStore:
         """The table's full name; exact once the database has been used."""
         return self._database.relation(table)
 
-    def check(self, tables: Iterable[Table]) -> None:
+    def check(self, tables: Iterable[Table], views: Iterable[View] = ()) -> None:
         """Make the tables, or give them what they lack, and try a write that is taken back.
+
+        Args:
+            tables: The tables.
+            views: Views of them, each after those that it names; made, or made anew where a
+                release has changed them.
 
         Raises:
             StorageError: Rows cannot be written; the message says why.
         """
-        prepared = list(tables)
+        prepared, shown = list(tables), list(views)
 
-        def prepare(connection: Connection) -> None:
+        def define(connection: Connection) -> None:
             self._database.check_place()
-            self._prepare(connection, prepared)
+            prepare(self._database, connection, prepared)
+            show(self._database, connection, prepared, shown)
 
         def rehearse(connection: Connection) -> None:
             for table in prepared:
                 self._database.write(connection, probe_of(table))
 
-        self._run(prepare, rehearsal=rehearse, writes=True)
+        self._run(define, rehearsal=rehearse, writes=True)
 
     def upsert(self, *rows: Rows) -> None:
         """Write rows of one or several tables, all or none, in place of those of the same keys.
@@ -142,7 +75,7 @@ class SqlStore:
         distinct = sorted((each.distinct() for each in rows), key=lambda each: each.table.name)
 
         def write(connection: Connection) -> None:
-            self._prepare(connection, [each.table for each in distinct])
+            prepare(self._database, connection, [each.table for each in distinct])
             for each in distinct:
                 if len(each):
                     self._database.write(connection, each)
@@ -298,42 +231,6 @@ class SqlStore:
                     raise
                 time.sleep(_PAUSE)
 
-    def _prepare(self, connection: Connection, tables: Sequence[Table]) -> None:
-        """Make tables, or add the columns that a newer version declares."""
-        if any(self._definitions(connection, tables)):
-            self._database.make_schema(connection)
-            for statement in list(self._definitions(connection, tables)):  # somebody was faster?
-                connection.execute(statement)
-
-    def _definitions(self, connection: Connection, tables: Sequence[Table]) -> Iterator[str]:
-        """The statements that make of the tables that are there those that are declared."""
-        every = {table.name: table for table in tables}
-        there = self._database.look(connection, list(every))
-        for table in every.values():
-            if table.name in there:
-                yield from self._additions(table, there[table.name])
-            else:
-                parts = [self._declaration(column) for column in table.columns]
-                if self._database.keeps_keys:
-                    parts.append(f"PRIMARY KEY ({', '.join(map(quote, table.primary_key))})")
-                yield f"CREATE TABLE {self._database.name(table)} ({', '.join(parts)})"
-
-    def _additions(self, table: Table, existing: Existing) -> Iterator[str]:
-        relation, name = self.relation(table), self._database.name(table)
-        if existing.is_view:
-            raise StorageError(
-                f"{relation} is a view of somebody else's, and is left alone. Name another schema "
-                "for our tables (schema), or rename it."
-            )
-        types = self._database.types
-        for column in missing_columns(table, existing.columns, relation=relation, types=types):
-            yield f"ALTER TABLE {name} ADD COLUMN {self._declaration(column)}"
-            if (table.name, column.name) in self._database.fills:
-                yield self._database.fills[table.name, column.name].format(table=name)
-
-    def _declaration(self, column: Column) -> str:
-        return f"{quote(column.name)} {self._database.types[column.kind]}"
-
     def _columns(self, connection: Connection, table: Table) -> Mapping[str, str]:
         """The types of the columns that there are; empty where there is no table."""
         there = self._database.look(connection, [table.name]).get(table.name)
@@ -374,16 +271,3 @@ class SqlStore:
 
     def _parameters(self, values: Iterable[Any]) -> list[Any]:
         return [self._database.as_parameter(value) for value in values]
-
-
-def quote(name: str) -> str:
-    """A name as SQL takes it, whatever it is made of."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def replacement(table: Table) -> str:
-    """What an INSERT does where a row of the same key is there: the rest of it becomes the new."""
-    keys = ", ".join(map(quote, table.primary_key))
-    others = [column.name for column in table.columns if column.name not in table.primary_key]
-    changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in others)
-    return f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"

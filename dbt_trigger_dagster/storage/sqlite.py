@@ -1,6 +1,7 @@
 """The tables in SQLite: one file, with nothing to install."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -9,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.database import NO_KEY, WAIT_LIMIT, quote, replacement
 from dbt_trigger_dagster.storage.database_file import check_room, keep_private, make_folder
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
-from dbt_trigger_dagster.storage.sql import NO_KEY, WAIT_LIMIT, quote, replacement
+from dbt_trigger_dagster.storage.view import View
 
 _ONLY_SCHEMA = "main"
+_COMMENT = re.compile(r" AS /\* (.*?) \*/ ")
 
 
 class SQLite:
@@ -70,11 +73,11 @@ class SQLite:
         """Whoever is going to write waits for others first: two that have read cannot both."""
         return "BEGIN IMMEDIATE" if writes else "BEGIN"
 
-    def relation(self, table: Table) -> str:
+    def relation(self, table: Table | View) -> str:
         """The table's full name."""
         return f"{self._path.name.partition('.')[0]}.{_ONLY_SCHEMA}.{table.name}"
 
-    def name(self, table: Table) -> str:
+    def name(self, table: Table | View) -> str:
         """The table's name, quoted."""
         return quote(table.name)
 
@@ -98,6 +101,19 @@ class SQLite:
 
     def make_schema(self, connection: sqlite3.Connection) -> None:
         """It is there; and a transaction that writes is alone."""
+
+    def view_marks(self, connection: sqlite3.Connection, names: Sequence[str]) -> dict[str, str]:
+        """The comment that `view` has put into its statement, which SQLite keeps as it is."""
+        found = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE name IN (SELECT value FROM json_each(?))",
+            [json.dumps(list(names))],
+        )
+        comments = ((name, _COMMENT.search(sql)) for name, sql in found.fetchall())
+        return {name: comment[1] if comment else "" for name, comment in comments}
+
+    def view(self, view: View, select: str, mark: str) -> list[str]:
+        """SQLite has no comments on views but those in the statement."""
+        return [f"CREATE VIEW {self.name(view)} AS /* {mark} */ {select}"]
 
     def write(self, connection: sqlite3.Connection, rows: Rows) -> None:
         """Insert, or update where the key is there; other columns stay as they are."""

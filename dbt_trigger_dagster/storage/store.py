@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dbt_trigger_dagster.storage.columns import Rows, Table
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT
 from dbt_trigger_dagster.storage.duckdb import DuckDB
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.postgresql import PostgreSQL
-from dbt_trigger_dagster.storage.sql import WAIT_LIMIT, SqlStore
+from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.sqlite import SQLite
+from dbt_trigger_dagster.storage.view import View
 
 # Also what is but meant as one: a setting that is no path may hold a password, and is not told.
 _URL = re.compile(r"(?P<kind>[A-Za-z][\w+.-]+)[:=](?P<place>.*)", re.DOTALL)
@@ -29,8 +31,8 @@ class Store(Protocol):
     def relation(self, table: Table) -> str:
         """The table's full name in the database."""
 
-    def check(self, tables: Iterable[Table]) -> None:
-        """Make sure that rows can be written: make the tables, and try a write."""
+    def check(self, tables: Iterable[Table], views: Iterable[View] = ()) -> None:
+        """Make sure that rows can be written: make tables and views, and try a write."""
 
     def upsert(self, *rows: Rows) -> None:
         """Write rows of one or several tables, all or none, in place of those of the same keys."""

@@ -1,5 +1,6 @@
 """What every store of tables must do: a DuckDB file, a SQLite file, a real PostgreSQL."""
 
+import dataclasses
 import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -11,6 +12,7 @@ from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TABLES, TRIGGER
+from dbt_trigger_dagster.storage.view import View
 from dbt_trigger_dagster_tests.databases import (
     EmptySchema,
     a_file,
@@ -294,7 +296,7 @@ def test_columns_in_another_order_are_filled_by_name(store) -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("CREATE VIEW {dbt_cloud_run} AS SELECT 1 AS id", "dbt_cloud_run is a view of somebody"),
+        ("CREATE VIEW {dbt_cloud_run} AS SELECT 1 AS id", "dbt_cloud_run was made by somebody"),
         ("CREATE TABLE {dbt_cloud_run} (id DATE)", r"its column id is (?i:date) and not INTEGER"),
         ("CREATE TABLE {dbt_cloud_run} (href TIMESTAMP, id DATE)", "made by something else"),
         ("CREATE TABLE {dbt_cloud_run} (loaded_at VARCHAR(9))", "loaded_at is (?i:var|char)"),
@@ -332,6 +334,39 @@ def test_a_table_that_was_made_without_its_key_is_written_or_told(place, store) 
         return
     with pytest.raises(StorageError, match="without its PRIMARY KEY: add it, or name another"):
         store.check(TABLES.values())
+
+
+RUNS_OF = View(
+    "runs_of", "An account's runs; it's ours", "SELECT account_id, id FROM {dbt_cloud_run}"
+)
+COUNT = View(
+    "run_count", "Runs of accounts", "SELECT account_id, count(*) AS n FROM {runs_of} GROUP BY 1"
+)
+
+
+def test_views_are_made_and_made_anew_where_a_release_changes_them(place, store) -> None:
+    """Also where one is made of another; what has not changed is left alone."""
+    for _ in range(2):
+        store.check(TABLES.values(), [RUNS_OF, COUNT])
+    store.upsert(runs(1, 2))
+    assert place.sql("SELECT * FROM {run_count}") == [(101, 2)]
+    changed = dataclasses.replace(RUNS_OF, select="SELECT 7 AS account_id FROM {dbt_cloud_run}")
+    store.check(TABLES.values(), [changed, COUNT])
+    assert place.sql("SELECT * FROM {run_count}") == [(7, 2)]
+    place.sql("DROP VIEW {run_count}")
+    store.check(TABLES.values(), [changed, COUNT])
+    assert place.sql("SELECT * FROM {run_count}") == [(7, 2)]
+
+
+@pytest.mark.parametrize("kind", ["VIEW", "TABLE"])
+def test_what_somebody_else_made_with_the_name_of_a_view_is_told_and_left_alone(
+    place, store, kind
+) -> None:
+    """It may be of the same columns."""
+    place.sql(f"CREATE {kind} {{run_count}} AS SELECT 101 AS account_id, 5 AS n")
+    with pytest.raises(StorageError, match="run_count was made by somebody else"):
+        store.check(TABLES.values(), [RUNS_OF, COUNT])
+    assert place.sql("SELECT * FROM {run_count}") == [(101, 5)]
 
 
 # All or nothing

@@ -1,0 +1,108 @@
+"""What the store of tables asks of each kind of database, and SQL that is the same in all."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.existing import Existing
+from dbt_trigger_dagster.storage.view import View
+
+WAIT_LIMIT = 60.0
+"""Seconds that a write waits for other writers, ours or another program's."""
+
+NO_KEY = (
+    " One of the tables was made without its PRIMARY KEY: add it, or name another schema for our "
+    "tables (schema), or rename it."
+)
+"""What to do where `replacement` finds no key."""
+
+
+class Cursor(Protocol):
+    """What a statement has found."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows, as tuples."""
+
+
+class Connection(Protocol):
+    """What the drivers have in common; nothing is begun or committed but by a statement."""
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ..., /) -> Cursor:
+        """Execute one statement."""
+
+
+class Database(Protocol):
+    """One kind of database, and the schema of it that holds the tables.
+
+    Attributes:
+        types: The type of each kind of column, as the database says it.
+        mark: What stands before a parameter's number.
+        keeps_keys: Whether tables have a PRIMARY KEY.
+        fills: By table and column, what fills a column that an old table gets.
+    """
+
+    types: Mapping[Kind, str]
+    mark: str
+    keeps_keys: bool
+    fills: Mapping[tuple[str, str], str]
+
+    def connect(self) -> AbstractContextManager[Any]:
+        """A connection; whatever goes wrong in it is a `StorageError`."""
+
+    def begin(self, *, writes: bool) -> str:
+        """What begins a transaction."""
+
+    def relation(self, table: Table | View) -> str:
+        """A table's full name, for people."""
+
+    def name(self, table: Table | View) -> str:
+        """A table's full name, quoted."""
+
+    def check_place(self) -> None:
+        """Make sure that there is room for what a run leaves."""
+
+    def look(self, connection: Any, names: Sequence[str]) -> Mapping[str, Existing]:
+        """Of some tables, what is there."""
+
+    def make_schema(self, connection: Any) -> None:
+        """Make the schema if it is missing, and let nobody else define tables meanwhile."""
+
+    def view_marks(self, connection: Any, names: Sequence[str]) -> Mapping[str, str]:
+        """Of some views, the marks of those that are there; empty for what is no view of ours."""
+
+    def view(self, view: View, select: str, mark: str) -> list[str]:
+        """The statements that make a view with a mark."""
+
+    def write(self, connection: Any, rows: Rows) -> None:
+        """Write rows of different keys, in place of those of the same keys."""
+
+    def value(self, column: Column) -> str:
+        """A column in a SELECT."""
+
+    def among(self, parameter: str, kind: Kind) -> str:
+        """A subquery with the values of a kind that one parameter carries."""
+
+    def as_parameter(self, value: Any) -> Any:
+        """A value, or a list of them, as the driver takes it."""
+
+    def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
+        """Values of a kind from what the driver gives."""
+
+
+def quote(name: str) -> str:
+    """A name as SQL takes it, whatever it is made of."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text as SQL takes it."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def replacement(table: Table) -> str:
+    """What an INSERT does where a row of the same key is there: the rest of it becomes the new."""
+    keys = ", ".join(map(quote, table.primary_key))
+    others = [column.name for column in table.columns if column.name not in table.primary_key]
+    changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in others)
+    return f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"

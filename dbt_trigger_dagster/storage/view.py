@@ -1,0 +1,19 @@
+"""A view, as it is declared."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class View:
+    """A question that is asked of the tables again and again.
+
+    Attributes:
+        name: Its name in the database.
+        description: What a row is; the database keeps it as a comment, where it keeps any.
+        select: The SELECT, in SQL that every store understands. Tables and other views stand in
+            braces: ``SELECT id FROM {dbt_cloud_run}``.
+    """
+
+    name: str
+    description: str
+    select: str
