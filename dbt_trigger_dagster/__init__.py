@@ -7,8 +7,8 @@ from dbt_trigger_dagster.assets.model_assets import build_dbt_cloud_model_assets
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.assets.schedule import build_dbt_cloud_schedule
 from dbt_trigger_dagster.component.component import DbtCloudJobsComponent
-from dbt_trigger_dagster.dbt_cloud.api import Download
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient, __version__
+from dbt_trigger_dagster.dbt_cloud.downloads import Download
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
     DbtCloudCancelledError,

@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 
 from dbt_trigger_dagster.artifacts.listing import Lag, despite_lag
 from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact, find_clashes
-from dbt_trigger_dagster.dbt_cloud.api import Download
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.downloads import Download
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudNotFoundError
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
 from dbt_trigger_dagster.storage.errors import StorageError

@@ -18,9 +18,9 @@ from dbt_trigger_dagster.assets.job import JOB_ID_PLACE
 from dbt_trigger_dagster.assets.resources import DbtCloudResource
 from dbt_trigger_dagster.component.variables import check_variables, value_of
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
+from dbt_trigger_dagster.dbt_cloud.address import normalize_access_url
 from dbt_trigger_dagster.dbt_cloud.api import check_account, check_requests
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
-from dbt_trigger_dagster.dbt_cloud.transport import normalize_access_url
 
 PLACES = {
     "access_url": "your account's own host: Account settings, Account information, Access URL",

@@ -1,15 +1,18 @@
 """Asking the API of one account: paths, envelopes, pages, and repetitions where they do no harm."""
 
-import hashlib
+import copy
+import dataclasses
+import logging
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeVar
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 
-from dbt_trigger_dagster.dbt_cloud.clock import Deadline
+from typing_extensions import Self
+
+from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Clock, Deadline
+from dbt_trigger_dagster.dbt_cloud.downloads import Download, pass_on
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudPayloadError, SettingError
-from dbt_trigger_dagster.dbt_cloud.responses import Answer
 from dbt_trigger_dagster.dbt_cloud.retries import RetryPolicy, is_transient
 from dbt_trigger_dagster.dbt_cloud.transport import Transport
 
@@ -18,8 +21,11 @@ T = TypeVar("T")
 PAGE_SIZE = 100
 """Most objects that the API lists in one answer."""
 
-_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+html|html)\b", re.IGNORECASE)
-_PAGES = (".html", ".htm")
+ANSWER_TIMEOUTS = 4
+"""How many request timeouts a JSON answer may take in all."""
+
+LISTING_TIMEOUTS = 60
+"""How many request timeouts the pages of a list may take in all."""
 
 
 def check_account(account_id: int) -> None:
@@ -46,44 +52,96 @@ def check_requests(timeout: float, max_retries: int, retry_delay: float) -> None
         raise SettingError("request_retry_delay", f"{retry_delay} must be 0 or more seconds.")
 
 
-@dataclass(frozen=True)
-class Download:
-    """What is known of a file once all its bytes have arrived."""
-
-    size_bytes: int
-    sha256: str
-    content_type: str | None
-    headers: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class AccountApi:
-    """The API of one account.
+    """The API of one account, and the rules by which it is asked.
 
-    Attributes:
+    Args:
         transport: How requests are sent.
         account_id: Which account.
         retry_policy: When requests are repeated.
-        deadline: When to give up, repetitions and pages included.
     """
 
-    transport: Transport
-    account_id: int
-    retry_policy: RetryPolicy
-    deadline: Deadline | None = None
+    def __init__(self, transport: Transport, account_id: int, retry_policy: RetryPolicy) -> None:
+        self.account_id = account_id
+        self.retry_policy = retry_policy
+        self._transport = transport
+        self._deadline: Deadline | None = None
 
-    def get(
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
         self,
-        path: str,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    @property
+    def access_url(self) -> str:
+        """The account's host, as ``https://host``."""
+        return self._transport.access_url
+
+    @property
+    def clock(self) -> Clock:
+        """What pauses are slept on."""
+        return self.retry_policy.clock
+
+    @property
+    def cancellation(self) -> Cancellation:
+        """Ends the pauses between requests; a request is ended by a deadline alone."""
+        return self.retry_policy.cancellation
+
+    def until_cancelled(self, seconds: float = math.inf) -> Deadline:
+        """The moment of the cancellation, or the one so many seconds ahead, whichever is first."""
+        return Deadline.until_cancelled(self.cancellation, self.clock, after=seconds)
+
+    def sleep(self, seconds: float) -> None:
+        """Pause for so many seconds.
+
+        Raises:
+            DbtCloudCancelledError: `cancellation` has come.
+        """
+        self.clock.sleep(seconds, self.cancellation)
+
+    def with_options(
+        self,
         *,
-        read: Callable[[Any], T],
-        query: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+        max_retries: int | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Self:
+        """A copy of this client, on the same connections, whose requests go by other rules.
+
+        What is None stays as it is.
+
+        Args:
+            deadline: When to give up, repetitions and pages included.
+            max_retries: How often a request is repeated at most.
+            cancellation: What ends the pauses.
+        """
+        client = copy.copy(self)
+        client.retry_policy = dataclasses.replace(
+            self.retry_policy,
+            max_retries=self.retry_policy.max_retries if max_retries is None else max_retries,
+            cancellation=cancellation or self.cancellation,
+        )
+        client._deadline = deadline or self._deadline  # noqa: SLF001  # it is a copy of ourselves
+        return client
+
+    def _get(
+        self, path: str, *, read: Callable[[Any], T], query: Mapping[str, str] | None = None
     ) -> T:
         """What ``read`` makes of the data at a path below the account's."""
         envelope = self._ask("GET", path, query=query)
         return _read(envelope["data"], read, f"GET {path}")
 
-    def post(
+    def _post(
         self,
         path: str,
         *,
@@ -95,7 +153,7 @@ class AccountApi:
         envelope = self._ask("POST", path, body=body, retryable=retryable)
         return _read(envelope["data"], read, f"POST {path}")
 
-    def pages(
+    def _pages(
         self,
         path: str,
         query: Mapping[str, str],
@@ -104,19 +162,30 @@ class AccountApi:
         page_size: int = PAGE_SIZE,
         offset: int = 0,
     ) -> Iterator[T]:
-        """Everything in a list from an offset on: a request for each page, when it is needed."""
+        """Everything in a list from an offset on: a request for each page, when it is needed.
+
+        An element that cannot be read is left out; the first of them is told.
+        """
+        asked = f"GET {path}"
+        elements = _Elements(read, asked, self.retry_policy.log)
+        left = LISTING_TIMEOUTS * self._transport.request_timeout
+        before: list[Any] = []
         while True:
+            began = self.clock.monotonic()
             page_query = {**query, "limit": str(page_size), "offset": str(offset)}
-            envelope = self._ask("GET", path, query=page_query)
-            page = _read(envelope["data"], list, f"GET {path}")
-            for payload in page:
-                yield _read(payload, read, f"GET {path}")
+            envelope = self._ask("GET", path, query=page_query, within=left)
+            left -= self.clock.monotonic() - began  # what the caller does takes its own time
+            page = _read(envelope["data"], list, asked)
+            if page and page == before:
+                raise DbtCloudPayloadError(f"{asked} was answered with the same page twice.")
+            yield from elements.of(page)
+            before = page
             offset += len(page)
             total = _total_count(envelope)
             if not page or (total is not None and offset >= total):
                 return
 
-    def download(
+    def _download(
         self,
         path: str,
         keep: Callable[[Iterator[bytes]], object],
@@ -131,18 +200,16 @@ class AccountApi:
                 an error comes out of the chunks where the attempt breaks off.
             query: The request's query.
         """
-
-        def attempt() -> Download:
-            with self.transport.open_file(
-                self._account_path + path, query=query, deadline=self.deadline
-            ) as answer:
-                return _pass_on(answer, keep, path)
-
-        return self.retry_policy.call(attempt, deadline=self.deadline)
-
-    @property
-    def _account_path(self) -> str:
-        return f"/api/v2/accounts/{self.account_id}/"
+        retries = self.retry_policy.retries(deadline=self._deadline)
+        while True:
+            try:
+                with self._transport.open(
+                    "GET", self._path + path, query=query, deadline=self._deadline, is_file=True
+                ) as response:
+                    return pass_on(response, keep, path=path)
+            except DbtCloudError as error:
+                if not retries.pause_after(error):
+                    raise
 
     def _ask(
         self,
@@ -152,14 +219,72 @@ class AccountApi:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         retryable: Callable[[DbtCloudError], bool] = is_transient,
+        within: float = math.inf,
     ) -> Mapping[str, Any]:
-        def attempt() -> Mapping[str, Any]:
-            with self.transport.open(
-                method, self._account_path + path, query=query, body=body, deadline=self.deadline
-            ) as answer:
-                return answer.envelope()
+        """The envelope that a path is answered with, each time within the time for an answer.
 
-        return self.retry_policy.call(attempt, retryable=retryable, deadline=self.deadline)
+        Args:
+            method: The request's method.
+            path: Below the account's.
+            query: The request's query.
+            body: What is sent as JSON.
+            retryable: After which errors the request may be sent again.
+            within: Seconds for all repetitions together, beside our own deadline.
+        """
+        in_all = self._until(within)
+        retries = self.retry_policy.retries(retryable=retryable, deadline=in_all)
+        answer_time = ANSWER_TIMEOUTS * self._transport.request_timeout
+        while True:
+            try:
+                with self._transport.open(
+                    method,
+                    self._path + path,
+                    query=query,
+                    body=body,
+                    deadline=in_all.at_most(answer_time),
+                ) as response:
+                    return response.envelope()
+            except DbtCloudError as error:
+                if not retries.pause_after(error):
+                    raise
+
+    def _until(self, seconds: float) -> Deadline:
+        """Our own deadline, or the moment so many seconds ahead."""
+        if self._deadline is None:
+            return Deadline.after(seconds, self.clock)
+        return self._deadline.at_most(seconds)
+
+    @property
+    def _path(self) -> str:
+        return f"/api/v2/accounts/{self.account_id}/"
+
+
+@dataclasses.dataclass
+class _Elements(Generic[T]):
+    """Reads the elements of a list, so that one that cannot be read costs only itself.
+
+    Attributes:
+        read: Reads one.
+        asked: Which request brought them.
+        log: Where the first that cannot be read is told.
+        is_told: Whether it has been.
+    """
+
+    read: Callable[[Any], T]
+    asked: str
+    log: logging.Logger
+    is_told: bool = False
+
+    def of(self, page: list[Any]) -> Iterator[T]:
+        for payload in page:
+            try:
+                element = _read(payload, self.read, self.asked)
+            except DbtCloudPayloadError as error:
+                if not self.is_told:
+                    self.log.warning("%s That element of the list is left out.", error)
+                self.is_told = True
+            else:
+                yield element
 
 
 def _total_count(envelope: Mapping[str, Any]) -> int | None:
@@ -173,63 +298,7 @@ def _total_count(envelope: Mapping[str, Any]) -> int | None:
 def _read(payload: Any, read: Callable[[Any], T], asked: str) -> T:
     try:
         return read(payload)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise DbtCloudPayloadError(
             f"{asked} was answered with data that cannot be read: {error!r}."
         ) from error
-
-
-def _pass_on(answer: Answer, keep: Callable[[Iterator[bytes]], object], path: str) -> Download:
-    digest = hashlib.sha256()
-    size_bytes = 0
-
-    def chunks() -> Iterator[bytes]:
-        nonlocal size_bytes
-        for chunk in answer.chunks():
-            if not size_bytes:
-                _check_is_no_page(chunk, path)
-            digest.update(chunk)
-            size_bytes += len(chunk)
-            yield chunk
-
-    keep(chunks())
-    return Download(
-        size_bytes=size_bytes,
-        sha256=digest.hexdigest(),
-        content_type=answer.headers.get("Content-Type"),
-        headers=dict(answer.headers),
-    )
-
-
-def into(target: BinaryIO) -> Callable[[Iterator[bytes]], None]:
-    """Keeps chunks in a file that can seek; each attempt starts the file anew."""
-
-    def keep(chunks: Iterator[bytes]) -> None:
-        try:
-            for chunk in chunks:
-                write_all(chunk, target)
-        except DbtCloudError:
-            target.seek(0)
-            target.truncate()
-            raise
-
-    return keep
-
-
-def write_all(chunk: bytes, target: BinaryIO) -> None:
-    """A file without a buffer may take less than it is given: give it the rest."""
-    written = target.write(chunk)
-    while written < len(chunk):
-        written += target.write(chunk[written:])
-
-
-def _check_is_no_page(beginning: bytes, path: str) -> None:
-    """Refuse the page of a login or a proxy in the place of a file.
-
-    Told by its beginning: which content types dbt Cloud declares is not documented.
-    """
-    if not path.endswith(_PAGES) and _PAGE.match(beginning):
-        raise DbtCloudPayloadError(
-            f"GET {path} was answered with a web page instead of the file. Check access_url, and "
-            "what stands between here and dbt Cloud."
-        )

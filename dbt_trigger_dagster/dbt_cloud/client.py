@@ -6,27 +6,20 @@ twice is two runs. Facts about the API: docs.getdbt.com/dbt-cloud/api-v2, and wh
 service differs, what public clients recorded.
 """
 
-import copy
-import dataclasses
 import difflib
 import logging
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import TracebackType
 from typing import Any, BinaryIO
 from urllib.parse import quote
-
-from typing_extensions import Self
 
 from dbt_trigger_dagster.dbt_cloud.api import (
     PAGE_SIZE,
     AccountApi,
-    Download,
     check_account,
     check_requests,
-    into,
 )
-from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Clock, Deadline, SystemClock
+from dbt_trigger_dagster.dbt_cloud.clock import Clock, SystemClock
+from dbt_trigger_dagster.dbt_cloud.downloads import Download, into
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudJobNameError
 from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStep
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter, TriggerRequest
@@ -42,7 +35,7 @@ __version__ = "0.1.0"
 _CANDIDATES = 5
 
 
-class DbtCloudClient:
+class DbtCloudClient(AccountApi):
     """A client for one dbt Cloud account.
 
     Safe to share between threads once made. Use it as a context manager, or `close` it.
@@ -75,9 +68,7 @@ class DbtCloudClient:
     ) -> None:
         check_account(account_id)
         check_requests(request_timeout, request_max_retries, request_retry_delay)
-        self.account_id = account_id
-        self.clock = clock or SystemClock()
-        self._transport = Transport(
+        transport = Transport(
             access_url=access_url,
             token=token,
             request_timeout=request_timeout,
@@ -86,83 +77,14 @@ class DbtCloudClient:
         retry_policy = RetryPolicy(
             max_retries=request_max_retries,
             delay=request_retry_delay,
-            clock=self.clock,
+            clock=clock or SystemClock(),
             log=log or logging.getLogger(__name__),
         )
-        self._api = AccountApi(self._transport, account_id, retry_policy)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def access_url(self) -> str:
-        """The account's host, as ``https://host``."""
-        return self._transport.access_url
-
-    @property
-    def retry_policy(self) -> RetryPolicy:
-        """When requests are repeated."""
-        return self._api.retry_policy
-
-    @property
-    def cancellation(self) -> Cancellation:
-        """Ends the pauses between requests; a request is ended by a deadline alone."""
-        return self.retry_policy.cancellation
-
-    def until_cancelled(self, seconds: float = math.inf) -> Deadline:
-        """The moment of the cancellation, or the one so many seconds ahead, whichever is first."""
-        return Deadline.until_cancelled(self.cancellation, self.clock, after=seconds)
-
-    def sleep(self, seconds: float) -> None:
-        """Pause for so many seconds.
-
-        Raises:
-            DbtCloudCancelledError: `cancellation` has come.
-        """
-        self.clock.sleep(seconds, self.cancellation)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._transport.close()
-
-    def with_options(
-        self,
-        *,
-        deadline: Deadline | None = None,
-        max_retries: int | None = None,
-        cancellation: Cancellation | None = None,
-    ) -> "DbtCloudClient":
-        """A copy of this client, on the same connections, whose requests go by other rules.
-
-        What is None stays as it is.
-
-        Args:
-            deadline: When to give up, repetitions and pages included.
-            max_retries: How often a request is repeated at most.
-            cancellation: What ends the pauses.
-        """
-        policy = dataclasses.replace(
-            self.retry_policy,
-            max_retries=self.retry_policy.max_retries if max_retries is None else max_retries,
-            cancellation=cancellation or self.cancellation,
-        )
-        client = copy.copy(self)
-        client._api = dataclasses.replace(  # noqa: SLF001  # it is a copy of ourselves
-            self._api, retry_policy=policy, deadline=deadline or self._api.deadline
-        )
-        return client
+        super().__init__(transport, account_id, retry_policy)
 
     def get_account(self) -> Mapping[str, Any]:
         """The account's own payload; a cheap way to check the token and the host."""
-        account: Mapping[str, Any] = self._api.get("", read=_as_is)
+        account: Mapping[str, Any] = self._get("", read=_as_is)
         return account
 
     # Jobs
@@ -178,11 +100,11 @@ class DbtCloudClient:
         """
         query = {"order_by": "id", **(job_filter or JobFilter()).as_query()}
         query |= _include(include_related)
-        return self._api.pages("jobs/", query, read=Job.from_payload)
+        return self._pages("jobs/", query, read=Job.from_payload)
 
     def get_job(self, job_id: int) -> Job:
         """One job by its id."""
-        return self._api.get(f"jobs/{job_id}/", read=Job.from_payload)
+        return self._get(f"jobs/{job_id}/", read=Job.from_payload)
 
     def find_job(self, name: str) -> Job:
         """The one active job with exactly this name.
@@ -213,11 +135,11 @@ class DbtCloudClient:
         Raises:
             DbtCloudRequestError: With ``may_have_been_sent``, the run may have started.
         """
-        return self._post(f"jobs/{job_id}/run/", body=request.as_body())
+        return self._start(f"jobs/{job_id}/run/", body=request.as_body())
 
     def rerun_job(self, job_id: int) -> Run:
         """Retry the job's last run from its point of failure, or start a new run if it was good."""
-        return self._post(f"jobs/{job_id}/rerun/")
+        return self._start(f"jobs/{job_id}/rerun/")
 
     # Runs
 
@@ -241,10 +163,10 @@ class DbtCloudClient:
         """
         query = {"order_by": order_by, **(run_filter or RunFilter()).as_query()}
         query |= _include(include_related)
-        return self._api.pages(
+        return self._pages(
             "runs/",
             query,
-            read=Run.from_payload,
+            read=self._as_run,
             page_size=page_size,
             offset=offset,
         )
@@ -257,13 +179,11 @@ class DbtCloudClient:
             include_related: Any of ``trigger``, ``job``, ``environment``, ``repository``,
                 ``run_steps``, ``run_retries``, ``audit``, ``debug_logs``.
         """
-        return self._api.get(
-            f"runs/{run_id}/", read=Run.from_payload, query=_include(include_related)
-        )
+        return self._get(f"runs/{run_id}/", read=self._as_run, query=_include(include_related))
 
     def cancel_run(self, run_id: int) -> Run:
         """Cancel a run. To cancel twice does no harm, so this is repeated on transient errors."""
-        return self._post(f"runs/{run_id}/cancel/", retryable=is_transient)
+        return self._start(f"runs/{run_id}/cancel/", retryable=is_transient)
 
     def retry_run(self, run_id: int) -> Run:
         """Start a new run that continues a failed one from its point of failure.
@@ -271,11 +191,11 @@ class DbtCloudClient:
         Raises:
             DbtCloudRequestError: With ``may_have_been_sent``, the new run may have started.
         """
-        return self._post(f"runs/{run_id}/retry/")
+        return self._start(f"runs/{run_id}/retry/")
 
     def get_step(self, step_id: int) -> RunStep:
         """One step of a run by its id, with its logs."""
-        return self._api.get(f"steps/{step_id}/", read=RunStep.from_payload)
+        return self._get(f"steps/{step_id}/", read=RunStep.from_payload)
 
     # Artifacts
 
@@ -284,7 +204,7 @@ class DbtCloudClient:
 
         Which step counts cannot be chosen: the API ignores ``step`` here.
         """
-        return self._api.get(f"runs/{run_id}/artifacts/", read=_as_paths)
+        return self._get(f"runs/{run_id}/artifacts/", read=_as_paths)
 
     def download_artifact(
         self,
@@ -330,20 +250,25 @@ class DbtCloudClient:
         Raises:
             DbtCloudRequestError: Fewer bytes arrived than were announced, again and again.
         """
-        return self._api.download(
+        return self._download(
             f"runs/{run_id}/artifacts/{quote(path, safe='/')}",
             keep,
             query=None if step is None else {"step": str(step)},
         )
 
-    def _post(
+    def _start(
         self,
         path: str,
         *,
         body: Mapping[str, Any] | None = None,
         retryable: Callable[[DbtCloudError], bool] = was_never_sent,
     ) -> Run:
-        return self._api.post(path, read=Run.from_payload, retryable=retryable, body=body)
+        return self._post(path, read=self._as_run, retryable=retryable, body=body)
+
+    def _as_run(self, payload: Mapping[str, Any]) -> Run:
+        """A run, which is the account's, whatever the answer says or does not say."""
+        account_id = payload.get("account_id") or self.account_id
+        return Run.from_payload({**payload, "account_id": account_id})
 
 
 def _include(related: Sequence[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import math
 import queue
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
@@ -101,6 +101,10 @@ class Deadline:
     ) -> "Deadline":
         """The moment of the cancellation, or the one so many seconds ahead, whichever is first."""
         return cls(at=clock.monotonic() + after, clock=clock, cancellation=cancellation)
+
+    def at_most(self, seconds: float) -> "Deadline":
+        """The same, or the moment so many seconds ahead, whichever is first."""
+        return replace(self, at=min(self.at, self.clock.monotonic() + seconds))
 
     def remaining(self) -> float:
         """Seconds left; never below zero."""

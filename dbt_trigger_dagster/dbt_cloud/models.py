@@ -15,6 +15,8 @@ from typing import Any
 from dbt_trigger_dagster.dbt_cloud.text import lines, one_line
 
 _FRACTION = re.compile(r"\.\d+")
+_LARGEST_ID = 2**63 - 1
+_YEARS = range(1970, 2200)
 
 
 class RunStatus(IntEnum):
@@ -45,8 +47,19 @@ def _as_status(value: Any) -> int:
     """A status; one that cannot be read is none of those that are known."""
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return 0
+
+
+def _as_id(value: Any) -> int:
+    """An id.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(value, bool) or not str(value).isdecimal() or int(value) > _LARGEST_ID:
+        raise ValueError(f"{value!r:.50} is not an id")
+    return int(value)
 
 
 def parse_timestamp(text: Any) -> datetime | None:
@@ -56,6 +69,10 @@ def parse_timestamp(text: Any) -> datetime | None:
         six_digits = _FRACTION.sub(lambda match: match[0][:7].ljust(7, "0"), str(text))
         moment = datetime.fromisoformat(six_digits.replace("Z", "+00:00"))
     except ValueError:
+        return None
+    if (
+        moment.year not in _YEARS
+    ):  # near the ends of time, other zones and tables have no name for it
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
@@ -75,7 +92,7 @@ class RunStep:
         return cls(
             index=int(payload.get("index") or 0),
             name=one_line(str(payload.get("name") or "")),
-            status=int(payload.get("status") or 0),
+            status=_as_status(payload.get("status")),
             logs="\n".join(
                 lines(str(payload.get("logs") or payload.get("truncated_debug_logs") or ""))
             ),
@@ -115,7 +132,7 @@ class Run:
             KeyError, TypeError, ValueError: It lacks an id.
         """
         return cls(
-            run_id=int(payload["id"]),
+            run_id=_as_id(payload["id"]),
             account_id=int(payload.get("account_id") or 0),
             job_id=int(payload.get("job_definition_id") or payload.get("job_id") or 0),
             status=_as_status(payload.get("status")),
@@ -206,7 +223,7 @@ class Run:
         steps = []
         payloads = self.payload.get("run_steps")
         for payload in payloads if isinstance(payloads, list) else ():
-            with contextlib.suppress(AttributeError, TypeError, ValueError):
+            with contextlib.suppress(AttributeError, OverflowError, TypeError, ValueError):
                 steps.append(RunStep.from_payload(payload))
         return tuple(steps)
 
@@ -226,4 +243,6 @@ class Job:
         Raises:
             KeyError, TypeError, ValueError: It lacks an id.
         """
-        return cls(job_id=int(payload["id"]), name=str(payload.get("name") or ""), payload=payload)
+        return cls(
+            job_id=_as_id(payload["id"]), name=str(payload.get("name") or ""), payload=payload
+        )

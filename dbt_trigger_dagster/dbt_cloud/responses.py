@@ -1,233 +1,225 @@
-"""Answers of dbt Cloud, and what comes in their place, as values and errors of ours."""
+"""Responses of dbt Cloud, as they come in: bytes of a file, or a JSON envelope.
 
-import email.utils
-import html
+Here is where the token is taken out of what dbt Cloud says, where sizes are limited, and where what
+no JSON has (infinite numbers) stays out. A file's bytes stay as they are.
+"""
+
+import gzip
+import http.client
 import json
-import time
-from collections.abc import Iterator, Mapping
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timezone
 from typing import Any
-from urllib.parse import quote
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import (
-    ClosedPoolError,
-    ConnectTimeoutError,
-    HTTPError,
-    LocationValueError,
-)
+from urllib3.exceptions import HTTPError
 
-from dbt_trigger_dagster.dbt_cloud.errors import (
-    DbtCloudAuthError,
-    DbtCloudNotFoundError,
-    DbtCloudPayloadError,
-    DbtCloudRateLimitError,
-    DbtCloudRequestError,
-    DbtCloudResponseError,
-)
-from dbt_trigger_dagster.dbt_cloud.text import one_line
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudPayloadError, DbtCloudRequestError
+from dbt_trigger_dagster.dbt_cloud.exchange import Exchange
+from dbt_trigger_dagster.dbt_cloud.redaction import Redaction
+from dbt_trigger_dagster.dbt_cloud.text import excerpt, one_line
 
 CHUNK_SIZE = 1024 * 1024
 """Most bytes of a body that are handed out at a time."""
 
-_EXCERPT = 200
-_NEVER_SENT = (
-    requests.ConnectTimeout,
-    requests.exceptions.InvalidHeader,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
-    ClosedPoolError,
-    ConnectTimeoutError,  # and its subclasses: refused, unknown host
-    LocationValueError,
+MAX_JSON = 64 * 1024 * 1024
+"""Most bytes of a JSON body, unpacked."""
+
+MAX_RATIO = 100
+"""How many times its packed size a file may have that is larger than `MAX_JSON`."""
+
+_BEGINNING = 4096
+_LONGEST_MESSAGE = 1000
+_TROUBLE = (
+    requests.RequestException,
+    HTTPError,
+    http.client.HTTPException,
+    OSError,  # a CA file that is missing; no gzip
+    EOFError,  # half a gzip
+    zlib.error,
+    ValueError,  # a chunk of negative size
 )
-_ERROR_TYPES: dict[int, type[DbtCloudResponseError]] = {
-    401: DbtCloudAuthError,
-    403: DbtCloudAuthError,
-    404: DbtCloudNotFoundError,
-    429: DbtCloudRateLimitError,
-}
-_HINTS = {
-    401: "The token is wrong, or access_url is not the account's own host: a good token on "
-    "another region's host gets the same answer.",
-    403: "The token is not for this account, or may not do this: check account_id and the "
-    "token's permissions.",
-    404: "The id is wrong, or the token has no permission to see it.",
-}
+"""What requests, urllib3, http.client and gzip raise over a host or an answer."""
 
 
-class Answer:
-    """An answer whose body has not been read yet.
+class Response:
+    """A response whose body has not been read yet.
 
     Args:
-        response: As urllib3 has it.
+        raw: As urllib3 has it.
         asked: What was asked, for messages.
-        token: What must not stand in a message, should the answer repeat it.
+        exchange: What it belongs to.
+        redaction: Takes out the token, should the answer repeat it.
     """
 
-    def __init__(self, response: BaseHTTPResponse, asked: str, *, token: str) -> None:
-        self._response = response
-        self._asked = asked
-        self._token = token
-
-    @property
-    def status_code(self) -> int:
-        """The answer's HTTP status."""
-        return self._response.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """The answer's headers; names are case-insensitive."""
-        return self._response.headers
-
-    @property
-    def moved_to(self) -> str | None:
-        """Where a redirect leads; None for any other answer."""
-        return self._response.get_redirect_location() or None
-
-    def without_token(self, text: str) -> str:
-        """What the answer says, as it may stand in a message: servers do repeat what they got."""
-        for form in _forms_of(self._token):
-            text = text.replace(form, "(the token)")
-        return text
+    def __init__(
+        self, raw: BaseHTTPResponse, asked: str, exchange: Exchange, redaction: Redaction
+    ) -> None:
+        self.asked = asked
+        self.status_code = raw.status
+        self.headers: Mapping[str, str] = CaseInsensitiveDict(
+            (name, redaction.text(value)) for name, value in raw.headers.items()
+        )
+        self._raw = raw
+        raw.decode_content = False
+        self._exchange = exchange
+        self._redaction = redaction
 
     def chunks(self) -> Iterator[bytes]:
         """The body's bytes, at most `CHUNK_SIZE` at a time.
 
         Raises:
             DbtCloudRequestError: The body ends early, or does not end in time.
+            DbtCloudPayloadError: It is packed in a way that nobody asked for, or is a bomb.
         """
-        is_encoded = "Content-Encoding" in self.headers  # urllib3 copies what it may have to decode
-        with as_request_error(self._asked):
-            yield from self._response.stream(CHUNK_SIZE, decode_content=is_encoded)
+        with as_request_error(self.asked, self._exchange, self._redaction):
+            for chunk in self._decoded():
+                _check_in_time(self._exchange)
+                yield chunk
+            _check_in_time(self._exchange)  # a body without a length ends without a word
+
+    def _decoded(self) -> Iterator[bytes]:
+        encoding = self.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding == "identity":
+            yield from self._raw.stream(CHUNK_SIZE, decode_content=False)
+        elif encoding in {"gzip", "x-gzip"}:
+            yield from self._unzipped()
+        else:
+            raise DbtCloudPayloadError(f"{self.asked} was answered in an encoding: {encoding!r}.")
+
+    def _unzipped(self) -> Iterator[bytes]:
+        # Not by urllib3, which takes half a stream for a whole one.
+        size = 0
+        with gzip.GzipFile(fileobj=self._raw, mode="rb") as unpacked:
+            while chunk := unpacked.read1(CHUNK_SIZE):
+                size += len(chunk)
+                if size > max(MAX_JSON, MAX_RATIO * self._raw.tell()):
+                    raise DbtCloudPayloadError(
+                        f"{self.asked} was answered with a body that unpacks to more than "
+                        f"{MAX_RATIO} times its size."
+                    )
+                yield chunk
 
     def envelope(self) -> Mapping[str, Any]:
         """The body as dbt Cloud's envelope: a JSON object with ``data``.
 
         Raises:
-            DbtCloudPayloadError: The body is something else.
+            DbtCloudPayloadError: The body is something else, or says that it is no success.
             DbtCloudRequestError: As for `chunks`.
         """
-        content = b"".join(self.chunks())
-        body = _parse_json(content)
+        body = self.body()
         if not isinstance(body, dict) or "data" not in body:
             raise DbtCloudPayloadError(
-                f"{self._asked} was answered {self.status_code} with a body that is not "
-                f"dbt Cloud's API: {_excerpt(self, content)} Check access_url."
+                f"{self.asked} was answered {self.status_code} with a body that is not "
+                f"dbt Cloud's API: {excerpt(body)} Check access_url."
+            )
+        status = body.get("status")
+        if body["data"] is None and isinstance(status, dict) and status.get("is_success") is False:
+            raise DbtCloudPayloadError(
+                f"{self.asked} was answered {self.status_code}, but without success: "
+                f"{message_in(body) or excerpt(body)}"
             )
         return body
 
+    def body(self) -> Any:
+        """What the body's JSON holds, or the beginning of its text where it is none.
 
-def _forms_of(token: str) -> list[str]:
-    """A token as HTTP, JSON, URLs and HTML write it; the longest first."""
-    forms = {token, json.dumps(token)[1:-1], quote(token, safe=""), html.escape(token)}
-    return sorted(forms - {""}, key=len, reverse=True)
-
-
-@contextmanager
-def as_request_error(asked: str, host: str = "dbt Cloud") -> Iterator[None]:
-    """Turn what requests and urllib3 raise into our error: did nothing leave, or may it have?
-
-    Args:
-        asked: What was asked, for the message.
-        host: Whom, likewise.
-    """
-    try:
-        yield
-    except (requests.RequestException, HTTPError) as error:
-        never_sent = _was_never_sent(error)
-        hint = (
-            f" No connection to {host} was made: check access_url and the network."
-            if never_sent
-            else ""
-        )
-        raise DbtCloudRequestError(
-            f"{asked} got no answer: {_innermost(error)}.{hint}", may_have_been_sent=not never_sent
-        ) from error
+        Raises:
+            DbtCloudPayloadError: It is too large.
+            DbtCloudRequestError: As for `chunks`.
+        """
+        content = bytearray()
+        for chunk in self.chunks():
+            content += chunk
+            if len(content) > MAX_JSON:
+                raise DbtCloudPayloadError(
+                    f"{self.asked} was answered with more than {MAX_JSON // 1024**2} MiB."
+                )
+        try:
+            return self._redaction.data(
+                json.loads(content, parse_constant=lambda _: None, parse_float=_finite)
+            )
+        except (ValueError, RecursionError):
+            return self._redaction.text(content[:_BEGINNING].decode("utf-8", "replace"))
 
 
-def _was_never_sent(error: Exception) -> bool:
-    """Whether the connection was never made; requests' error may hide urllib3's, and its reason."""
-    hidden = error.args[0] if error.args else None
-    reasons = (error, getattr(error, "reason", None), getattr(hidden, "reason", None))
-    return any(isinstance(reason, _NEVER_SENT) for reason in reasons)
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
-def _innermost(error: BaseException) -> str:
-    """What the lowest layer said, in one line; the layers above repeat it in their own words."""
-    cause: BaseException | None = error
-    while cause is not None:
-        error, cause = cause, cause.__cause__ or cause.__context__
-    return one_line(f"{type(error).__name__}: {error}").rstrip(".")
+def _check_in_time(exchange: Exchange) -> None:
+    if exchange.was_ended:
+        raise TimeoutError
 
 
-def as_response_error(answer: Answer, asked: str) -> DbtCloudResponseError:
-    """A refusal as our error, with what dbt Cloud said and a hint where one helps."""
-    status_code = answer.status_code
-    error_type = _ERROR_TYPES.get(status_code, DbtCloudResponseError)
-    said = _what_was_said(answer)
-    hint = _HINTS.get(status_code, "")
-    return error_type(
-        f"{asked} was answered {status_code}: {said} {hint}".rstrip(),
-        status_code=status_code,
-        retry_after=parse_retry_after(answer.headers.get("Retry-After")),
-    )
-
-
-def _what_was_said(answer: Answer) -> str:
-    if answer.moved_to:
-        location = answer.without_token(
-            one_line(answer.moved_to.partition("?")[0])
-        )  # a query may sign it
-        return f"moved to {location}. Set access_url to that host."
-    try:
-        content = b"".join(answer.chunks())
-    except DbtCloudRequestError:
-        return "(the body could not be read)"
-    return answer.without_token(_message_in(_parse_json(content))) or _excerpt(answer, content)
-
-
-def _message_in(body: Any) -> str:
-    """What an error body of dbt Cloud says; empty when it is none."""
+def message_in(body: Any) -> str:
+    """What an envelope of dbt Cloud says; empty when it is none."""
     if not isinstance(body, dict):
         return ""
     status = body.get("status")
     message = status.get("user_message") if isinstance(status, dict) else body.get("detail")
-    details = body.get("data")
-    if isinstance(details, dict):
-        details = "; ".join(f"{name}: {what}" for name, what in details.items())
-    return one_line(" ".join(str(part) for part in (message, details) if part))
+    parts = [str(message or ""), _details_in(body.get("data"))]
+    return one_line(" ".join(filter(None, parts)))[:_LONGEST_MESSAGE]
 
 
-def _parse_json(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
+def _details_in(data: Any) -> str:
+    """What the data of a refusal says, in words: which fields are wrong, and why."""
+    if isinstance(data, dict):
+        named = ((name, _details_in(what)) for name, what in data.items())
+        return "; ".join(f"{name}: {words}" for name, words in named if words)
+    if isinstance(data, list):
+        return "; ".join(filter(None, map(_details_in, data)))
+    return data if isinstance(data, str) else ""
 
 
-def _excerpt(answer: Answer, content: bytes) -> str:
-    text = one_line(answer.without_token(content.decode("utf-8", "replace")))
-    if not text:
-        return "(an empty body)."
-    return repr(text[:_EXCERPT] + ("…" if len(text) > _EXCERPT else ""))
+@contextmanager
+def as_request_error(
+    asked: str,
+    exchange: Exchange,
+    redaction: Redaction,
+    advice: Callable[[str], str] = lambda _: "",
+) -> Iterator[None]:
+    """Turn what requests, urllib3 and gzip raise into our error.
 
-
-def parse_retry_after(value: str | None) -> float | None:
-    """Seconds from now that a Retry-After header names, as a number or as a date.
-
-    Anything else is as good as no header.
+    Args:
+        asked: What was asked, for the message.
+        exchange: Tells how far it got.
+        redaction: Takes out the token, should a host have repeated it.
+        advice: What to check where nothing was sent, by what went wrong.
     """
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
     try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:  # "-0000" is UTC as well; without this it would be local time
-        moment = moment.replace(tzinfo=timezone.utc)
-    return max(0.0, moment.timestamp() - time.time())
+        yield
+    except _TROUBLE as error:
+        said = redaction.text(_what_went_wrong(error, exchange))
+        chain = _chain(error)
+        # The causes would be shown below ours.
+        cause = error if redaction.text(chain) == chain else None
+    else:
+        return
+    hint = "" if exchange.may_have_been_sent else advice(said)
+    raise DbtCloudRequestError(
+        f"{asked} got no answer: {said}.{hint}", may_have_been_sent=exchange.may_have_been_sent
+    ) from cause
+
+
+def _what_went_wrong(error: BaseException, exchange: Exchange) -> str:
+    """What the lowest layer said, in one line; the layers above repeat it in their own words."""
+    if exchange.was_ended:
+        return "timed out: the answer did not end in time"
+    *_, innermost = _causes(error)
+    return one_line(f"{type(innermost).__name__}: {innermost}").rstrip(".")
+
+
+def _chain(error: BaseException) -> str:
+    return "\n".join(f"{cause} {cause!r}" for cause in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -107,21 +107,22 @@ class RetryPolicy:
             DbtCloudError: The last error, when it is not retryable, the retries are used up, or
                 the pause before the next would reach the deadline.
         """
-        retry = 0
+        retries = self.retries(retryable=retryable, deadline=deadline)
         while True:
             try:
                 return attempt()
             except DbtCloudError as error:
-                pause = self.pause_after(error, retry)
-                if (
-                    retry >= self.max_retries
-                    or not retryable(error)
-                    or (deadline is not None and deadline.remaining() <= pause)
-                ):
+                if not retries.pause_after(error):
                     raise
-                self.log.log(self.level, "%s Trying again in %.1f s.", error, pause)
-                self.clock.sleep(pause, self.cancellation)
-                retry += 1
+
+    def retries(
+        self,
+        *,
+        retryable: Callable[[DbtCloudError], bool] = is_transient,
+        deadline: Deadline | None = None,
+    ) -> "Retries":
+        """The retries of one call, which has not been made yet."""
+        return Retries(self, retryable, deadline)
 
     def pause_after(self, error: DbtCloudError, retry: int) -> float:
         """Seconds to wait after an error: what the answer asks for, or jittered backoff."""
@@ -130,3 +131,33 @@ class RetryPolicy:
         if isinstance(error, DbtCloudRateLimitError):
             return RATE_LIMIT_COOL_DOWN
         return self.jitter() * backoff(retry, self.delay)
+
+
+@dataclass
+class Retries:
+    """Counts the retries of one call.
+
+    Attributes:
+        policy: Says how many, and after how long.
+        retryable: After which errors.
+        deadline: When to give up.
+        made: How many there have been.
+    """
+
+    policy: RetryPolicy
+    retryable: Callable[[DbtCloudError], bool]
+    deadline: Deadline | None
+    made: int = 0
+
+    def pause_after(self, error: DbtCloudError) -> bool:
+        """Wait until it is time to try again; whether it is worth it at all."""
+        policy = self.policy
+        if self.made >= policy.max_retries or not self.retryable(error):
+            return False
+        pause = policy.pause_after(error, self.made)
+        if self.deadline is not None and self.deadline.remaining() <= pause:
+            return False
+        policy.log.log(policy.level, "%s Trying again in %.1f s.", error, pause)
+        policy.clock.sleep(pause, policy.cancellation)
+        self.made += 1
+        return True

@@ -103,7 +103,7 @@ def test_the_token_is_in_no_repr() -> None:
     """A repr ends up in logs, in tracebacks and in debuggers."""
     resource = DbtCloudResource(**SETTINGS)
     with resource.build_client() as client:
-        for shown in (resource, [resource], client, client._transport, client._api):
+        for shown in (resource, [resource], client, client._transport):
             assert TOKEN not in repr(shown)
             assert TOKEN not in str(shown)
 

@@ -2,19 +2,21 @@
 
 import logging
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dbt_trigger_dagster.dbt_cloud.address import checked_token, normalize_access_url
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
     DbtCloudRequestError,
     DbtCloudResponseError,
 )
-from dbt_trigger_dagster.dbt_cloud.transport import TokenAuth, Transport, normalize_access_url
+from dbt_trigger_dagster.dbt_cloud.transport import Transport
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope
 from dbt_trigger_dagster_tests.servers import (
     Drip,
@@ -49,7 +51,7 @@ def _ask(transport: Transport, path: str = "/x", **options: object) -> bytes:
 
 
 def _fetch(transport: Transport, path: str = "/x", **options: object) -> bytes:
-    with transport.open_file(path, **options) as answer:  # type: ignore[arg-type]
+    with transport.open("GET", path, is_file=True, **options) as answer:  # type: ignore[arg-type]
         return b"".join(answer.chunks())
 
 
@@ -187,7 +189,7 @@ def test_any_text_is_an_access_url_or_a_value_error(text) -> None:
 def test_an_empty_token_is_refused(token) -> None:
     """Before anything is sent."""
     with pytest.raises(ValueError, match="token is empty"):
-        TokenAuth(token)
+        checked_token(token)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ def test_an_empty_token_is_refused(token) -> None:
 def test_a_token_that_cannot_stand_in_a_header_is_refused_without_being_quoted(token) -> None:
     """Not even in the traceback, where requests would print it."""
     with pytest.raises(ValueError, match="token has blanks or characters") as caught:
-        TokenAuth(token)
+        checked_token(token)
     shown = "".join(traceback.format_exception(caught.value))
     assert TOKEN not in shown
     assert caught.value.__cause__ is caught.value.__context__ is None
@@ -270,7 +272,7 @@ def test_the_token_is_in_no_error_traceback_log_or_repr(ask, trouble, caplog) ->
         caplog.text,
         repr(transport),
         repr(vars(transport)),
-        repr(transport._session.auth),
+        repr(transport._prepared),
         repr(vars(caught.value)),
     ]
     assert [text for text in shown if TOKEN in text] == []
@@ -376,7 +378,9 @@ def test_a_hanging_request_ends_with_the_deadline(ask) -> None:
 
 
 @both_ways
-@pytest.mark.parametrize("end", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    "end", ["Content-Length: 100000", "Transfer-Encoding: chunked", "Connection: close"]
+)
 def test_a_body_that_trickles_ends_with_the_deadline(end, ask) -> None:
     """Each byte comes in good time, and all of them would take for ever."""
     body = b"x" * 100_000 if "Length" in end else b"1\r\nx\r\n" * 20_000
@@ -562,12 +566,14 @@ def test_after_a_broken_answer_the_next_request_gets_a_good_connection(ask) -> N
 
 
 @both_ways
-def test_a_proxy_of_the_environment_is_used(ask, monkeypatch) -> None:
-    """Companies have them; ignoring ~/.netrc must not switch them off."""
-    with serving(lambda _: GOOD) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        assert ask(_transport("http://127.0.0.1:1")) == b'{"data": 1}'
-    assert proxy.received[0].target == "http://127.0.0.1:1/x"
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_loopback_is_never_asked_for_through_a_proxy(ask, variable, host, monkeypatch) -> None:
+    """Though no NO_PROXY excepts it: the proxy could not reach it, and would get the token."""
+    with serving(lambda _: GOOD) as server, serving(lambda _: GOOD) as proxy:
+        monkeypatch.setenv(variable, proxy.url)
+        assert ask(_transport(f"http://{host}:{server.port}")) == b'{"data": 1}'
+    assert (len(server.received), proxy.connections) == (1, 0)
 
 
 @both_ways
@@ -575,22 +581,82 @@ def test_a_host_that_the_environment_excepts_from_its_proxy_is_asked_itself(
     ask, monkeypatch
 ) -> None:
     """NO_PROXY is for hosts within the company."""
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serving(lambda _: GOOD) as server:
-        assert ask(_transport(server.url)) == b'{"data": 1}'
-    assert server.received[0].target == "/x"
+    with serving(lambda _: GOOD) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "nowhere.invalid")
+        with pytest.raises(DbtCloudRequestError, match=r"access_url and the network\.$"):
+            ask(_transport("https://nowhere.invalid"))
+    assert proxy.connections == 0
+
+
+def _advice_after(ask: Callable[..., bytes], url: str) -> str:
+    """What is advised where nothing was sent."""
+    with pytest.raises(DbtCloudRequestError) as caught:
+        ask(_transport(url, request_timeout=2))
+    assert not caught.value.may_have_been_sent
+    assert str(caught.value).count(". ") == 1, "what happened, and what to do"
+    return str(caught.value).partition(". ")[2]
 
 
 @both_ways
-def test_a_proxy_learns_no_token_of_an_encrypted_host(ask, monkeypatch) -> None:
-    """It is asked for a tunnel, which it refuses here; what is inside is not for it."""
-    with serving(lambda _: reply(403)) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        with pytest.raises(DbtCloudRequestError):
-            ask(_transport("https://nowhere.invalid"))
+@pytest.mark.parametrize("status", [403, 407, 502])
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_that_refuses_is_named_and_nothing_was_sent(
+    ask, status, variable, monkeypatch
+) -> None:
+    """It is asked for a tunnel; what would be inside, the token too, is not for it."""
+    with serving(lambda _: reply(status)) as proxy:
+        monkeypatch.setenv(variable, f"http://joe:sesame@127.0.0.1:{proxy.port}")
+        advice = _advice_after(ask, "https://nowhere.invalid")
+    assert f"the proxy of {variable} (NO_PROXY excepts hosts)" in advice
+    assert "sesame" not in advice
     assert {request.method for request in proxy.received} == {"CONNECT"}
     assert TOKEN not in str(proxy.received)
+
+
+@both_ways
+def test_a_dead_proxy_is_named_and_nothing_was_sent(ask, monkeypatch) -> None:
+    """Nobody listens there."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
+    assert "the proxy of HTTPS_PROXY" in _advice_after(ask, "https://nowhere.invalid")
+
+
+@both_ways
+def test_a_proxy_that_drips_ends_with_the_deadline(ask, monkeypatch) -> None:
+    """Its answer is the first that is waited for."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    with serving(lambda _: _dripping_head(0.01)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        with pytest.raises(DbtCloudRequestError, match="did not end in time") as caught:
+            ask(_transport("https://nowhere.invalid"), deadline=Deadline.after(0.2, clock))
+    assert not caught.value.may_have_been_sent
+    assert clock.monotonic() - began < 2
+
+
+@both_ways
+def test_https_to_a_port_that_speaks_http_sends_nothing(ask) -> None:
+    """The encryption never came about, so the token never left."""
+    with serving(lambda _: GOOD) as server:
+        advice = _advice_after(ask, f"https://127.0.0.1:{server.port}")
+    assert "check access_url and the network" in advice
+    assert TOKEN not in str(server.received)
+
+
+@both_ways
+@pytest.mark.parametrize("content", [None, b""], ids=["missing", "empty"])
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_bundle_of_certificates_that_is_none_is_named(
+    ask, variable, content, tmp_path, monkeypatch
+) -> None:
+    """A sentence, not an OSError; nothing was sent."""
+    bundle = tmp_path / "bundle.pem"
+    if content is not None:
+        bundle.write_bytes(content)
+    monkeypatch.setenv(variable, str(bundle))
+    with serving(lambda _: GOOD) as server:
+        advice = _advice_after(ask, f"https://127.0.0.1:{server.port}")
+    assert f"the certificates in {variable}" in advice
 
 
 @both_ways
@@ -614,9 +680,23 @@ def test_a_certificate_that_nobody_knows_gets_no_token(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with serving(lambda _: GOOD) as server, https_for(server.url, tmp_path) as secure:
-        with pytest.raises(DbtCloudRequestError, match="certificate verify failed"):
-            ask(_transport(f"https://{secure.host}"))
+        assert "check access_url and the network, REQUESTS_CA_BUNDLE" in _advice_after(
+            ask, f"https://{secure.host}"
+        )
         assert server.received == []
+
+
+@both_ways
+def test_an_encrypted_answer_that_drips_ends_with_the_deadline(ask, tmp_path, monkeypatch) -> None:
+    """What is read after the end is not taken for the answer."""
+    drip = Drip(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 1000, pause=0.01)
+    clock = SystemClock()
+    with serving(lambda _: drip) as server, https_for(server.url, tmp_path) as secure:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(secure.certificate))
+        began = clock.monotonic()
+        with pytest.raises(DbtCloudRequestError, match="did not end in time"):
+            ask(_transport(f"https://{secure.host}"), deadline=Deadline.after(0.5, clock))
+    assert clock.monotonic() - began < 4
 
 
 def test_a_good_answer_of_the_documented_form_is_read(api) -> None:

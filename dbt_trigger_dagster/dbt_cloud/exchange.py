@@ -1,0 +1,149 @@
+"""How far a request has got, and one watchdog that ends those whose time is over.
+
+The timeout of a socket holds for each read of it, so an answer that drips would keep its reader for
+hours. The watchdog hangs up instead: on the head of an answer that is not there within the request
+timeout, and on whatever is not over at the deadline.
+"""
+
+import contextlib
+import functools
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse
+from urllib3.connection import HTTPConnection
+
+from dbt_trigger_dagster.dbt_cloud.clock import Deadline
+
+_LOOK = 0.2
+"""Seconds between two looks of the watchdog."""
+
+_current: ContextVar["Exchange"] = ContextVar("exchange")
+
+
+class Exchange:
+    """One request and its answer.
+
+    Args:
+        deadline: When to end it.
+
+    Attributes:
+        may_have_been_sent: False where it is known that nothing has left: the connection was not
+            made, with its tunnel and its encryption.
+        was_ended: Whether the watchdog has hung up; what is read from then on may be anything.
+    """
+
+    def __init__(self, deadline: Deadline | None) -> None:
+        self.may_have_been_sent = True
+        self.was_ended = False
+        self._deadline = deadline
+        self._head_until: float | None = None
+        self._hang_up: Callable[[], object] = lambda: None
+
+    def begins_on(self, connection: HTTPConnection) -> None:
+        """It has a connection, which may have to be made first."""
+        self._hang_up = lambda: connection.sock.shutdown(socket.SHUT_RDWR)
+
+    def leaves(self, timeout: Any) -> None:
+        """The connection is made; the head of the answer has to come in time."""
+        self.may_have_been_sent = True
+        self._head_until = time.monotonic() + timeout
+
+    def is_answered_by(self, response: BaseHTTPResponse) -> None:
+        """The head has come; from now on the timeout is for each read of the body."""
+        self._head_until = None
+        self._hang_up = response.shutdown
+
+    def end_if_over(self) -> None:
+        """Hang up, now and at each later look, where the time is over."""
+        late = self._head_until is not None and time.monotonic() >= self._head_until
+        if late or (self._deadline is not None and self._deadline.is_over):
+            self.was_ended = True
+            # Not connected yet, or all has been read.
+            with contextlib.suppress(AttributeError, OSError, RuntimeError, ValueError):
+                self._hang_up()
+
+
+class _Watchdog:
+    def __init__(self) -> None:
+        self._watched: set[Exchange] = set()
+        self._is_needed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def watch(self, exchange: Exchange) -> None:
+        self._watched.add(exchange)
+        self._is_needed.set()
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():  # a fork has no threads
+                self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+                self._thread.start()
+
+    def forget(self, exchange: Exchange) -> None:
+        self._watched.discard(exchange)
+
+    def _run(self) -> None:
+        while self._is_needed.wait():
+            time.sleep(_LOOK)
+            for exchange in self._watched.copy():
+                exchange.end_if_over()
+            self._is_needed.clear()
+            if self._watched:  # looked at after the clearing: who comes later sets it again
+                self._is_needed.set()
+
+
+_watchdog = _Watchdog()
+
+
+@contextlib.contextmanager
+def watching(deadline: Deadline | None) -> Iterator[Exchange]:
+    """An exchange that ends with the block, or before.
+
+    The layers between here and the connection know nothing that they could hand it on with.
+    """
+    exchange = Exchange(deadline)
+    token = _current.set(exchange)
+    _watchdog.watch(exchange)
+    try:
+        yield exchange
+    finally:
+        _watchdog.forget(exchange)
+        _current.reset(token)
+
+
+class _Connection(HTTPConnection):
+    """Tells the exchange that it is used for how far that has got."""
+
+    def connect(self) -> None:
+        _current.get().begins_on(self)
+        super().connect()
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        exchange = _current.get()
+        exchange.begins_on(self)
+        exchange.leaves(self.timeout)
+        super().request(*arguments, **options)
+
+
+@functools.cache
+def _telling(kind: type[HTTPConnection]) -> type[HTTPConnection]:
+    """The same kind of connection (with TLS, through SOCKS), one that tells."""
+    return kind if issubclass(kind, _Connection) else type(kind.__name__, (_Connection, kind), {})
+
+
+class ExchangeAdapter(HTTPAdapter):
+    """Requests' adapter, whose connections tell how far an exchange has got."""
+
+    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
+        """The connections to a host, or to a proxy on the way there."""
+        _current.get().may_have_been_sent = False
+        pool: Any = super().get_connection_with_tls_context(*arguments, **options)
+        pool.ConnectionCls = _telling(pool.ConnectionCls)
+        return pool
