@@ -189,7 +189,7 @@ def _drip(connection: socket.socket, answer: Drip, stopping: threading.Event) ->
 
 def _read_request(stream, number: int) -> Received | None:
     first = stream.readline().decode("latin-1").split()
-    if not first:
+    if len(first) < 2:  # the end, or no HTTP
         return None
     head = b""
     while (line := stream.readline()) not in {b"\r\n", b""}:

@@ -8,7 +8,6 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Clock, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import (
@@ -18,8 +17,6 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudRequestError,
     DbtCloudResponseError,
 )
-
-T = TypeVar("T")
 
 MAX_BACKOFF = 30.0
 """Longest pause in seconds that backoff alone makes."""
@@ -83,7 +80,6 @@ class RetryPolicy:
         cancellation: What ends the pauses.
         jitter: A number from 0 to 1 that backoff is multiplied with ("full jitter").
         log: Where each retry is told.
-        level: How loudly.
     """
 
     max_retries: int = 5
@@ -92,28 +88,6 @@ class RetryPolicy:
     cancellation: Cancellation = field(default_factory=Cancellation)
     jitter: Callable[[], float] = random.random
     log: logging.Logger = field(default_factory=lambda: logging.getLogger(__name__))
-    level: int = logging.WARNING
-
-    def call(
-        self,
-        attempt: Callable[[], T],
-        *,
-        retryable: Callable[[DbtCloudError], bool] = is_transient,
-        deadline: Deadline | None = None,
-    ) -> T:
-        """Call until it succeeds.
-
-        Raises:
-            DbtCloudError: The last error, when it is not retryable, the retries are used up, or
-                the pause before the next would reach the deadline.
-        """
-        retries = self.retries(retryable=retryable, deadline=deadline)
-        while True:
-            try:
-                return attempt()
-            except DbtCloudError as error:
-                if not retries.pause_after(error):
-                    raise
 
     def retries(
         self,
@@ -157,7 +131,7 @@ class Retries:
         pause = policy.pause_after(error, self.made)
         if self.deadline is not None and self.deadline.remaining() <= pause:
             return False
-        policy.log.log(policy.level, "%s Trying again in %.1f s.", error, pause)
+        policy.log.warning("%s Trying again in %.1f s.", error, pause)
         policy.clock.sleep(pause, policy.cancellation)
         self.made += 1
         return True
