@@ -47,7 +47,7 @@ class Exchange:
 
     def begins_on(self, connection: HTTPConnection) -> None:
         """It has a connection, which may have to be made first."""
-        self._hang_up = lambda: connection.sock.shutdown(socket.SHUT_RDWR)
+        self._hang_up = lambda: connection.sock.shutdown(socket.SHUT_RD)
 
     def leaves(self, timeout: Any) -> None:
         """The connection is made; the head of the answer has to come in time."""
