@@ -274,11 +274,34 @@ def materialized(result: dg.ExecuteInProcessResult) -> list[str]:
     ]
 
 
+def observed(result: dg.ExecuteInProcessResult) -> list[str]:
+    """The assets that a run told of without materializing them, by name."""
+    return [
+        event.asset_key.to_user_string()
+        for event in result.all_events
+        if event.is_asset_observation and event.asset_key
+    ]
+
+
 def metadata_of(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
-    """The metadata of an asset's materialization; values as they were given."""
-    found = result.asset_materializations_for_node("dbt_cloud_run" if name in LANDED else name)
-    (event,) = [each for each in found if each.asset_key.to_user_string() == name]
+    """The metadata of an asset's materialization, or observation; values as they were given."""
+    node = "dbt_cloud_run" if name in LANDED else name
+    found = [
+        *result.asset_materializations_for_node(node),
+        *result.asset_observations_for_node(node),
+    ]
+    event = next(each for each in found if each.asset_key.to_user_string() == name)
     return {key: value.value for key, value in event.metadata.items()}
+
+
+def evaluations_of(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    """What the checks said at last, by their names."""
+    return {
+        each.check_name: each
+        for event in result.all_events
+        if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        for each in [event.asset_check_evaluation_data]
+    }
 
 
 def dagster(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from dbt_trigger_dagster.artifacts.node_results import NodeResults
 from dbt_trigger_dagster.storage.columns import Rows
-from dbt_trigger_dagster.storage.node_tables import NODE, NODE_RESULT, RUN_STEP, SOURCE_FRESHNESS
+from dbt_trigger_dagster.storage.node_tables import NODE, NODE_RESULT, SOURCE_FRESHNESS
 
 
 def node_rows(found: Iterable[NodeResults]) -> list[Rows]:
@@ -23,7 +23,6 @@ def node_rows(found: Iterable[NodeResults]) -> list[Rows]:
         NODE_RESULT.rows(record for run in runs for record in run.results),
         SOURCE_FRESHNESS.rows(record for run in runs for record in run.freshness),
         NODE.rows(record for run in newest.values() for record in run.nodes),
-        RUN_STEP.rows(record for run in runs for record in run.steps),
     ]
 
 

@@ -142,6 +142,16 @@ def events_of(
     return [record.event_log_entry.get_dagster_event() for record in logged.records]
 
 
+def has_materialized(instance: dg.DagsterInstance, run: dg.DagsterRun, key: dg.AssetKey) -> bool:
+    """Whether a run has materialized an asset.
+
+    Of a trigger, the materialization comes last: a dbt run that was announced, and whose row could
+    not be kept, is still to be found by those that re-execute the step.
+    """
+    kept = events_of(instance, run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    return any(event.asset_key == key for event in kept)
+
+
 def has_failed_by_itself(step_failure: dg.DagsterEvent) -> bool:
     """Whether a step ended with a failure that its own code raised, and not from outside."""
     return step_failure.step_failure_data.user_failure_data is not None

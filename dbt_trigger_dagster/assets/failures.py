@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.metadata import run_metadata
+from dbt_trigger_dagster.assets.outcome import Outcome, Record
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
     DbtCloudNotFoundError,
@@ -19,6 +21,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run, RunStep
 from dbt_trigger_dagster.dbt_cloud.retries import is_outcome_unknown, is_transient
+from dbt_trigger_dagster.dbt_cloud.text import lines
 from dbt_trigger_dagster.storage.errors import StorageError
 
 RETRY_OBSTACLES = {
@@ -30,35 +33,34 @@ RETRY_OBSTACLES = {
 }
 """Why dbt Cloud cannot retry a run, by its own words for it."""
 
+COMMAND_FAILED = "dbt command failed"
+"""What dbt Cloud says of every run that failed, in its status and at the end of the log."""
+
 _DBT_SUMMARY = re.compile(r"Completed with \d+ error")
+_TIME = re.compile(r"\d\d:\d\d:\d\d(\.\d+)?( +|$)")
 _LOG_LINES = 20
-_LOG_LINE_LENGTH = 500
+_LINE_LENGTH = 500
+_NODES_TOLD = 5
+_LINES_OF_A_NODE = 8
 _LINES_OF_ONE_OF_MANY = 2
+_HEALS_NEVER = re.compile(
+    r"(Compilation|Parsing|Binder|Parser|Catalog) Error|syntax error|does not exist|not found|"
+    r"no such (column|table)|invalid identifier|Unrecognized name",
+    re.IGNORECASE,
+)
 
 
-def run_metadata(run: Run) -> dict[str, dg.MetadataValue]:
-    """A run's page, id, status and message, as they are shown in Dagster's UI."""
-    metadata: dict[str, dg.MetadataValue] = {
-        "dbt_cloud_run_id": dg.MetadataValue.int(run.run_id),
-        "dbt_cloud_status": dg.MetadataValue.text(run.status_name),
-    }
-    if run.href.startswith(("https://", "http://")):
-        metadata["dbt_cloud_run_url"] = dg.MetadataValue.url(run.href)
-    if run.status_message:
-        metadata["dbt_cloud_status_message"] = dg.MetadataValue.text(run.status_message)
-    return metadata
-
-
-def run_error(run: Run, outlook: str = "") -> DbtCloudRunError | None:
+def run_error(outcome: Outcome, outlook: str = "") -> DbtCloudRunError | None:
     """What is wrong with a run that is over; None where nothing is.
 
     Args:
-        run: The run.
+        outcome: What became of the run.
         outlook: What a repetition of the step would do.
     """
+    run = outcome.run
     if run.is_success:
         return None
-    message = _explain(run, outlook)
+    message = _explain(outcome, outlook)
     if run.timed_out:
         return DbtCloudRunTimeoutError(message, run=run)
     if run.is_cancelled:
@@ -66,17 +68,23 @@ def run_error(run: Run, outlook: str = "") -> DbtCloudRunError | None:
     return DbtCloudRunFailedError(message, run=run)
 
 
-def retry_outlook(run: Run, not_retried: DbtCloudError | None = None) -> str:
+def retry_outlook(outcome: Outcome, not_retried: DbtCloudError | None = None) -> str:
     """What dbt Cloud's retry can do for a run that failed; empty for any other run.
 
     Args:
-        run: The run.
+        outcome: What became of the run.
         not_retried: Why it was not retried although that was tried.
     """
+    run = outcome.run
     if not run.has_failed:
         return ""
     if not_retried is not None:
         return f"It could not be retried from its point of failure: {not_retried}"
+    if not _may_heal(outcome):
+        return (
+            "This does not heal by itself: mend the code or the data, then re-execute the Dagster "
+            "run."
+        )
     if run.retry_obstacle is None:
         return (
             "Re-execute this Dagster run from its failure (in the UI: the arrow beside "
@@ -89,22 +97,52 @@ def retry_outlook(run: Run, not_retried: DbtCloudError | None = None) -> str:
     )
 
 
-def _explain(run: Run, outlook: str) -> str:
-    """How a run ended, with what dbt Cloud said, where it failed, and where to read on."""
-    ended = f"dbt Cloud run {run.run_id} ended: {run.status_name}. {run.status_message}".rstrip()
-    lines = [ended, run.href, outlook]
-    for step in run.steps:
-        if step.has_failed:
-            lines += [f"Failed step {step.index}: {step.name}", *_last_lines(step)]
-    return "\n".join(line for line in lines if line)
+def _may_heal(outcome: Outcome) -> bool:
+    """Whether a repetition can be of use, as far as is known of what failed."""
+    failed = outcome.failing
+    return not failed or any(
+        row["error_kind"] == "external"
+        or (
+            row["error_kind"] != "user"
+            and row["status"] != "fail"
+            and not _HEALS_NEVER.search(row["message"] or "")
+        )
+        for row in failed
+    )
+
+
+def _explain(outcome: Outcome, outlook: str) -> str:
+    """What failed and why, then in which command of which run, where to read on and what to do."""
+    run, failed = outcome.run, outcome.failing
+    told = [line for row in failed[:_NODES_TOLD] for line in _node_lines(outcome, row)]
+    if len(failed) > _NODES_TOLD:
+        told.append(f"and {len(failed) - _NODES_TOLD} more nodes")
+    for step in (step for step in run.steps if step.has_failed):
+        told += [] if failed else _last_lines(step)
+        told.append(f"Failed step {step.index}: {step.name}")
+    return "\n".join(line for line in [*told, _ended(run), run.href, outlook] if line)
+
+
+def _ended(run: Run) -> str:
+    message = "" if run.status_message == COMMAND_FAILED else run.status_message
+    return f"dbt Cloud run {run.run_id} ended: {run.status_name}. {message}".rstrip()
+
+
+def _node_lines(outcome: Outcome, row: Record) -> list[str]:
+    """A node that failed, with what was said of it."""
+    said = [line[:_LINE_LENGTH] for line in lines(row["message"] or row["status"] or "")]
+    name = f"{row['resource_type'] or 'node'} {row['name'] or row['unique_id']}"
+    first = f"{name} ({outcome.since(row['unique_id'])}): {said[0] if said else 'failed'}"
+    return [first, *(f"    {line}" for line in said[1:_LINES_OF_A_NODE])]
 
 
 def _last_lines(step: RunStep) -> list[str]:
-    """The last lines of a step's log, from where dbt sums up what failed, if it does."""
-    lines = [line for line in step.logs.splitlines() if line.strip()]
-    sums_up = [at for at, line in enumerate(lines) if _DBT_SUMMARY.search(line)]
-    last = lines[sums_up[-1] :][:_LOG_LINES] if sums_up else lines[-_LOG_LINES:]
-    return [f"    {line[:_LOG_LINE_LENGTH]}" for line in last]
+    """The last lines of a step's log, after the one with which dbt sums up what failed, if any."""
+    found = [_TIME.sub("", line, count=1) for line in step.logs.splitlines()]
+    found = [line for line in found if line.strip() and line != COMMAND_FAILED]
+    sums_up = [at for at, line in enumerate(found) if _DBT_SUMMARY.search(line)]
+    last = found[sums_up[-1] + 1 :][:_LOG_LINES] if sums_up else found[-_LOG_LINES:]
+    return [line[:_LINE_LENGTH] for line in last]
 
 
 def as_failure(
@@ -195,5 +233,7 @@ def as_joint_failure(
 
 
 def _beginning(error: Exception) -> str:
-    """What happened and where to read on, without steps and logs."""
+    """What happened and where to read on, without nodes and logs."""
+    if isinstance(error, DbtCloudRunError) and not isinstance(error, DbtCloudWaitTimeoutError):
+        return f"{_ended(error.run)}\n{error.run.href}"
     return "\n".join(str(error).splitlines()[:_LINES_OF_ONE_OF_MANY])

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.checks import check_specs, look_again
 from dbt_trigger_dagster.assets.config import (
     DbtCloudRunConfig,
     TriggerResponseConfig,
@@ -17,9 +18,15 @@ from dbt_trigger_dagster.assets.config import (
     with_defaults,
 )
 from dbt_trigger_dagster.assets.dagster_run import config_of
-from dbt_trigger_dagster.assets.failures import as_failure, run_metadata
+from dbt_trigger_dagster.assets.failures import as_failure
 from dbt_trigger_dagster.assets.follow import follow
-from dbt_trigger_dagster.assets.io_manager import ROWS_IF_ANY, ROWS_KEY, TABLE_KEY, column_schema
+from dbt_trigger_dagster.assets.io_manager import (
+    ROWS_IF_ANY,
+    ROWS_KEY,
+    TABLE_KEY,
+    DbtCloudTableIOManager,
+    column_schema,
+)
 from dbt_trigger_dagster.assets.job import (
     ARTIFACTS,
     NODE_RESULTS,
@@ -28,7 +35,9 @@ from dbt_trigger_dagster.assets.job import (
     JobGraph,
     JobReference,
 )
+from dbt_trigger_dagster.assets.keeping import Keeping
 from dbt_trigger_dagster.assets.land import land
+from dbt_trigger_dagster.assets.metadata import run_metadata
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.assets.resumption import intention_of, is_executed_again
 from dbt_trigger_dagster.assets.step import Step
@@ -196,6 +205,7 @@ class _Builder:
             outs=outs,
             internal_asset_deps=after,
             can_subset=True,
+            check_specs=check_specs(self.graph),
             group_name=self.group_name,
             pool=self.pool,
         )
@@ -203,10 +213,23 @@ class _Builder:
         def dbt_cloud_run(
             context: dg.AssetExecutionContext,
             config: DbtCloudRunConfig,
-            dbt_cloud: DbtCloudResource,
-            dbt_cloud_artifacts: DbtCloudArtifactStore,
             trigger_response: Rows,
+            *,
+            dbt_cloud: DbtCloudResource,
+            dbt_cloud_tables: dg.ResourceParam[DbtCloudTableIOManager],
+            dbt_cloud_artifacts: DbtCloudArtifactStore,
         ) -> Iterator[Any]:
+            keeping = Keeping(
+                self.graph,
+                context.op_execution_context.selected_output_names,
+                context.selected_asset_check_keys,
+                dbt_cloud_tables,
+                dbt_cloud_artifacts,
+                context.run.run_id,
+            )
+            if not {*self.graph.landed} & {*keeping.outputs}:
+                yield from look_again(keeping, context.log)
+                return
             if not config.wait_for_result:
                 context.log.info(
                     "wait_for_result is false: nothing is waited for. The monitor lands the run "
@@ -222,10 +245,11 @@ class _Builder:
                     step = _step(context, client, config, is_repeated=is_repeated)
                     named = list(dict.fromkeys(config.run_ids))
                     followed = follow(step, [triggered.run] if triggered else named)
-                    outputs = context.op_execution_context.selected_output_names
-                    yield from land(step, followed, dbt_cloud_artifacts, outputs)
+                    failure = yield from land(step, followed, keeping)
             except (DbtCloudError, StorageError, ValueError) as error:
                 raise as_failure(error) from error
+            if failure is not None:
+                raise failure  # which says it all: no cause is told beside it
 
         return dbt_cloud_run
 

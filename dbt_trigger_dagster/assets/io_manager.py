@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from dbt_trigger_dagster.assets.dagster_run import re_executed, run_that_loads
+from dbt_trigger_dagster.assets.dagster_run import has_materialized, re_executed, run_that_loads
 from dbt_trigger_dagster.assets.resources import Options, Secret, value_of, values_of
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT
@@ -98,11 +98,16 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
 
         Only in a run: a sensor triggers nothing, and has no time to wait for writers.
         """
-        store = self._store()
+        store = self.store()
         if context.run is not None:
             store.check(TABLES.values())
 
-    def _store(self, wait_limit: float = WAIT_LIMIT) -> Store:
+    def store(self, wait_limit: float = WAIT_LIMIT) -> Store:
+        """The tables themselves.
+
+        Args:
+            wait_limit: Seconds to wait for writers.
+        """
         return open_store(
             value_of(self.database),
             schema=self.schema_,
@@ -134,7 +139,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         if not run_ids:
             return {}
         of_the_account = {} if account_id is None else {"account_id": account_id}
-        return self._store(LOOK_UP_WAIT_LIMIT).look_up(
+        return self.store(LOOK_UP_WAIT_LIMIT).look_up(
             table, column, key="id", values=run_ids, **of_the_account
         )
 
@@ -153,7 +158,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         Raises:
             StorageError: The database cannot be read.
         """
-        return self._store(LOOK_UP_WAIT_LIMIT).open_runs(
+        return self.store(LOOK_UP_WAIT_LIMIT).open_runs(
             TRIGGER,
             RUN,
             account_id=account_id,
@@ -208,7 +213,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
             StorageError: They cannot be written; nothing has changed.
         """
         now = datetime.now(timezone.utc)
-        store = self._store()
+        store = self.store()
         complete = [
             (with_gone(store, each, now) if each.table is NODE else each).filled(
                 asset_key=asset_key.to_user_string(),
@@ -244,7 +249,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         upstream = context.upstream_output
         table = _table_of(context, upstream.definition_metadata if upstream else {})
         wanted = (context.definition_metadata or {}).get(ROWS_KEY, LATEST_ROWS)
-        store = self._store()
+        store = self.store()
         if wanted == ALL_ROWS:
             return store.read(table)
         if wanted not in {LATEST_ROWS, ROWS_IF_ANY}:
@@ -275,11 +280,18 @@ def _latest(store: Store, context: dg.InputContext, table: Table) -> Rows | None
 
 
 def _this_run_and_those_before(context: dg.InputContext) -> list[str]:
-    """The Dagster run, and those that it re-executes."""
+    """The Dagster run and those that it re-executes, as far as they materialized the asset.
+
+    One whose dbt run failed has rows, and is not what comes downstream.
+    """
     run = run_that_loads(context)
     if run is None:
         return [context.upstream_output.run_id] if context.upstream_output else []
-    return [chained.run_id for chained in re_executed(context.instance, run)]
+    return [
+        chained.run_id
+        for chained in re_executed(context.instance, run)
+        if has_materialized(context.instance, chained, context.asset_key)
+    ]
 
 
 def _table_of(

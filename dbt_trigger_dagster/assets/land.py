@@ -1,11 +1,12 @@
-"""Hands out what runs leave at their end.
+"""Hands out what runs leave at their end, and then says what went wrong.
 
-Rows first, then artifacts, and only then the failure: so a failed run leaves everything behind,
-and nothing downstream runs.
+Where the newest run ended badly, and that fails the step, nothing is materialized: a materialized
+asset is green in Dagster and sets off what is downstream. Rows and files are kept all the same,
+and observations tell of them.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
@@ -17,155 +18,227 @@ from dbt_trigger_dagster.artifacts.node_results import NodeResults, collect_node
 from dbt_trigger_dagster.artifacts.node_rows import node_rows
 from dbt_trigger_dagster.artifacts.run_steps import step_records
 from dbt_trigger_dagster.artifacts.stored_files import StoredFiles
+from dbt_trigger_dagster.assets.checks import Evaluation, evaluations
 from dbt_trigger_dagster.assets.failures import (
     as_failure,
     as_joint_failure,
     retry_outlook,
     run_error,
-    run_metadata,
 )
 from dbt_trigger_dagster.assets.follow import FollowedRun
 from dbt_trigger_dagster.assets.job import ARTIFACTS, NODE_RESULTS, RUN_RESULT
+from dbt_trigger_dagster.assets.keeping import Keeping, Part
+from dbt_trigger_dagster.assets.metadata import batch_metadata, node_metadata, outcome_metadata
+from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.assets.step import Step
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudRunError
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
-from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.node_tables import RUN_STEP
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, run_rows
 
 _KEPT_HEADERS = ("content-type", "content-length", "etag", "last-modified")
 
+Event = dg.Output[Any] | dg.AssetObservation | Evaluation
+"""What a step hands to Dagster."""
+
+
+@dataclass
+class _Landed:
+    """What a step has of the runs that are over.
+
+    Attributes:
+        followed: All runs that were waited for.
+        runs: Those that are over.
+        reports: What became of the artifacts of each; None where none are wanted.
+        found: What each run's files tell of its inside.
+        outcomes: What became of each.
+        errors: What could not be fetched or kept.
+    """
+
+    followed: Sequence[FollowedRun]
+    runs: list[Run]
+    reports: list[DownloadReport] | None = None
+    found: list[NodeResults] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    errors: list[DbtCloudError | StorageError] = field(default_factory=list)
+
+    @property
+    def counting(self) -> list[FollowedRun]:
+        """The runs that no other one continues."""
+        return [each for each in self.followed if each.run and each.continued_by is None]
+
+    @property
+    def judged(self) -> list[Outcome]:
+        """What became of those of them that are over, the newest last."""
+        ids = {each.run.run_id for each in self.counting if each.run}
+        judged = [each for each in self.outcomes if each.run.run_id in ids]
+        return sorted(judged, key=lambda each: each.run.run_id)
+
+    def outcome_of(self, run: Run) -> Outcome:
+        """What became of one of the runs."""
+        return next(each for each in self.outcomes if each.run.run_id == run.run_id)
+
 
 def land(
-    step: Step,
-    followed: Sequence[FollowedRun],
-    store: DbtCloudArtifactStore,
-    outputs: Collection[str],
-) -> Iterator[dg.Output[Any]]:
-    """Yield the rows of runs that are over, and those of their artifacts, which are stored here.
+    step: Step, followed: Sequence[FollowedRun], keeping: Keeping
+) -> Generator[Event, None, dg.Failure | None]:
+    """Keep what runs leave that are over, and hand it out: files, then rows, then checks.
 
     Args:
         step: The step that has followed the runs.
         followed: What became of them.
-        store: Where artifacts go.
-        outputs: The outputs that are wanted, of `RUN_RESULT`, `ARTIFACTS` and `NODE_RESULTS`.
+        keeping: Where it goes.
 
-    Raises:
-        dg.Failure: A run was not over in time or ended badly, or artifacts are missing; what there
-            is has been yielded before.
+    Returns:
+        What the step is to fail with: a run was not over in time or ended badly, or something
+        could not be fetched or kept. What there is has been handed out before.
     """
+    landed = _collect(step, followed, keeping)
+    run_errors = [
+        (error, each.run) for each in followed if (error := _error_of(step, each, landed))
+    ]
+    if landed.runs:
+        parts = _parts(step, landed, keeping)
+        if _is_good(landed, {run.run_id for _, run in run_errors if run}):
+            yield from (dg.Output(p.rows, p.name, metadata=dict(p.metadata)) for p in parts)
+        else:
+            yield from _observations(parts, keeping, landed.errors)
+        if RUN_RESULT in keeping.outputs:
+            yield from evaluations(keeping, landed.judged)
+    return _failure(step, landed, run_errors)
+
+
+def _collect(step: Step, followed: Sequence[FollowedRun], keeping: Keeping) -> _Landed:
+    """Store the files of the runs that are over, and read them."""
     ended = [each for each in followed if each.run is not None and each.run.is_over]
     runs = _runs_of(ended)
-    artifact_errors: list[DbtCloudError | StorageError] = []
-    if ended and RUN_RESULT in outputs:
-        steps = RUN_STEP.rows(record for run in runs for record in step_records(run))
-        yield dg.Output([run_rows(RUN, runs), steps], RUN_RESULT, metadata=_metadata(ended))
-    if ended and {ARTIFACTS, NODE_RESULTS} & set(outputs) and step.config.store_artifacts:
+    landed = _Landed(followed, runs)
+    outputs = set(keeping.outputs)
+    if runs and {ARTIFACTS, NODE_RESULTS} & outputs and step.config.store_artifacts:
         with step.termination.guarded(step.client):
-            reports = _store_artifacts(step, ended, store, nodes=NODE_RESULTS in outputs)
-        artifact_errors += [error for report in reports for _, error in report.errors]
-        if ARTIFACTS in outputs:
-            yield _artifacts(step, ended, reports, store)
-        if NODE_RESULTS in outputs and step.config.node_results:
-            yield _node_results(step, ended, reports, store)
-    _raise_what_went_wrong(step, followed, artifact_errors)
+            landed.reports = _store_artifacts(
+                step, ended, keeping.artifacts, nodes=NODE_RESULTS in outputs
+            )
+        landed.errors += [error for report in landed.reports for _, error in report.errors]
+    landed.found = _read(step, landed, keeping)
+    landed.outcomes = [
+        Outcome.of(run, found, keeping.tables.store())
+        for run, found in zip(runs, landed.found, strict=True)
+    ]
+    return landed
 
 
-def _artifacts(
-    step: Step,
-    ended: Sequence[FollowedRun],
-    reports: Sequence[DownloadReport],
-    store: DbtCloudArtifactStore,
-) -> dg.Output[Any]:
-    """The artifacts' rows."""
-    runs = _runs_of(ended)
-    stored = [each for report in reports for each in report.stored]
-    size_bytes = sum(artifact.download.size_bytes for artifact in stored)
-    step.log.info("%d artifacts stored (%d bytes).", len(stored), size_bytes)
-    metadata: dict[str, Any] = {"size_bytes": size_bytes, **_metadata(ended)}
-    if len(runs) == 1:
-        metadata["path"] = dg.MetadataValue.path(store.files().uri(store.folder_of(runs[0])))
-    accounts = {run.run_id: run.account_id for run in runs}
-    rows = ARTIFACT.rows(_record(each, accounts[each.artifact.run_id]) for each in stored)
-    return dg.Output(rows, ARTIFACTS, metadata=metadata)
-
-
-def _node_results(
-    step: Step,
-    ended: Sequence[FollowedRun],
-    reports: Sequence[DownloadReport],
-    store: DbtCloudArtifactStore,
-) -> dg.Output[Any]:
-    """What happened to nodes and sources, as the stored files tell."""
-    files = store.files()
+def _read(step: Step, landed: _Landed, keeping: Keeping) -> list[NodeResults]:
+    """What happened inside the runs, as the stored files tell; of the rest, the steps alone."""
+    wanted = NODE_RESULTS in keeping.outputs and step.config.node_results
+    if landed.reports is None or not wanted:
+        return [NodeResults(steps=step_records(run)) for run in landed.runs]
+    store, files = keeping.artifacts, keeping.artifacts.files()
     found = [
         collect_node_results(run, StoredFiles(files, store.folder_of(run), report.stored))
-        for run, report in zip(_runs_of(ended), reports, strict=True)
+        for run, report in zip(landed.runs, landed.reports, strict=True)
     ]
     for warning in (warning for each in found for warning in each.warnings):
         step.log.warning("%s", warning)
-    metadata: dict[str, Any] = {**_status_counts(found), **_metadata(ended)}
-    return dg.Output(node_rows(found), NODE_RESULTS, metadata=metadata)
-
-
-def _status_counts(found: Sequence[NodeResults]) -> dict[str, int]:
-    """How many executed nodes ended how."""
-    counts = Counter(
-        f"nodes_{one_line(str(record['status'])).replace(' ', '_').replace('-', '_')}"
-        for each in found
-        for record in each.results
-        if record["executed"]
-    )
-    return dict(sorted(counts.items()))
+    return found
 
 
 def _runs_of(ended: Sequence[FollowedRun]) -> list[Run]:
     return [each.run for each in ended if each.run is not None]
 
 
-def _metadata(ended: Sequence[FollowedRun]) -> dict[str, dg.MetadataValue]:
-    """Of the one run that counts, what it is; nothing where there are several."""
-    counts = _that_count(ended)
-    return run_metadata(counts[0]) if len(counts) == 1 else {}
+def _is_good(landed: _Landed, failed: set[int]) -> bool:
+    """Whether the newest of the runs leaves good assets, whatever older ones were."""
+    return bool(landed.judged) and landed.judged[-1].run.run_id not in failed
 
 
-def _that_count(followed: Sequence[FollowedRun]) -> list[Run]:
-    """The runs that no other one continues."""
-    return [each.run for each in followed if each.run is not None and each.continued_by is None]
+def _observations(
+    parts: Sequence[Part], keeping: Keeping, errors: list[DbtCloudError | StorageError]
+) -> Iterator[dg.AssetObservation]:
+    """Keep all parts, and tell of them.
+
+    The run's own row comes last: a run that has one is landed, and is not looked for again.
+    """
+    try:
+        kept = [keeping.observe(part) for part in reversed(parts)]
+    except StorageError as error:
+        errors.append(error)
+    else:
+        yield from reversed(kept)
 
 
-def _raise_what_went_wrong(
-    step: Step,
-    followed: Sequence[FollowedRun],
-    artifact_errors: Sequence[DbtCloudError | StorageError],
-) -> None:
-    runs = _that_count(followed)
+def _parts(step: Step, landed: _Landed, keeping: Keeping) -> list[Part]:
+    """What each wanted asset gets."""
+    parts = []
+    about = _about(landed)
+    if RUN_RESULT in keeping.outputs:
+        steps = RUN_STEP.rows(record for found in landed.found for record in found.steps)
+        parts.append(Part(RUN_RESULT, [run_rows(RUN, landed.runs), steps], about))
+    if landed.reports is not None and ARTIFACTS in keeping.outputs:
+        parts.append(_artifacts(step, landed, keeping, _in_short(about)))
+    if landed.reports is not None and NODE_RESULTS in keeping.outputs and step.config.node_results:
+        metadata = {**node_metadata(landed.judged), **_in_short(about)}
+        parts.append(Part(NODE_RESULTS, node_rows(landed.found), metadata))
+    return parts
+
+
+def _about(landed: _Landed) -> dict[str, Any]:
+    """What Dagster shows of the runs."""
+    shown = landed.judged or landed.outcomes
+    return outcome_metadata(shown[0]) if len(shown) == 1 else batch_metadata(shown)
+
+
+def _in_short(about: dict[str, Any]) -> dict[str, Any]:
+    """Which run it is, for the other assets: Dagster stores metadata several times."""
+    return {name: value for name, value in about.items() if name.startswith("dbt_cloud_")}
+
+
+def _artifacts(step: Step, landed: _Landed, keeping: Keeping, about: Mapping[str, Any]) -> Part:
+    """The artifacts' rows."""
+    stored = [each for report in landed.reports or () for each in report.stored]
+    size_bytes = sum(artifact.download.size_bytes for artifact in stored)
+    step.log.info("%d artifacts stored (%d bytes).", len(stored), size_bytes)
+    metadata: dict[str, Any] = {"artifacts": len(stored), "size_bytes": size_bytes}
+    if len(landed.runs) == 1:
+        folder = keeping.artifacts.folder_of(landed.runs[0])
+        metadata["path"] = dg.MetadataValue.path(keeping.artifacts.files().uri(folder))
+    accounts = {run.run_id: run.account_id for run in landed.runs}
+    rows = ARTIFACT.rows(_record(each, accounts[each.artifact.run_id]) for each in stored)
+    return Part(ARTIFACTS, [rows], {**metadata, **about})
+
+
+def _failure(
+    step: Step, landed: _Landed, run_errors: Sequence[tuple[DbtCloudError, Run | None]]
+) -> dg.Failure | None:
+    """All that went wrong."""
+    runs = [each.run for each in landed.counting if each.run is not None]
     of_the_run = runs[0] if len(runs) == 1 else None
-    run_errors = [(each.error or _run_error(step, each), each.run) for each in followed]
-    found = [(error, run) for error, run in run_errors if error is not None]
-    errors = [*found, *((error, of_the_run) for error in artifact_errors)]
+    errors = [*run_errors, *((error, of_the_run) for error in landed.errors)]
+    if not errors:
+        return None
     retry = step.config.retry_failed_run
     if len(errors) == 1:
         error, run = errors[0]
-        raise as_failure(error, run=run, retry_failed_run=retry) from error
-    if errors:
-        failure = as_joint_failure(
-            runs, [error for error, _ in found], artifact_errors, retry_failed_run=retry
-        )
-        raise failure from errors[0][0]
+        return as_failure(error, run=run, retry_failed_run=retry)
+    return as_joint_failure(
+        runs, [error for error, _ in run_errors], landed.errors, retry_failed_run=retry
+    )
 
 
-def _run_error(step: Step, each: FollowedRun) -> DbtCloudRunError | None:
-    """What a run's end means for the step: nothing where another run continues it."""
+def _error_of(step: Step, each: FollowedRun, landed: _Landed) -> DbtCloudError | None:
+    """What a run means for the step: its end means nothing where another run continues it."""
+    if each.error is not None:
+        return each.error
     is_judged = step.config.raise_on_failed_run and each.continued_by is None
     if each.run is None or not each.run.is_over or not is_judged:
         return None
+    outcome = landed.outcome_of(each.run)
     if not step.config.retry_failed_run:
-        return run_error(each.run)
-    return run_error(each.run, retry_outlook(each.run, each.not_retried))
+        return run_error(outcome)
+    return run_error(outcome, retry_outlook(outcome, each.not_retried))
 
 
 def _store_artifacts(

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 import dagster as dg
 
 from dbt_trigger_dagster.assets.dagster_run import (
-    events_of,
     has_begun_before,
+    has_materialized,
     re_executed,
     times_begun,
 )
@@ -63,20 +63,10 @@ def first_with_intention(
     """
     first, *before = re_executed(instance, run)
     for parent in before:
-        if _has_recorded(instance, parent, trigger):
+        if has_materialized(instance, parent, trigger):
             break
         first = parent
     return first
-
-
-def _has_recorded(instance: dg.DagsterInstance, run: dg.DagsterRun, trigger: dg.AssetKey) -> bool:
-    """Whether the trigger step of a run has kept its row.
-
-    Told by the materialization, which comes last: a run that was announced, and whose row could
-    not be kept, is still to be found by those that re-execute the step.
-    """
-    kept = events_of(instance, run.run_id, dg.DagsterEventType.ASSET_MATERIALIZATION)
-    return any(event.asset_key == trigger for event in kept)
 
 
 def is_executed_again(context: dg.AssetExecutionContext, triggered_in: str | None) -> bool:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import dagster as dg
 
 from dbt_trigger_dagster.assets.dagster_run import tag
-from dbt_trigger_dagster.assets.failures import as_trigger_failure, run_metadata
+from dbt_trigger_dagster.assets.failures import as_trigger_failure
+from dbt_trigger_dagster.assets.metadata import run_metadata
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import start_run
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudError

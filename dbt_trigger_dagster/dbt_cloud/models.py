@@ -185,6 +185,13 @@ class Run:
         return str(trigger.get("cause") or "") if isinstance(trigger, Mapping) else ""
 
     @property
+    def job_name(self) -> str | None:
+        """The name of the run's job, where the API was asked for ``job``."""
+        job = self.payload.get("job")
+        name = job.get("name") if isinstance(job, Mapping) else None
+        return name if isinstance(name, str) else None
+
+    @property
     def created_at(self) -> datetime | None:
         """When the run was created; None where the API's words for it are not understood."""
         return parse_timestamp(self.payload.get("created_at"))

@@ -9,6 +9,7 @@ another, both look afterwards: the older run counts, and the younger is cancelle
 
 import dataclasses
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +25,9 @@ from dbt_trigger_dagster.dbt_cloud.search import Search
 
 CLOCK_TOLERANCE = timedelta(days=1)
 """How far dbt Cloud's clock may be behind ours, beyond the newest runs, which are always read."""
+
+MARKER = re.compile(r"\[dagster ([^\]\s]+)\]\Z")
+"""What the cause of a run ends in that was triggered from Dagster; its group is the key."""
 
 PROMPT = 5.0
 """Seconds from a check to an answer in which nobody else can have taken an intention over."""
@@ -63,6 +67,11 @@ class Triggered:
 def marker(key: str) -> str:
     """What the cause of a run ends in, so that the run is found again."""
     return f"[dagster {key}]"
+
+
+def without_marker(cause: str) -> str:
+    """A cause as its author wrote it, so far as there was room for it."""
+    return MARKER.sub("", cause).rstrip()
 
 
 def marked(request: TriggerRequest, key: str) -> TriggerRequest:

@@ -1,33 +1,24 @@
 """Whose a finished dbt Cloud run is: which job's assets hold what it leaves."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.dbt_cloud.models import Run
-
-_MARKER = re.compile(r"\[dagster ([^\]\s]+)\]\Z")
+from dbt_trigger_dagster.dbt_cloud.trigger import MARKER
 
 
 def is_of(run: Run, graph: JobGraph) -> bool:
     """Whether a run is one of a graph's job, as far as that is known now."""
     if graph.job.job_id is not None:
         return graph.job.job_id == run.job_id
-    return graph.job.job_name is not None and graph.job.job_name == job_name_of(run)
-
-
-def job_name_of(run: Run) -> str | None:
-    """The name of a run's job, where the API was asked for ``job``."""
-    job = run.payload.get("job")
-    name = job.get("name") if isinstance(job, Mapping) else None
-    return name if isinstance(name, str) else None
+    return graph.job.job_name is not None and graph.job.job_name == run.job_name
 
 
 def marker_key(run: Run) -> str | None:
     """The key in the marker that a run's cause ends in, where the API was asked for ``trigger``."""
-    match = _MARKER.search(run.cause)
+    match = MARKER.search(run.cause)
     return match[1] if match else None
 
 

@@ -10,8 +10,9 @@ from dbt_trigger_dagster.assets.failures import (
     as_trigger_failure,
     retry_outlook,
     run_error,
-    run_metadata,
 )
+from dbt_trigger_dagster.assets.metadata import run_metadata
+from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
     DbtCloudError,
@@ -29,6 +30,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 
 URL = "https://ab123.us1.dbt.com/deploy/7/projects/8/runs/42/"
 
@@ -64,7 +66,7 @@ def test_the_metadata_names_the_run_its_page_its_status_and_its_message() -> Non
     """People find the run in dbt Cloud from any event of Dagster's."""
     metadata = run_metadata(a_run(20, status_message="dbt command failed"))
     assert metadata == {
-        "dbt_cloud_run_id": dg.MetadataValue.int(42),
+        "dbt_cloud_run_id": dg.MetadataValue.text("42"),
         "dbt_cloud_run_url": dg.MetadataValue.url(URL),
         "dbt_cloud_status": dg.MetadataValue.text("Error"),
         "dbt_cloud_status_message": dg.MetadataValue.text("dbt command failed"),
@@ -93,7 +95,7 @@ def test_a_run_without_a_message_has_no_message() -> None:
 )
 def test_each_bad_end_has_its_own_error(run: Run, expected: type[DbtCloudRunError]) -> None:
     """Dbt Cloud has one status for cancelled and timed out; we have two errors."""
-    error = run_error(run)
+    error = run_error(Outcome(run))
     assert type(error) is expected
     assert error.run is run
 
@@ -101,23 +103,87 @@ def test_each_bad_end_has_its_own_error(run: Run, expected: type[DbtCloudRunErro
 @pytest.mark.parametrize("run", [a_run(10), a_run(99, is_complete=True, is_success=True)])
 def test_a_good_end_is_no_error(run: Run) -> None:
     """A status that is not known yet counts by what dbt Cloud says of it."""
-    assert run_error(run) is None
+    assert run_error(Outcome(run)) is None
 
 
 def test_a_failed_run_is_explained_by_its_failed_steps_alone() -> None:
-    """The message says what dbt Cloud said, the page, and where it failed with the last lines."""
+    """The last lines come first, then the command and the page; what was fine is left out."""
     steps = [
         a_step(1, 10, "fine", name="Clone git repository"),
-        a_step(4, 20, "one\n\ntwo\n", name="Invoke dbt with `dbt build`"),
+        a_step(
+            4,
+            20,
+            "07:34:37  one\n07:34:37  \n07:34:38  two\ndbt command failed",
+            name="Invoke dbt with `dbt build`",
+        ),
     ]
-    error = run_error(a_run(20, status_message="dbt command failed", run_steps=steps))
-    assert str(error).splitlines() == [
-        "dbt Cloud run 42 ended: Error. dbt command failed",
-        URL,
+    run = a_run(20, status_message="dbt command failed", run_steps=steps)
+    assert str(run_error(Outcome(run), "Do this.")).splitlines() == [
+        "one",
+        "two",
         "Failed step 4: Invoke dbt with `dbt build`",
-        "    one",
-        "    two",
+        "dbt Cloud run 42 ended: Error.",
+        URL,
+        "Do this.",
     ]
+
+
+def a_node(name: str, status: str = "error", **values: object) -> dict[str, object]:
+    """A row of a node, with all columns."""
+    node = {"unique_id": f"model.shop.{name}", "name": name, "resource_type": "model", **values}
+    return next(iter(NODE_RESULT.rows([{**node, "status": status}])))
+
+
+def test_the_nodes_that_failed_stand_first() -> None:
+    """What is new before what is known, each with what was said of it; then where, and the page."""
+    run = a_run(20, run_steps=[a_step(4, 20, "a long log", name="Invoke dbt with `dbt build`")])
+    results = [
+        a_node("old", message="Got 3 results"),
+        a_node("new", message="Runtime Error in model new\n\n  Timed out\n"),
+        a_node("fine", "success"),
+        a_node("skipped", "skipped"),
+    ]
+    outcome = Outcome(run, results=results, failed_before={"model.shop.old": 11})
+    assert str(run_error(outcome)).splitlines() == [
+        "model new (newly failing): Runtime Error in model new",
+        "      Timed out",
+        "model old (failing since 12 runs): Got 3 results",
+        "Failed step 4: Invoke dbt with `dbt build`",
+        "dbt Cloud run 42 ended: Error.",
+        URL,
+    ]
+
+
+def test_of_many_nodes_that_failed_some_are_told() -> None:
+    """The rest is counted: the table has them all."""
+    results = [a_node(f"n{number}", message="x\n" * 100) for number in range(12)]
+    said = str(run_error(Outcome(a_run(20), results=results))).splitlines()
+    assert sum(line.startswith("model n") for line in said) == 5
+    assert "and 7 more nodes" in said
+    assert len(said) < 50
+
+
+@pytest.mark.parametrize(
+    ("node", "may_heal"),
+    [
+        (a_node("a", message="Database Error\n  connection reset by peer"), True),
+        (a_node("a", message="no idea", error_kind="external"), True),
+        (a_node("a", message="no idea", error_kind="user"), False),
+        (a_node("a", message="Compilation Error in model a"), False),
+        (a_node("a", message='Binder Error: Referenced column "x" not found'), False),
+        (a_node("a", message="relation shop.raw does not exist"), False),
+        (a_node("a", "fail", message="Got 3 results, configured to fail if != 0"), False),
+    ],
+)
+def test_a_retry_is_advised_only_where_the_error_may_heal(
+    node: dict[str, object], *, may_heal: bool
+) -> None:
+    """A column that is missing stays so; one node that may heal is worth a try."""
+    outlook = retry_outlook(Outcome(RETRYABLE, results=[node]))
+    assert ("from its failure" in outlook) is may_heal
+    assert ("does not heal by itself" in outlook) is not may_heal
+    lost = a_node("b", message="connection reset")
+    assert "from its failure" in retry_outlook(Outcome(RETRYABLE, results=[node, lost]))
 
 
 RETRYABLE = a_run(20, can_retry=True)
@@ -141,7 +207,7 @@ UNKNOWN = "RETRY_SOMETHING_NEW"
 )
 def test_the_outlook_says_what_a_retry_can_do(run: Run, outlook: str) -> None:
     """Also where dbt Cloud has a reason that is not known yet, or does not say."""
-    said = retry_outlook(run)
+    said = retry_outlook(Outcome(run))
     assert outlook in said
     assert bool(said) is bool(outlook)
 
@@ -155,16 +221,6 @@ def test_every_reason_that_the_api_documents_is_put_in_words() -> None:
         "RETRY_NOT_FAILED_RUN",
         "RETRY_NO_RUN_RESULTS",
     }
-
-
-def test_the_outlook_stands_before_the_logs() -> None:
-    """What to do comes before what was."""
-    run = a_run(20, run_steps=[a_step(1, 20, "boom")])
-    assert str(run_error(run, "Do this.")).splitlines()[:3] == [
-        "dbt Cloud run 42 ended: Error.",
-        URL,
-        "Do this.",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -192,18 +248,20 @@ def test_a_log_is_shown_from_where_dbt_sums_up_what_failed() -> None:
     """Dbt lists what passed right before it; what failed must be the first thing to be seen."""
     logs = [*(f"{number} of 9 PASS" for number in range(9)), "Completed with 1 error:", "  boom"]
     logs += [f"line {number}" for number in range(100)]
-    lines = str(run_error(a_run(20, run_steps=[a_step(1, 20, "\n".join(logs))]))).splitlines()[3:]
-    assert lines[:2] == ["    Completed with 1 error:", "      boom"]
-    assert len(lines) == 20
+    run = a_run(20, run_steps=[a_step(1, 20, "\n".join(logs))])
+    said = str(run_error(Outcome(run))).splitlines()
+    assert said[0] == "  boom"
+    assert said.index("Failed step 1: dbt build") == 20
 
 
 def test_long_logs_are_cut_to_their_end() -> None:
     """A step's log may have megabytes; twenty lines of at most 500 characters are shown."""
     logs = "\n".join([*(f"line {number}" for number in range(1000)), "x" * 10_000])
-    lines = str(run_error(a_run(20, run_steps=[a_step(1, 20, logs)]))).splitlines()[3:]
-    assert len(lines) == 20
-    assert lines[0] == "    line 981"
-    assert lines[-1] == "    " + "x" * 500
+    run = a_run(20, run_steps=[a_step(1, 20, logs)])
+    said = str(run_error(Outcome(run))).splitlines()
+    assert said.index("Failed step 1: dbt build") == 20
+    assert said[0] == "line 981"
+    assert said[19] == "x" * 500
 
 
 @pytest.mark.parametrize(
@@ -264,7 +322,7 @@ def test_an_error_that_carries_no_run_gets_the_one_that_it_is_about() -> None:
     """A 401 in the middle of a wait is about a run that goes on."""
     failure = as_failure(DbtCloudAuthError("no.", status_code=401), run=a_run(3))
     assert failure.description == f"no.\nThe dbt run goes on: {URL}"
-    assert failure.metadata["dbt_cloud_run_id"] == dg.MetadataValue.int(42)
+    assert failure.metadata["dbt_cloud_run_id"] == dg.MetadataValue.text("42")
 
 
 @pytest.mark.parametrize(
@@ -314,7 +372,7 @@ def test_a_joint_failure_tells_everything_that_went_wrong() -> None:
 def test_a_joint_failure_of_several_runs_names_those_that_failed() -> None:
     """First their numbers, then how each ended and its page; one link would be the wrong one."""
     runs = [a_run(20, id=1), a_run(10, id=2), a_run(30, id=3)]
-    errors = [error for run in runs if (error := run_error(run))]
+    errors = [error for run in runs if (error := run_error(Outcome(run)))]
     failure = as_joint_failure(runs, errors, [StorageError("no room")])
     assert str(failure.description).splitlines() == [
         "2 of 3 dbt Cloud runs did not end well: 1, 3.",
@@ -338,7 +396,7 @@ def test_a_joint_failure_of_many_runs_leaves_out_their_logs() -> None:
     """Fifty logs would hide which runs they are of."""
     steps = [a_step(1, 20, "a long log")]
     runs = [a_run(20, id=number, run_steps=steps) for number in range(2)]
-    errors = [error for run in runs if (error := run_error(run))]
+    errors = [error for run in runs if (error := run_error(Outcome(run)))]
     assert "a long log" not in str(as_joint_failure(runs, errors, []).description)
     assert "a long log" in str(as_joint_failure(runs[:1], errors[:1], []).description)
 

@@ -121,7 +121,7 @@ def test_a_resumed_dagster_run_continues_the_failed_dbt_run(tmp_path: Path, monk
             for event in second.all_events
             if event.is_step_materialization and event.asset_key == dg.AssetKey("run_result")
         ]
-        assert event.metadata["dbt_cloud_run_id"].value == continued["id"]
+        assert event.metadata["dbt_cloud_run_id"].value == str(continued["id"])
         assert event.metadata["dbt_cloud_status"].value == "Success"
 
 

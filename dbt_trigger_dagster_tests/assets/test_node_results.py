@@ -8,7 +8,7 @@ import pytest
 from dbt_trigger_dagster import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.sandbox import Script, ScriptStep
 from dbt_trigger_dagster_tests.artifacts.files import result, results_of
-from dbt_trigger_dagster_tests.graphs import a_project, materialized, metadata_of, sent
+from dbt_trigger_dagster_tests.graphs import a_project, materialized, metadata_of, observed, sent
 
 _MANIFEST = json.dumps(
     {
@@ -44,7 +44,7 @@ def test_a_failed_run_tells_of_every_node(tmp_path: Path) -> None:
     with a_project(tmp_path, _FAILED) as project:
         outcome = project.materialize(run=_EACH_STEP)
         assert not outcome.success
-        assert "node_results" in materialized(outcome)
+        assert "node_results" in observed(outcome)
         rows = project.rows("dbt_cloud_node_result")
         found = {(row["step"], row["unique_id"]): row for row in rows}
         assert {key: (row["status"], row["executed"]) for key, row in found.items()} == {

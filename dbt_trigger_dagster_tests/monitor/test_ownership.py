@@ -12,7 +12,6 @@ from dbt_trigger_dagster.monitor.ownership import (
     Ownership,
     Records,
     dagster_run_id_of,
-    job_name_of,
     marker_key,
 )
 
@@ -70,8 +69,8 @@ def test_a_cause_without_a_marker_at_its_end_has_no_key(cause: str) -> None:
 
 def test_what_a_run_does_not_say_is_not_guessed() -> None:
     """Fields may be null or of another type."""
-    assert job_name_of(a_run(job=None)) is None
-    assert job_name_of(a_run(job={"name": 7})) is None
+    assert a_run(job=None).job_name is None
+    assert a_run(job={"name": 7}).job_name is None
 
 
 # By the tables

@@ -9,10 +9,8 @@ import dagster as dg
 import duckdb
 import pytest
 
-from dbt_trigger_dagster import DbtCloudRunConfig
-from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
+from dbt_trigger_dagster import DbtCloudRunConfig, DbtCloudTableIOManager
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudAuthError
-from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.trigger import marker
 from dbt_trigger_dagster.monitor.landings import ATTEMPT_TAG, JOB_TAG, MONITOR_TAG
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
@@ -376,12 +374,14 @@ def test_a_landing_that_was_killed_before_its_artifacts_is_requested_again(tmp_p
         assert watch.tick() == []
 
 
-class Drained(DbtCloudArtifactStore):
-    """Its worker is ended from outside between the rows and the artifacts."""
+class Drained(DbtCloudTableIOManager):
+    """Its worker is ended from outside between the run's row and those of the artifacts."""
 
-    def folder_of(self, run: Run) -> str:  # noqa: ARG002  # it is called so
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """End."""
-        raise dg.DagsterExecutionInterruptedError
+        if context.asset_key.path[-1] == "artifacts":
+            raise dg.DagsterExecutionInterruptedError
+        super().handle_output(context, obj)
 
 
 def test_a_landing_that_was_drained_before_its_artifacts_is_requested_again(
@@ -396,7 +396,7 @@ def test_a_landing_that_was_drained_before_its_artifacts_is_requested_again(
             sensors=[watch.sensor],
             resources={
                 **watch.project.resources(),
-                "dbt_cloud_artifacts": Drained(root=str(watch.project.artifacts)),
+                "dbt_cloud_tables": Drained(database=str(watch.project.database)),
             },
         ).resolve_job_def(f"{NAME}_landing")
         with contextlib.suppress(dg.DagsterExecutionInterruptedError):
@@ -411,12 +411,12 @@ def test_a_landing_that_was_drained_before_its_artifacts_is_requested_again(
         if not landing.is_finished:
             watch.project.instance.report_run_failed(landing)
         assert watch.project.run_ids() == [run_id]
-        assert watch.project.files() == {}
+        assert watch.project.rows("dbt_cloud_artifact") == []
         watch.ahead = timedelta(seconds=70)
         (again,) = watch.tick()
         assert run_ids_of(again) == [run_id]
         assert watch.execute(again).success
-        assert len(watch.project.files()) == len(ARTIFACTS)
+        assert len(watch.project.rows("dbt_cloud_artifact")) == len(ARTIFACTS)
         assert watch.tick() == []
 
 

@@ -1,0 +1,198 @@
+"""The checks of `run_result`: did the dbt run succeed, did its tests pass, are its sources fresh.
+
+They are evaluated at every landing, whoever started the run, and again for the newest landed run
+when somebody executes them. None of them blocks: what a failed dbt run stops is stopped by its
+failed step. Descriptions stand in the log, so there are no pictures in them.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import dagster as dg
+
+from dbt_trigger_dagster.assets.job import RUN_RESULT, JobGraph
+from dbt_trigger_dagster.assets.keeping import Keeping
+from dbt_trigger_dagster.assets.metadata import (
+    cut,
+    failing_table,
+    run_metadata,
+    table,
+    timeline_metadata,
+)
+from dbt_trigger_dagster.assets.outcome import TESTS, Outcome, Record
+from dbt_trigger_dagster.dbt_cloud.text import one_line
+
+RUN_SUCCEEDED = "dbt_run_succeeded"
+TESTS_PASSED = "dbt_tests_passed"
+SOURCES_FRESH = "dbt_sources_fresh"
+
+_NAMED = 3
+_NOT_EXECUTED = frozenset({"skipped", "no-op"})
+_ERROR = dg.AssetCheckSeverity.ERROR
+_WARN = dg.AssetCheckSeverity.WARN
+
+
+class _Verdict(NamedTuple):
+    """What a check says of a run."""
+
+    passed: bool
+    description: str
+    metadata: Mapping[str, Any] = {}
+    severity: dg.AssetCheckSeverity = _ERROR
+
+
+def check_specs(graph: JobGraph) -> list[dg.AssetCheckSpec]:
+    """The checks of a graph's `run_result`."""
+    described = {
+        RUN_SUCCEEDED: "The newest dbt Cloud run ended well.",
+        TESTS_PASSED: "The tests of the newest dbt Cloud run passed; with dbt's own severities.",
+        SOURCES_FRESH: "The sources whose freshness the newest dbt Cloud run looked at are fresh.",
+    }
+    key = graph.key(RUN_RESULT)
+    return [
+        dg.AssetCheckSpec(name, asset=key, description=text) for name, text in described.items()
+    ]
+
+
+Evaluation = dg.AssetCheckResult | dg.AssetCheckEvaluation
+"""What a check says: as the result that Dagster waits for, or as one more."""
+
+
+def evaluations(keeping: Keeping, outcomes: Sequence[Outcome]) -> Iterator[Evaluation]:
+    """What the checks say of some runs, the newest last.
+
+    They also speak where Dagster did not select them, as where it executes again what was not
+    materialized: a check that has failed would stay so after a good run.
+    """
+    for number, outcome in enumerate(outcomes, 1):
+        awaited = keeping.checks if number == len(outcomes) else ()
+        yield from _evaluations(keeping.graph, outcome, awaited)
+
+
+def _evaluations(
+    graph: JobGraph, outcome: Outcome, awaited: Collection[dg.AssetCheckKey]
+) -> Iterator[Evaluation]:
+    for name, evaluate in _EVALUATE.items():
+        verdict = evaluate(outcome)
+        key = dg.AssetCheckKey(graph.key(RUN_RESULT), name)
+        event = dg.AssetCheckResult if key in awaited else dg.AssetCheckEvaluation
+        yield event(
+            asset_key=key.asset_key,
+            check_name=name,
+            passed=verdict.passed,
+            severity=verdict.severity,
+            description=verdict.description,
+            metadata={**run_metadata(outcome.run), **verdict.metadata},
+        )
+
+
+def look_again(keeping: Keeping, log: logging.Logger) -> Iterator[Evaluation]:
+    """What the checks say of the newest run that was landed; nothing where none was.
+
+    Raises:
+        StorageError: The tables cannot be read.
+    """
+    outcome = Outcome.newest(keeping.tables.store(), keeping.graph.run_result)
+    if outcome is None:
+        log.warning("No dbt Cloud run was landed yet: materialize run_result first.")
+        return
+    yield from evaluations(keeping, [outcome])
+
+
+def _run_succeeded(outcome: Outcome) -> _Verdict:
+    run, failed = outcome.run, outcome.failing
+    ended = f"dbt Cloud run {run.run_id} ended: {run.status_name}."
+    if run.is_success:
+        return _Verdict(passed=True, description=ended)
+    metadata = timeline_metadata(outcome)
+    if not failed:
+        return _Verdict(passed=False, description=ended, metadata=metadata)
+    return _Verdict(
+        passed=False,
+        description=f"{failed_in_words(outcome, failed)}. {ended}",
+        metadata={"failing_nodes": failing_table(outcome, failed), **metadata},
+    )
+
+
+def _tests_passed(outcome: Outcome) -> _Verdict:
+    ran = [row for row in outcome.tests if row["status"] not in _NOT_EXECUTED]
+    failed = [row for row in outcome.failing if row["resource_type"] in TESTS]
+    warned = [row for row in ran if row["status"] == "warn"]
+    counts = {"tests_run": len(ran), "tests_failed": len(failed), "tests_warned": len(warned)}
+    if failed:
+        told = {"failing_tests": failing_table(outcome, failed), **counts}
+        return _Verdict(passed=False, description=failed_in_words(outcome, failed), metadata=told)
+    if warned:
+        said = f"{_named(warned)}: warned, of {len(ran)} tests."
+        told = {"warnings": _warnings(warned), **counts}
+        return _Verdict(passed=False, description=said, metadata=told, severity=_WARN)
+    if ran:
+        return _Verdict(passed=True, description=f"{len(ran)} tests passed.", metadata=counts)
+    said = "The run has run no tests."
+    return _Verdict(passed=outcome.run.is_success, description=said, severity=_WARN)
+
+
+def _sources_fresh(outcome: Outcome) -> _Verdict:
+    warned = [row for row in outcome.freshness if row["status"] == "warn"]
+    stale = [row for row in outcome.freshness if row["status"] not in {"pass", "warn"}]
+    if stale or warned:
+        return _Verdict(
+            passed=False,
+            description=f"{_named([*stale, *warned])}: not fresh.",
+            metadata={"stale_sources": _stale([*stale, *warned])},
+            severity=_ERROR if stale else _WARN,
+        )
+    looked = len(outcome.freshness)
+    said = f"{looked} sources are fresh." if looked else "The run has not looked at sources."
+    return _Verdict(passed=True, description=said)
+
+
+_EVALUATE: Mapping[str, Callable[[Outcome], _Verdict]] = {
+    RUN_SUCCEEDED: _run_succeeded,
+    TESTS_PASSED: _tests_passed,
+    SOURCES_FRESH: _sources_fresh,
+}
+
+
+def failed_in_words(outcome: Outcome, failed: Sequence[Record]) -> str:
+    """What failed, what did not fail before first."""
+    before = outcome.failed_before
+    new = [row for row in failed if not before.get(row["unique_id"])]
+    old = [row for row in failed if before.get(row["unique_id"])]
+    parts = [f"newly failing: {_named(new)}"] if new else []
+    if old:
+        longest = 1 + max(before[row["unique_id"]] for row in old)
+        parts.append(f"failing since {longest} runs: {_named(old)}")
+    return "; ".join(parts)
+
+
+def _named(rows: Sequence[Record]) -> str:
+    names = [one_line(row.get("name") or row["unique_id"]) for row in rows[:_NAMED]]
+    more = len(rows) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def _warnings(rows: Sequence[Record]) -> dg.TableMetadataValue:
+    told = [
+        {
+            "test": row["name"] or row["unique_id"],
+            "message": cut(one_line(row["message"] or "")),
+            "owner": row["owner"] or "",
+        }
+        for row in rows
+    ]
+    return table(told, len(told))
+
+
+def _stale(rows: Sequence[Record]) -> dg.TableMetadataValue:
+    told = [
+        {
+            "source": row["unique_id"],
+            "status": row["status"] or "",
+            "newest row": f"{row['max_loaded_at']:%Y-%m-%d %H:%M}" if row["max_loaded_at"] else "",
+            "error": cut(one_line(row["error"] or "")),
+        }
+        for row in rows
+    ]
+    return table(told, len(told))

@@ -1,0 +1,169 @@
+"""What became of a run that is over: its nodes, what failed, and since when that fails."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbt_trigger_dagster.artifacts.node_results import NodeResults
+from dbt_trigger_dagster.artifacts.spans import kind_of
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.storage.node_tables import NODE_RESULT, RUN_STEP, SOURCE_FRESHNESS
+from dbt_trigger_dagster.storage.store import Store
+from dbt_trigger_dagster.storage.tables import RUN, run_rows
+
+Record = Mapping[str, Any]
+"""A row of a table."""
+
+TESTS = frozenset({"test", "unit_test"})
+"""The resource types of nodes that test others."""
+
+_RUNS_LOOKED_AT = 100
+_NODES_LOOKED_UP = 100
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run that is over.
+
+    Attributes:
+        run: The run.
+        steps: Its rows of `RUN_STEP`.
+        results: Its rows of `NODE_RESULT`; none where no file tells of nodes.
+        freshness: Its rows of `SOURCE_FRESHNESS`.
+        failed_before: In how many landed runs in a row a node has failed right before this one,
+            by the node's id.
+    """
+
+    run: Run
+    steps: Sequence[Record] = ()
+    results: Sequence[Record] = ()
+    freshness: Sequence[Record] = ()
+    failed_before: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: Run, found: NodeResults, store: Store) -> "Outcome":
+        """What became of a run that is landed now.
+
+        Args:
+            run: The run.
+            found: What its files tell.
+            store: Holds the runs before.
+
+        Raises:
+            StorageError: The store cannot be read.
+        """
+        results = list(NODE_RESULT.rows(found.results))
+        failed = {row["unique_id"] for row in failing(results)}
+        return cls(
+            run=run,
+            steps=list(RUN_STEP.rows(found.steps)),
+            results=results,
+            freshness=list(SOURCE_FRESHNESS.rows(found.freshness)),
+            failed_before=_failed_before(store, run, failed),
+        )
+
+    @classmethod
+    def newest(cls, store: Store, asset_key: str) -> "Outcome | None":
+        """What became of the newest run that an asset has brought; None where there is none.
+
+        Raises:
+            StorageError: The store cannot be read.
+        """
+        found = store.newest(RUN, ["raw"], by="id", limit=1, asset_key=asset_key)
+        if not found:
+            return None
+        run = Run.from_payload(json.loads(found[0]["raw"]))
+        whose = {"account_id": run.account_id, "run_id": run.run_id}
+        results = list(store.read(NODE_RESULT, **whose))
+        failed = {row["unique_id"] for row in failing(results)}
+        return cls(
+            run=run,
+            steps=list(store.read(RUN_STEP, **whose)),
+            results=results,
+            freshness=list(store.read(SOURCE_FRESHNESS, **whose)),
+            failed_before=_failed_before(store, run, failed),
+        )
+
+    @property
+    def row(self) -> Record:
+        """The run's row of `RUN`."""
+        return next(iter(run_rows(RUN, [self.run])))
+
+    @property
+    def executed(self) -> list[Record]:
+        """The results of nodes that were not merely compiled."""
+        return _executed(self.results)
+
+    @property
+    def tests(self) -> list[Record]:
+        """The results of tests."""
+        return [row for row in self.executed if row["resource_type"] in TESTS]
+
+    @property
+    def failing(self) -> list[Record]:
+        """The nodes that failed: first those that did not before, and models before tests."""
+        return sorted(
+            failing(self.results),
+            key=lambda row: (
+                self.failed_before.get(row["unique_id"], 0) > 0,
+                row["resource_type"] in TESTS,
+            ),
+        )
+
+    def since(self, unique_id: str) -> str:
+        """Since when a node fails, in words."""
+        before = self.failed_before.get(unique_id, 0)
+        return f"failing since {before + 1} runs" if before else "newly failing"
+
+
+def failing(results: Iterable[Record]) -> list[Record]:
+    """The nodes that failed, each once, as it was at last."""
+    last = {row["unique_id"]: row for row in _executed(results)}
+    return [row for row in last.values() if kind_of(row["status"] or "") == "failed"]
+
+
+def _executed(results: Iterable[Record]) -> list[Record]:
+    return [row for row in results if row["executed"] is not False]
+
+
+def _failed_before(store: Store, run: Run, unique_ids: Collection[str]) -> dict[str, int]:
+    """In how many of the job's runs in a row nodes have failed, from the one before back.
+
+    Runs that skipped or did not select a node say nothing of it.
+    """
+    named = sorted(unique_ids)[:_NODES_LOOKED_UP]
+    if not named:
+        return {}
+    past = store.newest(
+        NODE_RESULT,
+        ["run_id", "unique_id", "status", "executed"],
+        by="run_id",
+        limit=_RUNS_LOOKED_AT * len(named),
+        account_id=run.account_id,
+        job_id=run.job_id,
+        unique_id=named,
+    )
+    kinds: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for row in past:
+        if row["run_id"] < run.run_id and row["executed"] is not False:
+            kinds[row["unique_id"]][row["run_id"]].add(kind_of(row["status"] or ""))
+    return {name: _in_a_row(of_runs.values()) for name, of_runs in kinds.items()}
+
+
+def _in_a_row(kinds: Iterable[set[str]]) -> int:
+    """How many of some runs, the newest first, failed before one went well."""
+    number = 0
+    for of_run in kinds:
+        if "failed" in of_run:
+            number += 1
+        elif of_run & {"good", "warned"}:
+            break
+    return number
+
+
+def status_counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """How many executed nodes ended how, by dbt's words."""
+    counts = Counter(row["status"] or "unknown" for outcome in outcomes for row in outcome.executed)
+    return dict(sorted(counts.items()))
