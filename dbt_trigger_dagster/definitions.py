@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.assets.schedule import build_dbt_cloud_schedule
@@ -46,7 +47,7 @@ class _Jobs(DbtCloudJobsComponent):
     """A file of jobs; what it does not say of account and storage, the environment does."""
 
     workspace: Workspace = WORKSPACE
-    storage: Storage = STORAGE
+    storage: Storage = Field(default={}, validate_default=True)  # paths begin beside the file
     monitor: MonitorSettings = MonitorSettings()
 
 

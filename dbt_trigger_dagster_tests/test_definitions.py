@@ -252,9 +252,14 @@ def test_a_file_of_jobs_takes_the_place_of_the_one_job(tmp_path: Path) -> None:
 
 
 def test_what_the_file_says_of_account_and_storage_comes_first(tmp_path: Path) -> None:
-    """Variables of other names, another database where none of its variables is set."""
+    """Variables of other names, another database where none of its variables is set.
+
+    Relative paths begin beside the file, wherever Dagster is started.
+    """
+    folder = tmp_path / "settings"
+    folder.mkdir()
     settings = "workspace: {token_env: MINE}\nstorage: {database: mine.duckdb, artifacts: mine}"
-    (tmp_path / "jobs.yaml").write_text(settings + JOBS)
+    (folder / "jobs.yaml").write_text(settings + JOBS)
     with a_project(tmp_path, GOOD) as project:
         variables = project.environment()
         variables["MINE"] = variables.pop("DBT_CLOUD_TOKEN")
@@ -263,11 +268,11 @@ def test_what_the_file_says_of_account_and_storage_comes_first(tmp_path: Path) -
             "from dbt_trigger_dagster.definitions import defs\n"
             "assert defs.resolve_job_def('a__dbt_cloud_job').execute_in_process().success\n"
         )
-        done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="jobs.yaml", **variables)
+        done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="settings/jobs.yaml", **variables)
         assert done.returncode == 0, done.stderr
         assert project.run_ids() == []
-    assert (tmp_path / "mine.duckdb").is_file()
-    assert len(list((tmp_path / "mine").rglob("*.json"))) == 2
+    assert (folder / "mine.duckdb").is_file()
+    assert len(list((folder / "mine").rglob("*.json"))) == 2
 
 
 def test_what_the_file_leaves_out_of_a_section_the_environment_says(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.models import ModelSettings
 from dbt_trigger_dagster.component.monitor import MonitorSettings
 from dbt_trigger_dagster.component.storage import Storage, storage_resources
+from dbt_trigger_dagster.component.together import check_together
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
 
 _SCAFFOLD = """\
@@ -109,8 +110,8 @@ class DbtCloudJobsComponent(dg.Component, Section):
     jobs: Sequence[JobSettings] = Field(description="The jobs")
     monitor: MonitorSettings | None = Field(
         default=None,
-        description="The sensor that lands the runs that nobody waits for; without it, there is "
-        "none",
+        description="The sensor that lands the runs that nobody waits for, of all jobs of the "
+        "project; one file has it",
     )
     models: ModelSettings | None = Field(
         default=None,
@@ -152,12 +153,29 @@ class DbtCloudJobsComponent(dg.Component, Section):
         """The dbt project's own assets, if they are wanted."""
         return [] if self.models is None else self.models.build(self.storage)
 
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:  # noqa: ARG002  # Dagster calls it so
-        """The jobs' definitions."""
-        return self.build_definitions()
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The jobs' definitions; the monitor serves those of the project's other files, too.
 
-    def build_definitions(self) -> dg.Definitions:
-        """Assets and schedules of all jobs, the monitor, and the resources that are named here."""
+        Raises:
+            DagsterInvalidDefinitionError: Two files do not go together.
+        """
+        if self.place_of() is None:
+            return self.build_definitions()
+        components = context.component_tree.get_all_components(DbtCloudJobsComponent)
+        check_together(components)
+        return self.build_definitions([asset for each in components for asset in each.assets])
+
+    def build_definitions(
+        self, monitored: Sequence[dg.AssetsDefinition] | None = None
+    ) -> dg.Definitions:
+        """Assets and schedules of all jobs, the monitor, and the resources that are named here.
+
+        Args:
+            monitored: The assets that the monitor serves; without them, those of these jobs.
+        """
+        sensors = self.sensors
+        if self.monitor is not None and monitored is not None:
+            sensors = [self.monitor.build(monitored)]
         resources: dict[str, Any] = {}
         if self.workspace is not None:
             resources.update(account_resources(self.workspace))
@@ -165,7 +183,7 @@ class DbtCloudJobsComponent(dg.Component, Section):
             resources.update(storage_resources(self.storage))
         return dg.Definitions(
             assets=[*self.assets, *self.model_assets],
-            sensors=self.sensors,
+            sensors=sensors,
             schedules=[job.schedule for job in self.jobs if job.schedule is not None],
             resources=resources,
         )

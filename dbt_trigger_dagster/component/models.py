@@ -6,6 +6,7 @@ from pydantic import Field
 from dbt_trigger_dagster.assets.model_assets import build_dbt_cloud_model_assets
 from dbt_trigger_dagster.component.storage import Storage
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
+from dbt_trigger_dagster.storage.file_store import folder_below
 
 
 class ModelSettings(Section):
@@ -32,7 +33,9 @@ class ModelSettings(Section):
         """
         if self.manifest is None and storage is None:
             raise ProblemError("there is no storage: say which manifest.")
-        manifest = self.manifest or (storage or Storage()).build_artifacts().root
+        manifest = (storage or Storage()).build_artifacts().root
+        if self.manifest is not None:
+            manifest = folder_below(self.manifest, self.folder)
         try:
             return build_dbt_cloud_model_assets(manifest=manifest, sources=self.sources)
         except ValueError as error:

@@ -17,12 +17,9 @@ _AS_A_TIME = "write one with its zone, as 2026-01-31T00:00:00Z."
 
 
 class MonitorSettings(Section):
-    """The sensor that lands the runs of these jobs that nobody waits for."""
+    """The sensor that lands the runs of all jobs of the code location that nobody waits for."""
 
-    name: str = Field(
-        default="dbt_cloud_monitor",
-        description="The sensor's name; each file's monitor needs its own",
-    )
+    name: str = Field(default="dbt_cloud_monitor", description="The sensor's name")
     include_external_runs: bool = Field(
         default=False,
         description="Whether runs that dbt Cloud's own scheduler, CI or people started are landed "

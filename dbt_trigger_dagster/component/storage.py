@@ -11,6 +11,8 @@ from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.component.variables import check_variables, value_of
 from dbt_trigger_dagster.component.yaml_sections import Section
+from dbt_trigger_dagster.storage.file_store import folder_below
+from dbt_trigger_dagster.storage.store import database_below
 
 _DATABASE = DbtCloudTableIOManager.model_fields["database"].default
 _SCHEMA = DbtCloudTableIOManager.model_fields["schema_"].default
@@ -20,7 +22,9 @@ _ARTIFACTS = DbtCloudArtifactStore.model_fields["root"].default
 class Storage(Section):
     """Where the tables and the artifacts are kept.
 
-    Fields that end in `_env` name environment variables; they are read when a run starts.
+    Fields that end in `_env` name environment variables; they are read when a run starts. Relative
+    paths, of the fields as of the variables, begin in the project, or beside the file that
+    DBT_TRIGGER_JOBS names.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,26 +61,48 @@ class Storage(Section):
 
     def build_tables(self) -> DbtCloudTableIOManager:
         """The tables' IO manager, with what the environment says now."""
-        database = value_of(self.database_env) or self.database or _DATABASE
+        database = self._placed_database(value_of(self.database_env) or self.database)
         return DbtCloudTableIOManager(database=database, schema=self.schema_)
 
     def build_artifacts(self) -> DbtCloudArtifactStore:
         """The artifacts' store, likewise."""
-        root = value_of(self.artifacts_env) or self.artifacts or _ARTIFACTS
+        root = self._placed_artifacts(value_of(self.artifacts_env) or self.artifacts)
         return DbtCloudArtifactStore(root=root)
+
+    def _placed_database(self, database: str | None) -> str:
+        return database_below(database or _DATABASE, self.folder)
+
+    def _placed_artifacts(self, root: str | None) -> str:
+        return folder_below(root or _ARTIFACTS, self.folder)
+
+    @property
+    def tables_description(self) -> str:
+        """Where the tables are."""
+        return _description("tables", self.database_env, self._placed_database(self.database))
+
+    @property
+    def artifacts_description(self) -> str:
+        """Where the artifacts are."""
+        return _description("artifacts", self.artifacts_env, self._placed_artifacts(self.artifacts))
+
+
+def _description(what: str, variable: str, place: str) -> str:
+    """What the UI shows of a store: no variable's value, and nothing that may have a password."""
+    where = "as the project's file says" if {":", "="} & set(place) else f"in {place}"
+    return f"The {what} of the dbt Cloud runs: as {variable} says; where it is not set, {where}."
 
 
 @cache
 def storage_resources(storage: Storage) -> Mapping[str, dg.ResourceDefinition]:
     """The resources `dbt_cloud_tables` and `dbt_cloud_artifacts`, likewise."""
 
-    @dg.io_manager(description="The tables of the dbt Cloud runs")
+    @dg.io_manager(description=storage.tables_description)
     def dbt_cloud_tables(context: dg.InitResourceContext) -> DbtCloudTableIOManager:
         tables = storage.build_tables()
         tables.setup_for_execution(context)
         return tables
 
-    @dg.resource(description="The artifacts of the dbt Cloud runs")
+    @dg.resource(description=storage.artifacts_description)
     def dbt_cloud_artifacts(_context: dg.InitResourceContext) -> DbtCloudArtifactStore:
         return storage.build_artifacts()
 

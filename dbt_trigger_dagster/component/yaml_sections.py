@@ -14,8 +14,16 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import dagster as dg
+from dagster.components.core.context import ComponentDeclLoadContext
 from dagster.components.resolved.errors import ResolutionException
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import (
+    BaseModel,
+    PrivateAttr,
+    RootModel,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
@@ -54,6 +62,23 @@ class ProblemError(ValueError):
 class Section(dg.Resolvable, dg.Model):
     """A section of a YAML file; its validators raise `ProblemError` or `SettingError`."""
 
+    _document: Document | None = PrivateAttr(default=None)
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _know_the_folder(self, info: ValidationInfo) -> Self:
+        self._folder = (info.context or {}).get("folder")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths begin: in the project, or beside the file."""
+        return self._folder or Path()
+
+    def place_of(self, *keys: str | int) -> str | None:
+        """The place ``file:line`` of a part of the section that is a file, else None."""
+        return None if self._document is None else self._document.place_of(keys)
+
     @classmethod
     def model(cls) -> type[BaseModel]:
         """What Dagster reads: anything, with the section's JSON schema."""
@@ -67,8 +92,9 @@ class Section(dg.Resolvable, dg.Model):
             ResolutionException: A value cannot be used; the message has a line
                 ``file:line: what: why`` for each problem.
         """
+        value = getattr(model, "root", None)
         try:
-            return _judged(cls, getattr(model, "root", None), context, _document_of(context))
+            return _judged(cls, value, context, _document_of(context), _project_of(context))
         except ValueError as error:
             raise ResolutionException(str(error)) from None
 
@@ -103,7 +129,8 @@ def read_section(section: type[SectionType], file: Path) -> SectionType:
         raise ValueError(
             f"{file} is a file for dg: give one that has what stands under attributes."
         )
-    return _judged(section, value, dg.ResolutionContext.default(), documents[0])
+    context = dg.ResolutionContext.default()
+    return _judged(section, value, context, documents[0], file.absolute().parent)
 
 
 def _document_of(context: dg.ResolutionContext) -> Document | None:
@@ -119,11 +146,19 @@ def _document_of(context: dg.ResolutionContext) -> Document | None:
     return next((each for each in documents if each.line == tree.position.start.line), None)
 
 
+def _project_of(context: dg.ResolutionContext) -> Path | None:
+    """The folder of the dg project that a section is of; None for what is in no file."""
+    if context.source_position_tree is None:
+        return None
+    return ComponentDeclLoadContext.from_resolution_context(context).project_root.absolute()
+
+
 def _judged(
     section: type[SectionType],
     value: Any,
     context: dg.ResolutionContext,
     document: Document | None,
+    folder: Path | None,
 ) -> SectionType:
     """The section that a value is.
 
@@ -131,7 +166,8 @@ def _judged(
         ValueError: It is none, for these reasons; none of the values is told.
     """
     try:
-        found = section.model_validate(_filled_in(value, context))
+        filled_in = _filled_in(value, context)
+        found = section.model_validate(filled_in, context={"folder": folder})
         _refuse_empty(section, value)
     except ProblemError as error:
         keys: Keys = (*context.path, *error.keys)
@@ -144,6 +180,7 @@ def _judged(
                 keys = document.known(keys)  # without what pydantic adds of its own
             problems.setdefault(keys, []).append(_sentence(section, details))
     else:
+        found._document = document  # noqa: SLF001  # a class's own, here with its functions
         return found
     # Not from those errors: they would show the values.
     raise ValueError("\n".join(_lines(problems, document)))

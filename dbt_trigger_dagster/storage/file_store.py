@@ -57,6 +57,11 @@ class FileStore(Protocol):
         """Remove files, where they are there."""
 
 
+def folder_below(root: str, folder: Path) -> str:
+    """The same setting; a relative path begins in the folder, and a URL is none."""
+    return root if "://" in root else str(folder / Path(root).expanduser())
+
+
 def open_file_store(root: str, options: Mapping[str, Any] | None = None) -> FileStore:
     """The store that a path or a URL names; nothing is asked of it yet.
 

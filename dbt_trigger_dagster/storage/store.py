@@ -90,6 +90,17 @@ class Store(Protocol):
         """
 
 
+def database_below(database: str, folder: Path) -> str:
+    """The same database setting; a relative path begins in the folder."""
+    named = _URL.match(database)
+    if named is None:
+        return str(folder / Path(database).expanduser())
+    kind, place = named["kind"], named["place"]
+    if kind in _FILES and place.startswith("///"):
+        return f"{kind}:///{folder / Path(place.removeprefix('///')).expanduser()}"
+    return database
+
+
 def open_store(
     database: str,
     *,

@@ -1,5 +1,6 @@
 """The component: from YAML to definitions that run, for one job or hundreds."""
 
+import re
 import traceback
 from collections import Counter
 from collections.abc import Iterator
@@ -14,9 +15,10 @@ from dagster.components.testing.utils import create_defs_folder_sandbox
 
 from dbt_trigger_dagster import DbtCloudJobsComponent
 from dbt_trigger_dagster.component.component import DbtCloudJobsScaffolder, ScaffoldParams
+from dbt_trigger_dagster.component.storage import Storage
 from dbt_trigger_dagster.component.yaml_sections import read_section
 from dbt_trigger_dagster_tests.clocks import until
-from dbt_trigger_dagster_tests.graphs import Project, a_project, failure_of
+from dbt_trigger_dagster_tests.graphs import LANDED, Project, a_project, failure_of
 
 TYPE = "dbt_trigger_dagster.DbtCloudJobsComponent"
 MANY = 300
@@ -25,6 +27,7 @@ MANY = 300
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated"),
     pytest.mark.filterwarnings("ignore:Class `.*CodeReference.*` is currently in beta"),
+    pytest.mark.filterwarnings("ignore:Parameter `owners` of initializer `SensorDefinition"),
 ]
 
 
@@ -112,13 +115,92 @@ def test_two_files_may_name_the_same_account_and_storage() -> None:
     assert len(definitions.get_repository_def().assets_defs_by_key) == 12
 
 
-def test_two_files_with_different_accounts_are_refused() -> None:
-    """A code location has one resource dbt_cloud; the other account is for another location."""
-    said = why_it_does_not_load(
-        {"workspace": {"token_env": "A"}, "storage": {}, "jobs": [job(key="a")]},
-        {"workspace": {"token_env": "B"}, "jobs": [job(key="b")]},
-    )
-    assert "different resources with same key 'dbt_cloud'" in said
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        (
+            {"workspace": {"token_env": "A"}, "jobs": [job(key="a")]},
+            {"workspace": {"token_env": "B"}, "jobs": [job(key="b")]},
+            (
+                r"workspace: is not that of {file}; a code location has one account: say the same "
+                r"in both, or only in one\. Another account needs another code location\."
+            ),
+        ),
+        (
+            {"storage": {"database": "a.duckdb"}, "jobs": [job(key="a")]},
+            {"storage": {"database": "b.duckdb"}, "jobs": [job(key="b")]},
+            r"storage: is not that of {file}; a code location has one storage",
+        ),
+        (
+            {"jobs": [job(key="a"), job(key="b")]},
+            {"jobs": [job(key="c"), job(key="b")]},
+            r"jobs\.1\.key: the job at {file} has the same key: give each a key of its own\.",
+        ),
+        (
+            {"jobs": [job(key="a")], "monitor": {}},
+            {"jobs": [job(key="b")], "monitor": {"name": "mine"}},
+            (
+                r"monitor: there is one at {file}, which serves all jobs of the code location: "
+                r"leave one of them out\."
+            ),
+        ),
+    ],
+    ids=["workspace", "storage", "key", "monitor"],
+)
+def test_two_files_that_do_not_go_together_are_both_named(one, other, said: str) -> None:
+    """Each with its line."""
+    file = r"\S+/defs\.yaml:\d+"
+    pattern = f"{file}: {said.format(file=file)}"
+    found = re.search(pattern, why_it_does_not_load(one, other))
+    assert found
+    assert len(set(re.findall(file, found[0]))) == 2
+
+
+def test_a_monitor_in_one_file_serves_the_jobs_of_all() -> None:
+    """Those of files in which nothing is said of it, above all; whichever is read first."""
+    files = [
+        {"workspace": {}, "storage": {}, "jobs": [job(key="a")]},
+        {"jobs": [job(key="b")], "monitor": {}},
+        {"jobs": [job(key="c", node_results=False)]},
+    ]
+    for order in (files, files[::-1]):
+        landing = load(*order).resolve_job_def("dbt_cloud_monitor_landing")
+        landed = {key.to_user_string() for key in landing.asset_layer.executable_asset_keys}
+        whole = {f"{key}/{name}" for key in "ab" for name in LANDED}
+        assert landed == whole | {"c/run_result", "c/artifacts"}
+
+
+@pytest.mark.parametrize(
+    "database", ["postgresql://u:sesame@host/db", "host=h password=sesame", "md:?token=sesame"]
+)
+def test_what_may_have_a_password_is_in_no_description(database: str) -> None:
+    """The UI shows them to everybody."""
+    assert "sesame" not in Storage(database=database).tables_description
+
+
+def test_relative_paths_begin_in_the_project(project: Project, tmp_path: Path, monkeypatch) -> None:
+    """Not where somebody stands: those of the file and the variables, and the defaults."""
+    stands = tmp_path / "elsewhere"
+    stands.mkdir()
+    monkeypatch.chdir(stands)
+    monkeypatch.delenv("DBT_TRIGGER_DATABASE")
+    monkeypatch.setenv("DBT_TRIGGER_ARTIFACTS", "files/of/artifacts")
+    with create_defs_folder_sandbox() as sandbox:
+        attributes = {"workspace": {}, "storage": {}, "jobs": [job(key="a")]}
+        sandbox.scaffold_component(
+            component_cls=DbtCloudJobsComponent,
+            defs_yaml_contents={"type": TYPE, "attributes": attributes},
+        )
+        with sandbox.build_all_defs() as definitions:
+            run = definitions.resolve_implicit_global_asset_job_def().execute_in_process
+            assert run().success
+            root = sandbox.project_root
+            assert (root / "data/dbt_cloud.duckdb").is_file()
+            assert len(list((root / "files/of/artifacts").rglob("*.json"))) == 2
+            said = definitions.get_repository_def().get_top_level_resources()
+    assert str(root / "data/dbt_cloud.duckdb") in str(said["dbt_cloud_tables"].description)
+    assert str(root / "data/artifacts") in str(said["dbt_cloud_artifacts"].description)
+    assert list(stands.iterdir()) == []
 
 
 @pytest.mark.parametrize(

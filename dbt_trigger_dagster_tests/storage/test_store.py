@@ -1,12 +1,13 @@
 """Which store a setting names, and that no setting is told that may hold a password."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.sql import SqlStore
-from dbt_trigger_dagster.storage.store import open_store
+from dbt_trigger_dagster.storage.store import database_below, open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES
 from dbt_trigger_dagster_tests.databases import runs
 
@@ -18,6 +19,23 @@ def test_a_file_is_named_by_a_path_or_a_url(tmp_path, monkeypatch, database) -> 
     open_store(database).check(TABLES.values())
     is_sqlite = (tmp_path / "data" / "x.db").read_bytes().startswith(b"SQLite format 3")
     assert is_sqlite == database.startswith("sqlite")
+
+
+@pytest.mark.parametrize(
+    ("database", "placed"),
+    [
+        ("data/x.db", "/p/data/x.db"),
+        ("duckdb:///data/x.db", "duckdb:////p/data/x.db"),
+        ("sqlite:///x.db", "sqlite:////p/x.db"),
+        ("/data/x.db", "/data/x.db"),
+        ("sqlite:////data/x.db", "sqlite:////data/x.db"),
+        ("postgresql://u@host/db", "postgresql://u@host/db"),
+        ("md:mine", "md:mine"),
+    ],
+)
+def test_a_relative_path_may_begin_in_another_folder(database, placed) -> None:
+    """All else stays as it is."""
+    assert database_below(database, Path("/p")) == placed
 
 
 def test_an_absolute_url_and_a_home_folder_are_understood(tmp_path, monkeypatch) -> None:
