@@ -13,6 +13,7 @@ from benchmarks import (
     left_runs,
     memory,
     monitor_tick,
+    node_events,
     traffic,
 )
 from benchmarks.report import Result, table
@@ -27,6 +28,7 @@ _BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "monitor_tick": monitor_tick.measure,
     "landings": landings.measure,
     "left_runs": left_runs.measure,
+    "node_events": node_events.measure,
 }
 
 
