@@ -53,7 +53,7 @@ $(OLDEST)/installed: pyproject.toml
 
 test-oldest: $(OLDEST)/installed  ## What is known of Dagster's insides, with the oldest Dagster that is allowed
 	$(OLDEST)/bin/python -c 'import dagster; print("Dagster", dagster.__version__)'
-	$(OLDEST)/bin/python -m pytest dbt_trigger_dagster_tests/assets/test_dagster_run.py
+	$(OLDEST)/bin/python -m pytest dbt_trigger_dagster_tests/assets/test_dagster_run.py dbt_trigger_dagster_tests/assets/test_dagster_events.py
 
 check: $(STAMP)  ## Linter, formatter, type checker and the rooms' import contracts; the documents' tables and links
 	$(BIN)/ruff check .

@@ -164,6 +164,11 @@ class DbtCloudRunConfig(dg.Config):
         "left: run_results.json of each dbt step (of dbt source freshness, sources.json) is "
         "fetched for it, one request a step; false: read nothing of them, fetch nothing for it",
     )
+    emit_node_events: bool = Field(
+        default=False,
+        description="Report what happened to each node as an event of its own asset or check, "
+        "which build_dbt_cloud_model_assets declares; it needs node_results",
+    )
     max_parallel_downloads: int = Field(
         default=8, description=f"Artifacts downloaded at the same time, from 1 to {POOL_SIZE}"
     )
@@ -184,6 +189,11 @@ class DbtCloudRunConfig(dg.Config):
             raise SettingError(
                 "max_parallel_downloads",
                 f"is {self.max_parallel_downloads}: give 1 to {POOL_SIZE}.",
+            )
+        if self.emit_node_events and not (self.node_results and self.store_artifacts):
+            raise SettingError(
+                "emit_node_events",
+                "is true: give node_results and store_artifacts as well.",
             )
         check_patterns([*self.include_artifacts, *self.exclude_artifacts])
         return self

@@ -92,14 +92,15 @@ def build_dbt_cloud_job_assets(
         node_results: Whether there is an asset of what happened to each node.
 
     Raises:
-        ValueError: Both ``job_id`` and ``job_name`` are given, or defaults name a job or runs.
+        ValueError: Both ``job_id`` and ``job_name`` are given; defaults name a job or runs, or want
+            events of nodes without their results.
         TypeError: ``job_id`` is text.
     """
     if job_id is not None and job_name is not None:
         raise ValueError("job_id and job_name are both given: give one of them.")
     if isinstance(job_id, str) and not isinstance(job_id, dg.EnvVar):
         raise TypeError(f"job_id {job_id!r} is text: give the job's id as a number, or job_name.")
-    _check_defaults(trigger_defaults, run_defaults)
+    _check_defaults(trigger_defaults, run_defaults, node_results=node_results)
     graph = JobGraph(
         job=JobReference(job_id, job_name),
         prefix=(key_prefix,) if isinstance(key_prefix, str) else tuple(key_prefix or ()),
@@ -118,11 +119,15 @@ def build_dbt_cloud_job_assets(
     return [builder.trigger_response(deps), builder.dbt_cloud_run()]
 
 
-def _check_defaults(trigger: TriggerResponseConfig | None, run: DbtCloudRunConfig | None) -> None:
+def _check_defaults(
+    trigger: TriggerResponseConfig | None, run: DbtCloudRunConfig | None, *, node_results: bool
+) -> None:
     if trigger is not None and (trigger.job_id is not None or trigger.job_name is not None):
         raise ValueError(
             "trigger_defaults names a job: give job_id or job_name to build_dbt_cloud_job_assets."
         )
+    if run is not None and run.emit_node_events and not node_results:
+        raise ValueError("run_defaults has emit_node_events, which needs node_results.")
     if run is not None and run.run_ids:
         raise ValueError("run_defaults has run_ids: give them in the config of a run.")
 
@@ -225,6 +230,7 @@ class _Builder:
                 context.selected_asset_check_keys,
                 dbt_cloud_tables,
                 dbt_cloud_artifacts,
+                context.instance,
                 context.run.run_id,
             )
             if not {*self.graph.landed} & {*keeping.outputs}:

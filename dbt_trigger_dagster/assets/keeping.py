@@ -42,6 +42,7 @@ class Keeping:
         checks: The checks that Dagster has selected.
         tables: Where rows go.
         artifacts: Where files go.
+        instance: Where events are stored.
         dagster_run_id: The Dagster run.
     """
 
@@ -50,6 +51,7 @@ class Keeping:
     checks: Collection[dg.AssetCheckKey]
     tables: DbtCloudTableIOManager
     artifacts: DbtCloudArtifactStore
+    instance: dg.DagsterInstance
     dagster_run_id: str
 
     def observe(self, part: Part) -> dg.AssetObservation:

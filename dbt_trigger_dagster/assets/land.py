@@ -7,6 +7,7 @@ and observations tell of them.
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import dagster as dg
@@ -29,6 +30,7 @@ from dbt_trigger_dagster.assets.follow import FollowedRun
 from dbt_trigger_dagster.assets.job import ARTIFACTS, NODE_RESULTS, RUN_RESULT
 from dbt_trigger_dagster.assets.keeping import Keeping, Part
 from dbt_trigger_dagster.assets.metadata import batch_metadata, node_metadata, outcome_metadata
+from dbt_trigger_dagster.assets.node_events import NodeEvent, node_events, unreported
 from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.assets.step import Step
@@ -41,7 +43,7 @@ from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, run_rows
 
 _KEPT_HEADERS = ("content-type", "content-length", "etag", "last-modified")
 
-Event = dg.Output[Any] | dg.AssetObservation | Evaluation
+Event = dg.Output[Any] | dg.AssetObservation | Evaluation | NodeEvent
 """What a step hands to Dagster."""
 
 
@@ -108,6 +110,9 @@ def land(
             yield from _observations(parts, keeping, landed.errors)
         if RUN_RESULT in keeping.outputs:
             yield from evaluations(keeping, landed.judged)
+        if step.config.emit_node_events:
+            events = map(node_events, landed.runs, landed.found)
+            yield from unreported(keeping.instance, chain.from_iterable(events))
     return _failure(step, landed, run_errors)
 
 

@@ -55,6 +55,7 @@ RUN_DEFAULTS = {
     "include_artifacts": ["**"],
     "exclude_artifacts": [],
     "node_results": True,
+    "emit_node_events": False,
     "max_parallel_downloads": 8,
 }
 
@@ -141,6 +142,14 @@ def test_a_job_by_number_and_by_name_is_refused() -> None:
         (
             {"max_parallel_downloads": POOL_SIZE + 1},
             f"max_parallel_downloads is {POOL_SIZE + 1}: give 1 to {POOL_SIZE}.",
+        ),
+        (
+            {"emit_node_events": True, "node_results": False},
+            "emit_node_events is true: give node_results and store_artifacts as well.",
+        ),
+        (
+            {"emit_node_events": True, "store_artifacts": False},
+            "emit_node_events is true: give node_results and store_artifacts as well.",
         ),
     ],
 )

@@ -186,6 +186,14 @@ def test_defaults_that_name_a_job_or_runs_are_refused(
         build_dbt_cloud_job_assets(job_id=1, **defaults)
 
 
+def test_events_of_nodes_without_their_results_are_refused() -> None:
+    """There would be none, and nobody would say why."""
+    with pytest.raises(ValueError, match="emit_node_events, which needs node_results"):
+        build_dbt_cloud_job_assets(
+            job_id=1, node_results=False, run_defaults=DbtCloudRunConfig(emit_node_events=True)
+        )
+
+
 # Defaults
 
 

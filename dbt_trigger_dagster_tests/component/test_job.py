@@ -27,7 +27,10 @@ POLICY: dict[str, Any] = {
     "node_results": False,
     "max_parallel_downloads": 2,
 }
-"""Every field of the wait policy and the artifact policy, with a value that no default has."""
+"""The fields of the wait policy and the artifact policy, with values that no default has."""
+
+NEEDS_OTHERS = "emit_node_events"
+"""The one that cannot be set beside those values."""
 
 
 def defaults_of(asset: dg.AssetsDefinition) -> dict[str, Any]:
@@ -49,7 +52,7 @@ def test_a_job_has_every_field_of_the_ops_config() -> None:
     """Under the same names, but for what only a run can know."""
     for_ops = {*TriggerResponseConfig.model_fields, *DbtCloudRunConfig.model_fields}
     assert for_ops - set(JobSettings.model_fields) == {"run_ids"}
-    assert {*OVERRIDES, *POLICY, "cause", "job_id", "job_name", "run_ids"} == for_ops
+    assert {*OVERRIDES, *POLICY, NEEDS_OTHERS, "cause", "job_id", "job_name", "run_ids"} == for_ops
 
 
 def test_every_setting_is_what_the_config_starts_from() -> None:
@@ -63,7 +66,9 @@ def test_every_setting_is_what_the_config_starts_from() -> None:
         "job_id": None,
         "job_name": None,
     }
-    assert run == {**POLICY, "run_ids": []}
+    assert run == {**POLICY, NEEDS_OTHERS: False, "run_ids": []}
+    _, reporting = map(defaults_of, JobSettings(job_id=1, **{NEEDS_OTHERS: True}).assets)
+    assert reporting[NEEDS_OTHERS] is True
 
 
 def test_a_job_that_says_nothing_of_it_has_the_usual_defaults() -> None:
