@@ -5,7 +5,7 @@ Reads the tables, the files and the API without any of the package's code.
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -246,12 +246,16 @@ def _of_files(
     )
 
 
-def _strays(place: Place, wanted: Mapping[Path, bytes], folders: Iterable[Path]) -> Iterator[Path]:
+def _strays(
+    place: Place, wanted: Mapping[Path, bytes], folders: Collection[Path]
+) -> Iterator[Path]:
     """Files and folders that belong to nothing; an artifact's folders belong to it.
 
-    So do those of its job: they are tried before the job is triggered.
+    So do those of its job, which are tried before the job is triggered, and of its run, which are
+    made for files that may turn out not to be there.
     """
     database = place.database
     known = {database, database.with_name(database.name + _LOCK), place.artifacts, *wanted}
+    known.update(folders)
     known.update(parent for path in [*wanted, *folders] for parent in path.parents)
     yield from (path for path in place.folder.rglob("*") if path not in known)
