@@ -60,8 +60,9 @@ class LocalFiles:
         """Make sure that files can be made in a folder, before anything is done that needs it.
 
         Raises:
-            StorageError: They cannot.
+            StorageError: They cannot, or a link leads out of the root.
         """
+        _check_within(self.root, self.root / folder)
         check_writable(self.root / folder)
 
     @contextlib.contextmanager
@@ -70,10 +71,11 @@ class LocalFiles:
 
         Raises:
             OSError: The folder cannot be made.
+            StorageError: A link leads out of the root.
         """
         inside = self.root / folder
-        make_folders(inside)
         _check_within(self.root, inside)
+        make_folders(inside)
         remove_what_the_dead_left(inside)
         with partial_folder(inside) as partial:
             yield FolderWriter(inside, partial)
@@ -102,9 +104,10 @@ class LocalFiles:
 
         Raises:
             FileNotFoundError: There is none.
+            StorageError: A link leads out of the root.
         """
         file = self.root / path
-        _check_within(self.root, file.parent)
+        _check_within(self.root, file)
         return file.open("rb")
 
     def exists(self, path: str) -> bool:
@@ -192,8 +195,8 @@ class FolderWriter:
 
     def _prepare(self, parent: Path) -> None:
         if parent not in self._safe:
-            make_folders(parent)
             _check_within(self.folder, parent)
+            make_folders(parent)
             self._safe.add(parent)
 
 
@@ -232,15 +235,15 @@ def _check_encodable(path: str) -> None:
         ) from error
 
 
-def _check_within(root: Path, folder: Path) -> None:
-    """Refuse a folder that a link leads out of its root.
+def _check_within(root: Path, path: Path) -> None:
+    """Refuse a path that a link leads out of its root.
 
     Raises:
         StorageError: It does.
     """
-    if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise StorageError(
-            f"{folder} is not used: a link there leads out of {root}. Remove the link."
+            f"{path} is not used: a link there leads out of {root}. Remove the link."
         )
 
 

@@ -286,6 +286,18 @@ def test_one_artifact_that_cannot_be_had_does_not_cost_the_others(tmp_path: Path
         assert failure.metadata["dbt_cloud_run_url"].value == dbt_run["href"]
 
 
+def test_a_path_of_a_thousand_folders_costs_itself(tmp_path: Path) -> None:
+    """The others are stored and have their rows, and the step says which one is not."""
+    deep = "a/" * 1000 + "a.sql"
+    with a_project(tmp_path, Script(artifacts={**ARTIFACTS, deep: "select 1"})) as project:
+        result = project.materialize()
+        assert not result.success
+        assert "it has 1001 parts, and 100 are the most" in str(
+            failure_of(result, "dbt_cloud_run").description
+        )
+        assert len(project.rows("dbt_cloud_artifact")) == len(project.files()) == len(ARTIFACTS)
+
+
 def test_artifacts_that_are_cut_off_again_and_again_leave_no_file(tmp_path: Path) -> None:
     """Half a file never stands under its name, nor under any other."""
     with a_project(tmp_path, GOOD) as project:

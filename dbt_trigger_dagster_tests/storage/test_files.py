@@ -1,13 +1,25 @@
-"""Partial files: those in use stay, those of the dead go, and nobody takes one for the other."""
+"""Partial files: those in use stay, those of the dead go, and nobody takes one for the other.
 
+And no link leads out of the root, and nobody else reads what is kept.
+"""
+
+import os
+import stat
+import subprocess
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
+from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.files import (
     IN_USE,
     NEW_PARTIAL,
     PARTIAL,
+    LocalFiles,
     partial_folder,
     remove_what_the_dead_left,
 )
@@ -91,3 +103,103 @@ def test_a_folder_that_cannot_be_made_is_the_error(tmp_path) -> None:
     """It is not tried for ever."""
     with pytest.raises(FileNotFoundError), partial_folder(tmp_path / "gone"):
         pass
+
+
+_USES: dict[str, Callable[[LocalFiles], object]] = {
+    "check": lambda files: files.check("run"),
+    "write": lambda files: files.put("run/compiled/new.sql", [b"ours"]),
+    "read": lambda files: files.open("run/compiled/secret"),
+    "copy from": lambda files: files.copy("run/compiled/secret", "mine"),
+    "copy to": lambda files: files.copy("mine", "run/compiled/new.sql"),
+    "delete": lambda files: files.delete(["run/compiled/secret"]),
+}
+
+
+@pytest.mark.parametrize("use", _USES)
+@pytest.mark.parametrize("link", ["run", "run/compiled", "run/compiled/secret"])
+def test_a_link_that_was_planted_is_not_followed_out_of_the_root(tmp_path, link, use) -> None:
+    """Of the run's folder, of one in it, or of a file: nothing outside is read, made or removed."""
+    outside = tmp_path / "outside"
+    inside = outside / "target" / Path("run/compiled/secret").relative_to(link)
+    inside.parent.mkdir(parents=True)
+    inside.write_text("theirs")
+    root = tmp_path / "root"
+    (root / link).parent.mkdir(parents=True)
+    (root / link).symlink_to(outside / "target")
+    (root / "mine").write_text("mine")
+    if (use, link) in {("check", "run/compiled"), ("check", "run/compiled/secret")} or (
+        link.endswith("secret") and use in {"write", "copy to", "delete"}
+    ):
+        _USES[use](LocalFiles(root))  # it has nothing to do with the link, or replaces it
+    else:
+        with pytest.raises(StorageError, match="a link there leads out"):
+            _USES[use](LocalFiles(root))
+    assert {path: path.read_text() for path in outside.rglob("*") if path.is_file()} == {
+        inside: "theirs"
+    }
+
+
+def test_a_root_that_is_a_link_itself_is_used(tmp_path) -> None:
+    """Who set it up so wants it."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "root").symlink_to(tmp_path / "disk")
+    files = LocalFiles(tmp_path / "root")
+    files.put("run/manifest.json", [b"{}"])
+    with files.open("run/manifest.json") as file:
+        assert file.read() == b"{}"
+
+
+@contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize(
+    ("mask", "file_mode", "folder_mode"),
+    [(0o022, 0o640, 0o750), (0o000, 0o640, 0o750), (0o077, 0o600, 0o700)],
+)
+def test_what_is_kept_is_the_owners_and_at_most_the_groups(
+    tmp_path, mask, file_mode, folder_mode
+) -> None:
+    """Logs are in artifacts; a stricter umask counts."""
+    with _umask(mask):
+        LocalFiles(tmp_path / "root").put("7/compiled/a.sql", [b"select 1"])
+    modes = {
+        path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode)
+        for path in tmp_path.rglob("*")
+    }
+    folders = dict.fromkeys(["root", "root/7", "root/7/compiled"], folder_mode)
+    assert modes == {**folders, "root/7/compiled/a.sql": file_mode}
+
+
+_PUT_THREE = r"""
+import sys
+from pathlib import Path
+from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.files import LocalFiles
+with LocalFiles(Path(sys.argv[1])).writing("run") as writer:
+    for name in ("a.json", "gr\u00f6\u00dfe.json", "z.json"):
+        try:
+            writer.put(name, [b"{}"])
+        except StorageError as error:
+            print(ascii(str(error)))
+"""
+
+
+def test_a_name_that_the_file_systems_encoding_lacks_costs_itself(tmp_path) -> None:
+    """As in a container with LANG=C and without Python's UTF-8 mode; it says what to do."""
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(  # noqa: S603  # our own words
+        [sys.executable, "-c", _PUT_THREE, str(tmp_path)],
+        env={**os.environ, **plain},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "cannot be the name of a file here" in done.stdout
+    assert "PYTHONUTF8=1" in done.stdout
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["a.json", "z.json"]
