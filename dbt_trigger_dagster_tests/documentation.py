@@ -32,6 +32,7 @@ from dbt_trigger_dagster.component.models import ModelSettings
 from dbt_trigger_dagster.component.monitor import MonitorSettings
 from dbt_trigger_dagster.component.storage import Storage
 from dbt_trigger_dagster.storage.tables import TABLES
+from dbt_trigger_dagster.storage.views import VIEWS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
@@ -87,6 +88,7 @@ def _copy(kind: str, name: str) -> str:
         "columns": _columns,
         "methods": _methods,
         "errors": _errors,
+        "queries": _queries,
     }
     return makers[kind](name)
 
@@ -133,11 +135,12 @@ def _arguments(name: str) -> str:
 
 
 def _columns(name: str) -> str:
-    """A table's columns; those of its primary key are marked."""
-    table = TABLES[name]
+    """The columns of a table or a view; those of a primary key are marked."""
+    keys = TABLES[name].primary_key if name in TABLES else ()
+    table = {**TABLES, **{view.name: view for view in VIEWS}}[name]
     lines = [f"{table.description}.", "", "| column | type | meaning |", "|---|---|---|"]
     for column in table.columns:
-        key = " (key)" if column.name in table.primary_key else ""
+        key = " (key)" if column.name in keys else ""
         lines.append(f"| `{column.name}`{key} | {column.kind.value} | {column.description} |")
     return "\n".join(lines)
 
@@ -162,6 +165,20 @@ def _errors(_name: str) -> str:
             summary = (inspect.getdoc(found) or "").partition("\n")[0].replace("``", "`")
             lines.append(f"| `{name}` | `{found.__bases__[0].__name__}` | {summary} |")
     return "\n".join(lines)
+
+
+def queries(file: Path) -> dict[str, str]:
+    """The statements of a file of SQL by the questions that they answer, which stand above them."""
+    found = re.findall(r"^-- (.*\?.*)\n((?:.+\n)+)", file.read_text("utf-8"), re.MULTILINE)
+    return {question: statement.strip() for question, statement in found}
+
+
+def _queries(name: str) -> str:
+    """The questions and queries of an example."""
+    found = queries(ROOT / "examples" / f"{name}.sql")
+    return "\n\n".join(
+        f"## {question}\n\n```sql\n{statement}\n```" for question, statement in found.items()
+    )
 
 
 def dead_links(document: Path) -> list[str]:

@@ -19,6 +19,7 @@ from dbt_trigger_dagster.storage.node_tables import NODE
 from dbt_trigger_dagster.storage.project_nodes import with_gone
 from dbt_trigger_dagster.storage.store import Store, open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES, TRIGGER
+from dbt_trigger_dagster.storage.views import VIEWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,7 +101,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         """
         store = self.store()
         if context.run is not None:
-            store.check(TABLES.values())
+            store.check(TABLES.values(), VIEWS)
 
     def store(self, wait_limit: float = WAIT_LIMIT) -> Store:
         """The tables themselves.

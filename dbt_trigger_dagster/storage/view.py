@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from dbt_trigger_dagster.storage.columns import Column
+
 
 @dataclass(frozen=True)
 class View:
@@ -12,8 +14,10 @@ class View:
         description: What a row is; the database keeps it as a comment, where it keeps any.
         select: The SELECT, in SQL that every store understands. Tables and other views stand in
             braces: ``SELECT id FROM {dbt_cloud_run}``.
+        columns: What it gives, in order, for the documents.
     """
 
     name: str
     description: str
     select: str
+    columns: tuple[Column, ...] = ()

@@ -3,7 +3,7 @@
 import fnmatch
 import json
 import zipfile
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -36,9 +36,14 @@ class _Files:
 
 def read_run(scenario: Scenario) -> NodeResults:
     """What the package makes of a recorded run."""
+    return read_run_as(scenario)[1]
+
+
+def read_run_as(scenario: Scenario, **changes: Any) -> tuple[Run, NodeResults]:
+    """The same with the run, of which some fields are changed."""
     with zipfile.ZipFile(RUNS / f"{scenario.name}.zip") as archive:
-        run = Run.from_payload(json.loads(archive.read("run.json")))
-        return collect_node_results(run, _Files(archive))
+        run = Run.from_payload({**json.loads(archive.read("run.json")), **changes})
+        return run, collect_node_results(run, _Files(archive))
 
 
 def _pattern_of(unique_id: str, known: dict[str, str]) -> str:
