@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 OLDEST := .venv-oldest
+TRUTH := .venv-truth
 OLDEST_DAGSTER := $(shell sed -nE 's/^ *"dagster>=([0-9.]+),.*/\1/p' pyproject.toml)
 SANDBOX := $(BIN)/python -m dbt_trigger_dagster.sandbox
 LOCATION := dbt_trigger_dagster.definitions
@@ -13,7 +14,7 @@ HOME_OF_DAGSTER := data/dagster/dagster.yaml
 # what it does itself.
 DAGSTER := PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" PYTHONWARNINGS=ignore
 
-.PHONY: help demo dev test test-fast test-oldest check docs bench faults clean
+.PHONY: help demo dev test test-fast test-oldest truth check docs bench faults clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -55,6 +56,16 @@ test-oldest: $(OLDEST)/installed  ## What is known of Dagster's insides, with th
 	$(OLDEST)/bin/python -c 'import dagster; print("Dagster", dagster.__version__)'
 	$(OLDEST)/bin/python -m pytest dbt_trigger_dagster_tests/assets/test_dagster_run.py dbt_trigger_dagster_tests/assets/test_dagster_events.py
 
+$(TRUTH)/installed: pyproject.toml
+	$(PYTHON) -m venv $(TRUTH)
+	$(TRUTH)/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
+	$(TRUTH)/bin/python -m pip install -qq --disable-pip-version-check --editable . \
+		dagster-dbt openlineage-integration-common
+	touch $@
+
+truth: $(TRUTH)/installed  ## Who tells right what happened to the nodes of recorded runs: we, dagster-dbt, OpenLineage
+	@$(TRUTH)/bin/python -m dbt_trigger_dagster_tests.corpus.truth
+
 check: $(STAMP)  ## Linter, formatter, type checker and the rooms' import contracts; the documents' tables and links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -72,4 +83,4 @@ faults: $(STAMP)  ## Everything that can break, broken on purpose; the peers too
 	$(BIN)/python -m faults
 
 clean:  ## Remove what the other verbs made
-	rm -rf .venv $(OLDEST) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(OLDEST) $(TRUTH) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -15,6 +15,7 @@ from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster_tests.corpus.make_corpus import RUNS
 from dbt_trigger_dagster_tests.corpus.scenarios import SCENARIOS, Scenario
 from dbt_trigger_dagster_tests.corpus.test_corpus import read_run
+from dbt_trigger_dagster_tests.corpus.truth import Workspace
 
 run_handler = pytest.importorskip("dagster_dbt.cloud_v2.run_handler")
 translators = pytest.importorskip("dagster_dbt.dagster_dbt_translator")
@@ -25,17 +26,6 @@ _NOT_RUN = {"skipped"}
 
 Name = tuple[str, str, str, str]
 """Which event: its kind, its asset, its check, and dbt's invocation."""
-
-
-class _Workspace:
-    """All that dagster-dbt asks dbt Cloud for here."""
-
-    def __init__(self, run: Mapping[str, Any]) -> None:
-        self._run = run
-
-    def get_run_details(self, run_id: int) -> Mapping[str, Any]:
-        del run_id
-        return self._run
 
 
 def _commands(scenario: Scenario) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
@@ -68,7 +58,7 @@ def _theirs(scenario: Scenario) -> dict[Name, tuple[str, NodeEvent]]:
     run, found = _run_of(scenario), {}
     for results, manifest in _commands(scenario):
         made = run_handler.DbtCloudJobRunResults(run_id=run["id"], run_results=results)
-        for event in made.to_default_asset_events(_Workspace(run), manifest):
+        for event in made.to_default_asset_events(Workspace(run), manifest):
             found[_name_of(event)] = (results["args"]["which"], event)
     return found
 
