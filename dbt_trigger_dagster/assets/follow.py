@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import start_run
+from dbt_trigger_dagster.dbt_cloud.cancel import cancel_and_look
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudCancelledError,
@@ -124,12 +125,8 @@ def _wait_for(step: Step, run: Run, deadline: Deadline) -> FollowedRun:
         return FollowedRun(run)
     if deadline.is_over:  # time to see whether this run is over too
         deadline = step.client.until_cancelled(ONE_LOOK)
-    interval = step.config.poll_interval
     try:
-        ended = wait_for_run(
-            step.client, run, deadline=deadline, poll_interval=interval, log=step.log
-        )
-        return FollowedRun(ended, saw_end=not run.is_over)
+        return FollowedRun(_end_of(step, run, deadline), saw_end=not run.is_over)
     except DbtCloudWaitTimeoutError as error:
         _check_not_cancelled(step, error)
         return _on_timeout(step, error)
@@ -145,30 +142,55 @@ def _on_timeout(step: Step, error: DbtCloudWaitTimeoutError) -> FollowedRun:
         step.log.warning("%s It goes on: %s", error, run.href)
         return FollowedRun(run)
     if step.config.on_timeout == "cancel":
-        run = _cancel_and_wait(step, run)
-    late = DbtCloudWaitTimeoutError(str(error), run=run)
-    return FollowedRun(run, late, saw_end=run.is_over)
+        return _cancelled(step, error)
+    return FollowedRun(run, error)
+
+
+def _cancelled(step: Step, late: DbtCloudWaitTimeoutError) -> FollowedRun:
+    """Cancel a run that is not over in time; what it ends as counts, whatever is answered."""
+    run = _cancel_and_wait(step, late.run)
+    if not run.is_over:
+        return FollowedRun(run, DbtCloudWaitTimeoutError(str(late), run=run))
+    if not run.is_cancelled:
+        step.log.warning(
+            "dbt Cloud run %s had ended before it was cancelled: %s", run.run_id, run.status_name
+        )
+        return FollowedRun(run, saw_end=True)
+    sentence = (
+        f"dbt Cloud run {run.run_id} was cancelled after {step.config.max_wait_time:.0f} s "
+        f"(max_wait_time): it was not over. {run.href}"
+    )
+    return FollowedRun(run, DbtCloudWaitTimeoutError(sentence, run=run), saw_end=True)
 
 
 def _cancel_and_wait(step: Step, run: Run) -> Run:
     """Cancel a run, and give it some time to end; the run as last seen."""
     deadline = step.client.until_cancelled(CANCEL_WAIT)
     try:
-        cancelled = step.client.with_options(deadline=deadline).cancel_run(run.run_id)
-        step.log.info("dbt Cloud run %s is cancelled: %s", run.run_id, run.href)
-        return wait_for_run(
-            step.client,
-            cancelled,
-            deadline=deadline,
-            poll_interval=step.config.poll_interval,
-            log=step.log,
-        )
+        run = cancel_and_look(step.client.with_options(deadline=deadline), run.run_id)
+        step.log.info("dbt Cloud run %s is to be cancelled: %s", run.run_id, run.href)
+        return _end_of(step, run, deadline)
+    except DbtCloudWaitTimeoutError as error:
+        _check_not_cancelled(step, error)
+        step.log.error("It was to be cancelled. %s %s", error, run.href)  # noqa: TRY400  # as below
+        return error.run
     except DbtCloudError as error:
         _check_not_cancelled(step, error)
         step.log.error(  # noqa: TRY400  # the sentence is enough; the step fails anyway
             "dbt Cloud run %s was to be cancelled: %s %s", run.run_id, error, run.href
         )
         return run
+
+
+def _end_of(step: Step, run: Run, deadline: Deadline) -> Run:
+    """Wait until a run is over.
+
+    Raises:
+        DbtCloudWaitTimeoutError: It is not, at the deadline.
+        DbtCloudError: dbt Cloud refuses.
+    """
+    interval = step.config.poll_interval
+    return wait_for_run(step.client, run, deadline=deadline, poll_interval=interval, log=step.log)
 
 
 def _continued(

@@ -15,6 +15,7 @@ from typing import NoReturn
 import dagster as dg
 
 from dbt_trigger_dagster.assets.dagster_run import Interruption, is_ctrl_c, why_interrupted
+from dbt_trigger_dagster.dbt_cloud.cancel import became, cancel_and_look
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudError
@@ -209,10 +210,10 @@ def end_of(run: Run, client: DbtCloudClient | None) -> str:
     if client is None:
         return f"The step ends; dbt Cloud run {run.run_id} goes on: {run.href}"
     try:
-        client.cancel_run(run.run_id)
+        seen = cancel_and_look(client, run.run_id)
     except DbtCloudError as error:
         return f"dbt Cloud run {run.run_id} could not be cancelled: {error} {run.href}"
-    return f"dbt Cloud run {run.run_id} is cancelled: {run.href}"
+    return f"dbt Cloud run {run.run_id} {became(seen)}: {run.href}"
 
 
 @contextmanager

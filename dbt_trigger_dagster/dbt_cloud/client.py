@@ -20,7 +20,7 @@ from dbt_trigger_dagster.dbt_cloud.api import (
 )
 from dbt_trigger_dagster.dbt_cloud.clock import Clock, SystemClock
 from dbt_trigger_dagster.dbt_cloud.downloads import Download, into
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudJobNameError
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudJobNameError
 from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStep
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter, TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.retries import (
@@ -179,11 +179,19 @@ class DbtCloudClient(AccountApi):
             include_related: Any of ``trigger``, ``job``, ``environment``, ``repository``,
                 ``run_steps``, ``run_retries``, ``audit``, ``debug_logs``.
         """
-        return self._get(f"runs/{run_id}/", read=self._as_run, query=_include(include_related))
+        return self._get(
+            f"runs/{run_id}/",
+            read=lambda payload: _checked(self._as_run(payload), run_id),
+            query=_include(include_related),
+        )
 
     def cancel_run(self, run_id: int) -> Run:
         """Cancel a run. To cancel twice does no harm, so this is repeated on transient errors."""
-        return self._start(f"runs/{run_id}/cancel/", retryable=is_transient)
+        return self._post(
+            f"runs/{run_id}/cancel/",
+            read=lambda payload: _checked(self._as_run(payload), run_id),
+            retryable=is_transient,
+        )
 
     def retry_run(self, run_id: int) -> Run:
         """Start a new run that continues a failed one from its point of failure.
@@ -191,7 +199,11 @@ class DbtCloudClient(AccountApi):
         Raises:
             DbtCloudRequestError: With ``may_have_been_sent``, the new run may have started.
         """
-        return self._start(f"runs/{run_id}/retry/")
+        return self._post(
+            f"runs/{run_id}/retry/",
+            read=lambda payload: _checked_retry(self._as_run(payload), run_id),
+            retryable=was_never_sent,
+        )
 
     def get_step(self, step_id: int) -> RunStep:
         """One step of a run by its id, with its logs."""
@@ -261,14 +273,27 @@ class DbtCloudClient(AccountApi):
         path: str,
         *,
         body: Mapping[str, Any] | None = None,
-        retryable: Callable[[DbtCloudError], bool] = was_never_sent,
     ) -> Run:
-        return self._post(path, read=self._as_run, retryable=retryable, body=body)
+        return self._post(path, read=self._as_run, retryable=was_never_sent, body=body)
 
     def _as_run(self, payload: Mapping[str, Any]) -> Run:
         """A run, which is the account's, whatever the answer says or does not say."""
         account_id = payload.get("account_id") or self.account_id
         return Run.from_payload({**payload, "account_id": account_id})
+
+
+def _checked(run: Run, run_id: int) -> Run:
+    """The run that was asked for; an answer about another one is none."""
+    if run.run_id != run_id:
+        raise ValueError(f"it is about run {run.run_id}")
+    return run
+
+
+def _checked_retry(run: Run, run_id: int) -> Run:
+    """A new run; it names the run that it continues, if it names one."""
+    if run.run_id == run_id or run.retrying_run_id not in {None, run_id}:
+        raise ValueError(f"it is about run {run.run_id}, which retries {run.retrying_run_id}")
+    return run
 
 
 def _include(related: Sequence[str]) -> dict[str, str]:

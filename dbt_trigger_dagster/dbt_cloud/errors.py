@@ -69,12 +69,22 @@ class DbtCloudResponseError(DbtCloudError):
         message: What was asked and what was answered.
         status_code: The HTTP status.
         retry_after: Seconds that the answer asks to wait before the next request, if it does.
+        is_dbt_clouds: Whether the answer is in dbt Cloud's own form, and so not of something in
+            front of it.
     """
 
-    def __init__(self, message: str, *, status_code: int, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        retry_after: float | None = None,
+        is_dbt_clouds: bool = False,
+    ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.retry_after = retry_after
+        self.is_dbt_clouds = is_dbt_clouds
 
 
 class DbtCloudAuthError(DbtCloudResponseError):

@@ -6,8 +6,8 @@ Unknown fields and unknown statuses are never an error: the whole payload travel
 
 import contextlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from enum import IntEnum
 from typing import Any
@@ -139,6 +139,20 @@ class Run:
             href=one_line(str(payload.get("href") or "")),
             payload=payload,
         )
+
+    def with_related(self, other: "Run", names: Iterable[str]) -> "Run":
+        """The same with what another answer about it tells beside it, where this one does not.
+
+        Args:
+            other: The other answer.
+            names: Which parts of it, such as ``trigger`` or ``run_steps``.
+        """
+        found = {
+            name: other.payload[name]
+            for name in names
+            if other.payload.get(name) and not self.payload.get(name)
+        }
+        return replace(self, payload={**self.payload, **found}) if found else self
 
     @property
     def is_over(self) -> bool:

@@ -3,6 +3,7 @@
 import email.utils
 import time
 from datetime import timezone
+from typing import Any
 
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
@@ -46,25 +47,28 @@ def as_response_error(response: Response) -> DbtCloudResponseError:
     """A refusal as our error."""
     status_code = response.status_code
     error_type = _ERROR_TYPES.get(status_code, DbtCloudResponseError)
-    return error_type(
-        f"{response.asked} was answered {status_code}: {_what_was_said(response)}".rstrip(),
-        status_code=status_code,
-        retry_after=parse_retry_after(response.headers.get("Retry-After")),
-    )
-
-
-def _what_was_said(response: Response) -> str:
-    """What the answer says, and a hint."""
-    body, said = None, ""
     try:
         body = response.body()  # all of it, so that the connection can be used again
     except DbtCloudError:
-        said = "(the body could not be read)"
+        body, unread = None, "(the body could not be read)"
+    else:
+        unread = ""
+    said = _what_was_said(response, body, unread)
+    return error_type(
+        f"{response.asked} was answered {status_code}: {said}".rstrip(),
+        status_code=status_code,
+        retry_after=parse_retry_after(response.headers.get("Retry-After")),
+        is_dbt_clouds=bool(message_in(body)),
+    )
+
+
+def _what_was_said(response: Response, body: Any, unread: str) -> str:
+    """What the answer says, and a hint."""
     location = response.headers.get("Location", "")
     if location and response.status_code < _FIRST_CLIENT_ERROR:
         without_query = one_line(location.partition("?")[0])  # a query may sign it
         return f"moved to {without_query}. {_REDIRECT_HINT}"
-    said = said or message_in(body) or excerpt(body)
+    said = unread or message_in(body) or excerpt(body)
     data = body.get("data") if isinstance(body, dict) else None
     denied = isinstance(data, dict) and bool(data.get("account_access_denied"))
     return f"{said} {_hint(response, denied=denied or 'Forbidden: Access denied' in said)}"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dbt_trigger_dagster.dbt_cloud.api import PAGE_SIZE
+from dbt_trigger_dagster.dbt_cloud.cancel import became, cancel_and_look
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Clock
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudSupersededError
@@ -283,11 +284,9 @@ class _Start:
             if run.is_over:
                 continue
             try:
-                self.client.cancel_run(run.run_id)
+                told = became(cancel_and_look(self.client, run.run_id))
             except DbtCloudError as error:
                 told = f"could not be cancelled: {error}"
-            else:
-                told = "is cancelled"
             self.log.warning(
                 "dbt Cloud run %s was started twice: the younger run %s %s %s",
                 older.run_id,

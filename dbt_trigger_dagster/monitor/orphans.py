@@ -16,15 +16,13 @@ import dagster as dg
 from dbt_trigger_dagster.assets.dagster_run import events_of, is_re_executed
 from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.assets.trigger_step import TRIGGERED_TAG, announced
+from dbt_trigger_dagster.dbt_cloud.cancel import became, cancel_and_look
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
     DbtCloudNotFoundError,
-    DbtCloudPayloadError,
-    DbtCloudResponseError,
 )
-from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.monitor.cursor import CLOCK_OVERLAP
 
 MOST_AT_ONCE = 100
@@ -147,7 +145,7 @@ def _cancel(
         run = client.get_run(orphan.run_id)
         if run.is_over or terminations.is_taken_over(orphan):
             return
-        run = _cancelled(client, orphan.run_id)
+        run = cancel_and_look(client, orphan.run_id)
     except DbtCloudNotFoundError:
         return  # it is another account's, or gone
     except DbtCloudError as error:
@@ -158,26 +156,8 @@ def _cancel(
             error,
         )
         return
-    became = run.status_name.lower() if run.is_over else "asked to be cancelled"
-    told = f"dbt Cloud run {run.run_id} is {became}: {run.href}"
+    told = f"dbt Cloud run {run.run_id} {became(run)}: {run.href}"
     log.warning("Dagster run %s was terminated before it waited. %s", dagster_run.run_id, told)
     terminations.instance.report_engine_event(
         f"This run was terminated before it waited. {told}", dagster_run
     )
-
-
-def _cancelled(client: DbtCloudClient, run_id: int) -> Run:
-    """What has become of a run after it was to be cancelled: told by a look, not by the answer.
-
-    Raises:
-        DbtCloudError: It could not be cancelled, and goes on.
-    """
-    refusal = None
-    try:
-        client.cancel_run(run_id)
-    except (DbtCloudResponseError, DbtCloudPayloadError) as error:
-        refusal = error
-    run = client.get_run(run_id)
-    if refusal is not None and not run.is_over:
-        raise refusal
-    return run

@@ -29,6 +29,7 @@ from dbt_trigger_dagster_tests.graphs import (
     sent,
     triggers,
 )
+from dbt_trigger_dagster_tests.payloads import refusal
 
 ALL_ASSETS = ["trigger_response", "run_result", "artifacts", "node_results"]
 
@@ -439,7 +440,8 @@ def test_a_timeout_can_cancel_the_run(tmp_path: Path, *, raise_on_failed_run: bo
         assert dbt_run["status_humanized"] == "Cancelled"
         assert [row["status"] for row in project.rows("dbt_cloud_run")] == [30]
         failure = failure_of(result, "dbt_cloud_run")
-        assert "was not over after" in str(failure.description)
+        told = f"was cancelled after 0 s (max_wait_time): it was not over. {dbt_run['href']}"
+        assert told in str(failure.description)
         assert "goes on" not in str(failure.description)
         assert failure.metadata["dbt_cloud_status"].value == "Cancelled"
 
@@ -484,15 +486,18 @@ def test_an_outage_does_not_end_the_wait(tmp_path: Path) -> None:
 
 
 def test_an_answer_that_no_repetition_changes_ends_the_wait(tmp_path: Path) -> None:
-    """A token that was revoked in the middle: the step fails at once, and the run goes on."""
+    """A token that was revoked in the middle, and refused twice: the run goes on."""
     with a_project(tmp_path, SLOW) as project:
-        project.sandbox.inject(Fault(method="GET", path="*/runs/*", status=401, count=None))
+        revoked = refusal(401, "Invalid token.")
+        project.sandbox.inject(
+            Fault(method="GET", path="*/runs/*", status=401, body=revoked, count=None)
+        )
         result = project.materialize()
         (run,) = project.rows("dbt_cloud_trigger")
         failure = failure_of(result, "dbt_cloud_run")
         assert "401" in str(failure.description)
         assert f"The dbt run goes on: {run['href']}" in str(failure.description)
-        assert len(sent(project.sandbox, "GET")) == 1
+        assert len(sent(project.sandbox, "GET")) == 2
 
 
 # Parts

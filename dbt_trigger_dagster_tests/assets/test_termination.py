@@ -297,6 +297,25 @@ def test_a_cancel_that_fails_never_hides_the_interrupt(
         until(lambda: project.dbt_runs()[0]["status"] == 30, "the run is cancelled")
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [None, Fault(path="*/cancel/", status=400), Fault(path="*/cancel/", status=204)],
+    ids=["a good answer", "400", "204"],
+)
+def test_what_became_of_a_run_is_told_by_a_look_at_it(tmp_path: Path, odd: Fault | None) -> None:
+    """It ended while the step was terminated: nobody says that it was cancelled."""
+    with a_project(tmp_path, GOOD) as project:
+        project.materialize(run={"wait_for_result": False})
+        (run_id,) = project.run_ids("dbt_cloud_trigger")
+        if odd is not None:
+            project.sandbox.inject(odd)
+        with project.account().build_client() as client:
+            termination = a_termination(project.instance, DagsterRunStatus.CANCELING)
+            ended = end_of_a_block(termination, client, [a_run(run_id)])
+        assert isinstance(ended, dg.Failure)
+        assert f"dbt Cloud run {run_id} had ended before: Success" in str(ended.description)
+
+
 @pytest.mark.parametrize("cancel", [True, False])
 def test_runs_that_are_not_to_be_cancelled_are_left_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, *, cancel: bool

@@ -16,6 +16,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
     DbtCloudError,
     DbtCloudJobNameError,
+    DbtCloudPayloadError,
     DbtCloudRequestError,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run, RunStatus
@@ -63,7 +64,7 @@ STARTS: dict[str, tuple[str, Start]] = {
         lambda client: client.trigger_run(JOB_ID, TriggerRequest(cause="Nightly")),
     ),
     "rerun": (f"jobs/{JOB_ID}/rerun/", lambda client: client.rerun_job(JOB_ID)),
-    "retry": (f"runs/{RUN_ID}/retry/", lambda client: client.retry_run(RUN_ID)),
+    "retry": (f"runs/{RUN_ID - 1}/retry/", lambda client: client.retry_run(RUN_ID - 1)),
 }
 
 UNCERTAIN: dict[str, Reply | Reset | Silence] = {
@@ -127,6 +128,33 @@ def test_a_request_that_starts_a_run_is_sent_again_when_it_was_never_sent(start,
         post(client)
     assert not caught.value.may_have_been_sent
     assert len(clock.pauses) == 2
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.get_run(RUN_ID),
+        lambda client: client.get_run(RUN_ID, include_related=["trigger"]),
+        lambda client: client.cancel_run(RUN_ID),
+    ],
+    ids=["poll", "details", "cancel"],
+)
+def test_an_answer_about_another_run_is_refused(client, api, ask) -> None:
+    """Somebody's proxy has mixed it up."""
+    for method in ("GET", "POST"):
+        for path in ("", "cancel/"):
+            api.add(method, RUN_URL + path, json=envelope(run_payload(10, id=RUN_ID + 1)))
+    api.assert_all_requests_are_fired = False
+    with pytest.raises(DbtCloudPayloadError, match=f"about run {RUN_ID + 1}"):
+        ask(client)
+
+
+@pytest.mark.parametrize("answer", [{"id": RUN_ID}, {"id": RUN_ID + 2, "retrying_run_id": 7}])
+def test_an_answer_about_another_retry_is_refused(client, api, answer) -> None:
+    """It is a new run, and names the one that it continues, where it names one."""
+    api.post(RUN_URL + "retry/", json=envelope(run_payload(1, **answer)))
+    with pytest.raises(DbtCloudPayloadError, match="which retries"):
+        client.retry_run(RUN_ID)
 
 
 @pytest.mark.parametrize("fault", ["reset", "closed", "no answer in time", "500", "504", "408"])
