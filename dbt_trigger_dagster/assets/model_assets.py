@@ -32,6 +32,7 @@ from dbt_trigger_dagster.assets.node_keys import (
 UNIQUE_ID = "dagster_dbt/unique_id"
 """The metadata that names the node of an asset or a check."""
 
+_SOURCE = "source"
 _NAME = re.compile(r"[A-Za-z0-9_]+")
 _TAG = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
 _KIND = re.compile(r"[A-Za-z0-9_.-]{1,50}")
@@ -61,20 +62,30 @@ def build_dbt_cloud_model_assets(
     Raises:
         ValueError: The manifest is not there, or is none.
     """
-    assets: list[dg.AssetSpec | dg.AssetsDefinition] = []
-    declared: dict[dg.AssetKey, str] = {}
-    for project in find_projects(manifest):
-        nodes = project.manifest.nodes
-        for unique_id, node in nodes.items():
-            if is_asset(node) and (sources or node["resource_type"] != "source"):
-                key = asset_key(node)
-                first = declared.setdefault(key, unique_id)
-                if first == unique_id:
-                    assets.append(_spec(key, node, project))
-                else:
-                    _warn_of_same_key(key, first, unique_id)
-        assets += _checks(project)
-    return assets
+    projects = find_projects(manifest)
+    specs: dict[dg.AssetKey, dg.AssetSpec] = {}
+    for project, node in _in_the_warehouse(projects, sources=sources):
+        key = asset_key(node)
+        if key not in specs:
+            specs[key] = _spec(key, node, project)
+        elif node["resource_type"] != _SOURCE:
+            _warn_of_same_key(key, specs[key].metadata[UNIQUE_ID], node["unique_id"])
+    return [*specs.values(), *(checks for project in projects for checks in _checks(project))]
+
+
+def _in_the_warehouse(
+    projects: Sequence[Project], *, sources: bool
+) -> Iterator[tuple[Project, Node]]:
+    """What becomes an asset; sources come last, for one may be what another project builds."""
+    nodes = [
+        (project, node)
+        for project in projects
+        for node in project.manifest.nodes.values()
+        if is_asset(node)
+    ]
+    yield from (pair for pair in nodes if pair[1]["resource_type"] != _SOURCE)
+    if sources:
+        yield from (pair for pair in nodes if pair[1]["resource_type"] == _SOURCE)
 
 
 def _warn_of_same_key(key: dg.AssetKey, first: str, second: str) -> None:

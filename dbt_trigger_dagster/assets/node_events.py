@@ -5,7 +5,7 @@ dagster-dbt's names.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -31,12 +31,11 @@ COMPLETED_AT = "dagster_dbt/completed_at_timestamp"
 _BUILT = frozenset(["success", "warn"])
 _PASSED = frozenset(["pass", "success"])
 _LONGEST_MESSAGE = 2000
-_BEFORE_ALL = datetime.fromtimestamp(0, timezone.utc)
 _NOT_RUN = frozenset(["skipped", "no-op", "reused", "started"])
 
 
 def node_events(run: Run, found: NodeResults) -> Iterator[NodeEvent]:
-    """The events of a run, in the order in which its nodes ended.
+    """The events of a run.
 
     Args:
         run: The run.
@@ -45,18 +44,20 @@ def node_events(run: Run, found: NodeResults) -> Iterator[NodeEvent]:
     nodes = {node["unique_id"]: node for node in found.nodes}
     ends = {step["step"]: step["finished_at"] for step in found.steps}
     executed = [row for row in found.results if row["executed"] and row["unique_id"] in nodes]
-    timed = [(_end_of(row) or _moment(ends.get(row["step"])), row) for row in executed]
-    for at, row in sorted(timed, key=lambda pair: pair[0] or _BEFORE_ALL):
+    for row in executed:
+        at = _end_of(row) or _moment(ends.get(row["step"]))
         yield from _events(row, nodes, _metadata(run, row, at))
 
 
 def unreported(instance: dg.DagsterInstance, events: Iterable[NodeEvent]) -> Iterator[NodeEvent]:
-    """Those that are news: a run may be landed twice, and after runs that came later.
+    """Those that are news, in the order in which nodes ended.
+
+    A run may be landed twice, and after runs that came later: what is not newer is left out.
 
     So nothing downstream runs again for what was built once, and an asset's newest event is of its
     newest build.
     """
-    each = list(events)
+    each = sorted(events, key=lambda event: _completed_at(event.metadata) or 0)
     keys = dict.fromkeys(key for key in map(_judged, each) if key is not None)
     known = newest_metadata(instance, list(keys))
     for event in each:

@@ -147,6 +147,30 @@ def test_two_nodes_of_one_key_do_not_break_the_code_location(
     assert "model.shop.copy has the asset key orders of model.shop.orders" in caplog.text
 
 
+def test_a_source_may_be_what_another_project_builds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has the model's key on purpose; and two projects may read the same source."""
+    raw = node("source.shop.erp.raw", source_name="erp")
+    built = {"meta": {"dagster": {"asset_key": ["orders"]}}}
+    stored(
+        tmp_path / "1/300/9",
+        manifest_of(
+            node("source.bank.shop.orders", source_name="shop", **built),
+            node("source.bank.erp.raw", source_name="erp"),
+            node("model.bank.loans", depends_on={"nodes": ["source.bank.shop.orders"]}),
+            project="bank",
+        ),
+    )
+    stored(tmp_path / "1/301/8", manifest_of(node("model.shop.orders"), raw))
+    assets = build_dbt_cloud_model_assets(manifest=tmp_path)
+    found = {each.key.to_user_string(): each for each in assets if isinstance(each, dg.AssetSpec)}
+    assert set(found) == {"orders", "loans", "erp/raw"}
+    assert found["orders"].metadata["dagster_dbt/unique_id"] == "model.shop.orders"
+    assert [dep.asset_key for dep in found["loans"].deps] == [dg.AssetKey("orders")]
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     "odd",
     [

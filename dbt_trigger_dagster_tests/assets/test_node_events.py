@@ -6,7 +6,12 @@ import dagster as dg
 import pytest
 
 from dbt_trigger_dagster.artifacts.node_results import collect_node_results
-from dbt_trigger_dagster.assets.node_events import NodeEvent, node_events, unreported
+from dbt_trigger_dagster.assets.node_events import (
+    COMPLETED_AT,
+    NodeEvent,
+    node_events,
+    unreported,
+)
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster_tests.artifacts.files import MemoryFiles, result, results_of, run_of
 from dbt_trigger_dagster_tests.artifacts.projects import manifest_of, node
@@ -123,17 +128,24 @@ def test_what_was_only_compiled_has_no_event(which: str) -> None:
     assert _events(result("model.shop.orders"), result(_TEST), which=which) == []
 
 
+@pytest.mark.slow
 def test_events_come_in_the_order_in_which_nodes_ended() -> None:
-    """Whatever the order of the file."""
-    events = _events(
-        result(_TEST, "pass", timing=_timing(9)),
-        result("model.shop.people", timing=_timing(7)),
-        result("model.shop.orders", timing=_timing(8)),
-    )
-    assert [_said(event)["unique_id"] for event in events] == [
-        "model.shop.people",
-        "model.shop.orders",
-        _TEST,
+    """Whatever the order of files and runs: an asset's newest event is of its newest build."""
+    events = [
+        *_events(result("model.shop.orders", timing=_timing(8))),
+        *_events(
+            result(_TEST, "pass", timing=_timing(9)),
+            result("model.shop.people", timing=_timing(6)),
+            result("model.shop.orders", timing=_timing(7)),
+        ),
+    ]
+    with dg.DagsterInstance.ephemeral() as instance:
+        told = [_said(event) for event in unreported(instance, events)]
+    assert [(said["unique_id"], said[COMPLETED_AT] % 60) for said in told] == [
+        ("model.shop.people", 6),
+        ("model.shop.orders", 7),
+        ("model.shop.orders", 8),
+        (_TEST, 9),
     ]
 
 
