@@ -14,6 +14,7 @@ from benchmarks import (
     memory,
     monitor_tick,
     node_events,
+    node_results,
     traffic,
 )
 from benchmarks.report import Result, table
@@ -29,6 +30,7 @@ _BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "landings": landings.measure,
     "left_runs": left_runs.measure,
     "node_events": node_events.measure,
+    "node_results": node_results.measure,
 }
 
 

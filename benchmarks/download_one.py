@@ -20,7 +20,7 @@ STATUS = Path("/proc/self/status")
 """Where Linux tells a process about itself."""
 
 
-def _memory(field: str) -> int:
+def memory(field: str) -> int:
     """Bytes of a field in `STATUS`: ``VmRSS`` now, ``VmHWM`` at the peak."""
     lines = STATUS.read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(f"{field}:"))
@@ -42,11 +42,11 @@ def main(size: int) -> None:
         while not run.is_over:
             run = client.get_run(run.run_id)
         artifact = Artifact(run.run_id, OF_THE_RUN, artifact_path(0))
-        idle = _memory("VmRSS")
+        idle = memory("VmRSS")
         report = download_artifacts(
             client, [artifact], LocalFiles(Path(folder)), "run", max_parallel=1
         )
-        peak = _memory("VmHWM")
+        peak = memory("VmHWM")
         if [Path(stored.uri).stat().st_size for stored in report.stored] != [size]:
             raise RuntimeError(f"The artifact was not stored: {report.errors}")
     sys.stdout.write(f"{peak - idle}\n")

@@ -98,9 +98,13 @@ def _ids(run: Run, row: Mapping[str, Any]) -> dict[str, Any]:
 def _completed(
     run: Run, row: Mapping[str, Any], step: StepResults, manifest: Manifest, files: RunFiles
 ) -> list[dict[str, Any]]:
-    """A step's results with what they have from their run, their step and the manifest."""
+    """A step's results with what they have from their run, their step and the manifest.
+
+    Each result is taken out of the step's, so that large runs are not there twice.
+    """
     records = []
-    for unique_id, record in step.results.items():
+    for unique_id in list(step.results):
+        record = step.results.pop(unique_id)
         node = manifest.nodes.get(unique_id, {})
         facts = {name: node.get(name) for name in _OF_THE_MANIFEST}
         records.append(
@@ -169,7 +173,9 @@ def _nodes(
         "job_id": run.job_id,
         "manifest_run_id": run.run_id,
     }
-    return [{**node, **of_the_run} for node in manifest.nodes.values()]
+    for node in manifest.nodes.values():
+        node.update(of_the_run)
+    return list(manifest.nodes.values())
 
 
 def _add_catalog(reader: FileReader, manifest: Manifest) -> None:

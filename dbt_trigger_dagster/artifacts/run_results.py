@@ -13,6 +13,7 @@ from dbt_trigger_dagster.artifacts.json_stream import (
     read_section,
     results_in,
 )
+from dbt_trigger_dagster.storage.columns import JsonText
 
 RUN_RESULTS = "run_results.json"
 
@@ -99,7 +100,9 @@ def _record(unique_id: str, result: dict[str, Any]) -> dict[str, Any]:
         "adapter_response": dict(adapter) or None,
         "source": "run_results",
         # The code stands in the stored file, and would be most of the table.
-        "raw": {name: value for name, value in result.items() if name != "compiled_code"},
+        "raw": JsonText.of(
+            {name: value for name, value in result.items() if name != "compiled_code"}
+        ),
         **_timing(result.get("timing")),
         **{
             column: next((adapter[name] for name in names if adapter.get(name) is not None), None)

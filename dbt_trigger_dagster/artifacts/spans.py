@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from dbt_trigger_dagster.artifacts.critical_path import interval_of
+
 _KINDS = {
     **dict.fromkeys(("success", "pass"), "good"),
     **dict.fromkeys(("error", "fail", "runtime error", "partial success"), "failed"),
@@ -66,17 +68,16 @@ def bar_of(node: Mapping[str, Any]) -> Bar | None:
     Args:
         node: A row of `dbt_cloud_node_result`.
     """
-    # Compiling comes first and executing last; Fusion says the same interval for both.
-    started = node.get("compile_started_at") or node.get("execute_started_at")
-    ended = node.get("execute_completed_at") or node.get("compile_completed_at")
-    if started is None or ended is None or node.get("executed") is False:
+    interval = None if node.get("executed") is False else interval_of(node)
+    if interval is None:
         return None
+    started, ended = interval
     return Bar(
         step=node.get("step") or 0,
         name=str(node.get("name") or node.get("unique_id") or ""),
         thread=str(node.get("thread_id") or ""),
         started=started,
-        ended=max(started, ended),
+        ended=ended,
         status=str(node.get("status") or ""),
         is_test=node.get("resource_type") in {"test", "unit_test"},
         is_critical=bool(node.get("on_critical_path")),

@@ -249,7 +249,20 @@ def _as_text(value: Any) -> str | None:
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
+class JsonText(str):
+    """What a JSON column is to hold, as text already: it takes a quarter of the memory."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: Any) -> "JsonText":
+        """A value as such a text."""
+        return cls(_as_json(value))
+
+
 def _as_json(value: Any) -> str | None:
+    if isinstance(value, JsonText):
+        return str(value)
     try:
         text = json.dumps(value, default=str, ensure_ascii=False, allow_nan=False)
     except ValueError:  # 1e400, which Python reads as infinite

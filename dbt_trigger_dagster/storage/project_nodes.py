@@ -2,23 +2,36 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.node_tables import NODE
+
+_MANIFEST = "manifest_run_id"
+_NAMES = ("unique_id", "gone_at", _MANIFEST)
+_MOST_NODES = 1_000_000
 
 
 class Reader(Protocol):
     """What rows can be read from."""
 
-    def read(self, table: Table, **equal: str | int) -> Rows:
-        """Rows whose columns equal the given values."""
+    def newest(
+        self,
+        table: Table,
+        columns: Sequence[str],
+        *,
+        by: str,
+        limit: int,
+        **equal: str | int | Sequence[str],
+    ) -> list[dict[str, Any]]:
+        """Some columns of the rows with the highest value in one, highest first."""
 
 
 def with_gone(reader: Reader, nodes: Rows, now: datetime) -> Rows:
     """The nodes of newer manifests, and those that are gone since.
 
-    Runs may be landed in any order: what an older run says of the project is left out.
+    Runs may be landed in any order: what an older run says of the project is left out. Of what the
+    table holds, names are read, and whole rows of what is gone.
 
     Args:
         reader: Where the table is kept.
@@ -33,32 +46,39 @@ def with_gone(reader: Reader, nodes: Rows, now: datetime) -> Rows:
     for account_id, job_id in dict.fromkeys(projects):
         numbers = [n for n, project in enumerate(projects) if project == (account_id, job_id)]
         project = _picked(nodes, numbers)
-        known = reader.read(NODE, account_id=account_id, job_id=job_id)
-        if not _is_older(project, known):
-            parts += [project, _gone(project, known).filled(gone_at=now)]
+        of_the_job = {"account_id": account_id, "job_id": job_id}
+        known = reader.newest(NODE, _NAMES, by=_MANIFEST, limit=_MOST_NODES, **of_the_job)
+        newest = known[0][_MANIFEST] if known else None
+        if newest is None or newest <= project.columns[_MANIFEST][0]:
+            parts += [project, *_gone(reader, project, known, now, of_the_job)]
     return Rows(
         NODE,
         {name: [value for part in parts for value in part.columns[name]] for name in nodes.columns},
     )
 
 
-def _is_older(project: Rows, known: Rows) -> bool:
-    newest = max(filter(None, known.columns["manifest_run_id"]), default=0)
-    return bool(newest > project.columns["manifest_run_id"][0])
-
-
-def _gone(project: Rows, known: Rows) -> Rows:
+def _gone(
+    reader: Reader,
+    project: Rows,
+    known: Sequence[dict[str, Any]],
+    now: datetime,
+    of_the_job: dict[str, int],
+) -> list[Rows]:
     """The nodes that the project had until now."""
     there = set(project.columns["unique_id"])
-    names = zip(known.columns["unique_id"], known.columns["gone_at"], strict=True)
-    return _picked(
-        known,
-        [
-            n
-            for n, (unique_id, gone_at) in enumerate(names)
-            if unique_id not in there and gone_at is None
-        ],
+    names = [
+        node["unique_id"]
+        for node in known
+        if node["unique_id"] not in there and node["gone_at"] is None
+    ]
+    if not names:
+        return []
+    columns = [column.name for column in NODE.columns]
+    found = reader.newest(
+        NODE, columns, by=_MANIFEST, limit=len(names), unique_id=names, **of_the_job
     )
+    rows = Rows(NODE, {name: [node[name] for node in found] for name in columns})
+    return [rows.filled(gone_at=now)]
 
 
 def _picked(rows: Rows, numbers: Sequence[int]) -> Rows:

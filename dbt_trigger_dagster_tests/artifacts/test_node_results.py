@@ -255,5 +255,12 @@ def test_all_records_are_rows_of_their_tables() -> None:
     assert json.loads(node["columns"]) == [{"name": "ID", "data_type": "BIGINT"}]
 
 
-_BESIDE = {"attached_node", "column_name", "severity", "compiled_path", "source_name"}
+_BESIDE = {
+    "attached_node",
+    "column_name",
+    "compiled_path",
+    "severity",
+    "source_name",
+    "version",
+}
 """What the manifest's records have for others than `NODE`."""

@@ -54,8 +54,9 @@ def test_a_result_becomes_a_record() -> None:
         "source": "run_results",
     }
     assert {name: record[name] for name in expected} == expected
-    assert "compiled_code" not in record["raw"]
-    assert record["raw"]["thread_id"] == "Thread-10 (worker)"
+    raw = json.loads(record["raw"])
+    assert "compiled_code" not in raw
+    assert raw["thread_id"] == "Thread-10 (worker)"
 
 
 @pytest.mark.parametrize("element", [None, 5, "text", [], {}, {"unique_id": 5}, {"unique_id": ""}])

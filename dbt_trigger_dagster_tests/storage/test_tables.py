@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster.dbt_cloud.models import Run, parse_timestamp
-from dbt_trigger_dagster.storage.columns import LINEAGE, Kind, Table
+from dbt_trigger_dagster.storage.columns import LINEAGE, JsonText, Kind, Table
 from dbt_trigger_dagster.storage.tables import (
     ARTIFACT,
     RUN,
@@ -372,3 +372,11 @@ def test_a_table_and_a_model_read_the_same_moment(moment, fraction, between, off
     assert parse_timestamp(text) == expected
     (read,) = RUN.frame([RUN.record({"created_at": text})])["created_at"]
     assert read.to_pydatetime() == expected
+
+
+def test_what_is_json_text_already_stays_as_it_is() -> None:
+    """It is not quoted once more; any other text is."""
+    assert Kind.JSON.values([JsonText.of({"a": "ü"}), '{"a": 1}']) == [
+        '{"a": "ü"}',
+        '"{\\"a\\": 1}"',
+    ]

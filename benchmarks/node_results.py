@@ -1,0 +1,125 @@
+"""What a landing makes of a run of 20,000 nodes with a manifest of 500 MB: memory, and CPU.
+
+A fresh interpreter reads the files and writes the rows into DuckDB (`benchmarks.land_nodes`);
+another one only gives both files to ``json.load``.
+"""
+
+import json
+import tempfile
+from pathlib import Path
+
+from benchmarks.download_one import STATUS
+from benchmarks.interpreters import python
+from benchmarks.report import Result, not_measured
+
+NODES = 20_000
+MANIFEST_MB = 500
+_MIB = 1024 * 1024
+_GOAL_MIB = 64
+_WHAT = f"a run of {NODES:,} nodes read and written: peak memory above idle"
+_GOAL = f"<= {_GOAL_MIB} MiB"
+_SQL = "select a.id, b.amount, c.name from {{ ref('a') }} a join b using (id) join c using (id)\n"
+
+
+def measure() -> list[Result]:
+    """Write the files, and let each way have an interpreter of its own."""
+    if not STATUS.exists():
+        return [not_measured(_WHAT, _GOAL, f"{STATUS} is missing")]
+    with tempfile.TemporaryDirectory() as folder:
+        size = _write(Path(folder)) / 1e6
+        ours, theirs, read = (
+            json.loads(python("-m", "benchmarks.land_nodes", how, folder))
+            for how in ("land", "load", "read")
+        )
+    above_idle = ours["bytes"] / _MIB
+    per_thousand = {
+        name: found["cpu"] / NODES * 1000
+        for name, found in (("we", ours), ("load", theirs), ("read", read))
+    }
+    return [
+        Result(
+            _WHAT,
+            f"{above_idle:.0f} MiB of a manifest of {size:.0f} MB; reading alone "
+            f"{read['bytes'] / _MIB:.0f} MiB; json.load {theirs['bytes'] / _MIB:,.0f} MiB",
+            _GOAL,
+            above_idle <= _GOAL_MIB,
+        ),
+        Result(
+            "the same: CPU seconds for 1,000 nodes",
+            f"{per_thousand['we']:.2f} s, {per_thousand['read']:.2f} s of it to read; json.load "
+            f"{per_thousand['load']:.2f} s",
+        ),
+    ]
+
+
+def _write(place: Path) -> int:
+    """A manifest and the results of a build; the manifest's size."""
+    code = json.dumps(_SQL * (MANIFEST_MB * 1_000_000 // NODES // len(_SQL) - 10))
+    with (place / "manifest.json").open("w") as file:
+        file.write('{"metadata": {"dbt_schema_version": "v12"}, "nodes": {')
+        for number in range(NODES):
+            file.write(", " if number else "")
+            file.write(f"{json.dumps(_id(number))}: {_node(number, code)}")
+        file.write('}, "sources": {}, "unit_tests": {}, "groups": {}}')
+    results = [_result(number) for number in range(NODES)]
+    (place / "run_results.json").write_text(
+        json.dumps(
+            {
+                "metadata": {"invocation_id": "i"},
+                "args": {"which": "build"},
+                "results": results,
+            }
+        )
+    )
+    return (place / "manifest.json").stat().st_size
+
+
+def _id(number: int) -> str:
+    return f"model.shop.model_{number}"
+
+
+def _node(number: int, code: str) -> str:
+    node = {
+        "unique_id": _id(number),
+        "name": f"model_{number}",
+        "resource_type": "model",
+        "package_name": "shop",
+        "database": "prod",
+        "schema": "shop",
+        "alias": f"model_{number}",
+        "original_file_path": f"models/model_{number}.sql",
+        "config": {"materialized": "table", "tags": ["nightly"], "meta": {"owner": "shop"}},
+        "tags": ["nightly"],
+        "description": "What the shop has sold, a row for each sale",
+        "columns": {
+            name: {"name": name, "description": f"The {name} of it", "data_type": "bigint"}
+            for name in ("id", "amount", "customer", "sold_at", "shop")
+        },
+        "depends_on": {
+            "nodes": [_id(each) for each in (number // 2, number // 3) if each < number]
+        },
+        "checksum": {"name": "sha256", "checksum": f"{number:064x}"},
+    }
+    return f'{json.dumps(node)[:-1]}, "raw_code": {code}}}'
+
+
+def _result(number: int) -> dict[str, object]:
+    start, middle, end = (
+        f"2026-01-05T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}.{part}Z"
+        for part in (100000, 200000, 900000)
+    )
+    return {
+        "unique_id": _id(number),
+        "status": "success",
+        "message": "OK",
+        "thread_id": f"Thread-{number % 8 + 1}",
+        "execution_time": 0.8,
+        "failures": None,
+        "adapter_response": {"_message": "OK", "rows_affected": number},
+        "timing": [
+            {"name": "compile", "started_at": start, "completed_at": middle},
+            {"name": "execute", "started_at": middle, "completed_at": end},
+        ],
+        "compiled_code": _SQL,
+        "relation_name": f'"prod"."shop"."model_{number}"',
+    }
