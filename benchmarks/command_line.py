@@ -9,9 +9,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.interpreters import ROOT, ServedSandbox, clean_environment, python, served_sandbox
+from benchmarks.interpreters import ROOT, clean_environment, python, served_sandbox
 from benchmarks.report import Result
 from benchmarks.rounds import alternate, ratios, seconds_of
+from dbt_trigger_dagster_tests.harness import Place
 
 _ROUNDS = 7
 _GOAL = 1.25
@@ -25,12 +26,13 @@ def measure() -> list[Result]:
         served_sandbox("distinct", _ARTIFACTS, _ARTIFACT_SIZE) as server,
         tempfile.TemporaryDirectory() as folder,
     ):
-        environment = _environment(server, Path(folder))
+        place = Place(Path(folder))
+        environment = clean_environment(**place.variables(server))
         ours = _materialize("dbt_trigger_dagster.definitions", Path(folder), environment)
         bare = _materialize("benchmarks.bare_graph", Path(folder), environment)
         alternate(1, ours, bare)  # fills caches
         ratio = ratios(*alternate(_ROUNDS, ours, bare))
-        _check(Path(folder, "artifacts"))
+        _check(place)
     return [
         Result(
             "dagster asset materialize, zero-length run / three empty assets",
@@ -41,24 +43,13 @@ def measure() -> list[Result]:
     ]
 
 
-def _environment(server: ServedSandbox, folder: Path) -> dict[str, str]:
-    return clean_environment(
-        DBT_CLOUD_ACCOUNT_ID=str(server.account_id),
-        DBT_CLOUD_JOB_ID=str(server.job_id),
-        DBT_CLOUD_TOKEN=server.token,
-        DBT_CLOUD_ACCESS_URL=server.access_url,
-        DBT_TRIGGER_DATABASE=str(folder / "tables.duckdb"),
-        DBT_TRIGGER_ARTIFACTS=str(folder / "artifacts"),
-    )
-
-
 def _materialize(module: str, folder: Path, environment: dict[str, str]) -> Callable[[], float]:
     command = ("-m", "dagster", "asset", "materialize", "--select", "*")
     where = ("--module-name", module, "--working-directory", str(ROOT))
     return lambda: seconds_of(lambda: python(*command, *where, cwd=folder, environment=environment))
 
 
-def _check(folder: Path) -> None:
-    stored = [file for file in folder.rglob("*") if file.is_file()]
-    if len(stored) != _ARTIFACTS * (_ROUNDS + 1):
-        raise RuntimeError(f"{len(stored)} artifacts are stored.")
+def _check(place: Place) -> None:
+    stored = len(place.files())
+    if stored != _ARTIFACTS * (_ROUNDS + 1):
+        raise RuntimeError(f"{stored} artifacts are stored.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dbt_trigger_dagster import DbtCloudClient, Run, TriggerRequest
+from dbt_trigger_dagster_tests.harness import settings_of
 
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout, from which fresh interpreters import."""
@@ -48,10 +49,23 @@ class ServedSandbox:
     """A sandbox in another process, with scripted jobs."""
 
     process: "subprocess.Popen[str]"
-    account_id: int
     job_ids: tuple[int, ...]
-    token: str
-    access_url: str
+    variables: Mapping[str, str]
+
+    @property
+    def account_id(self) -> int:
+        """The account's id."""
+        return int(self.variables["DBT_CLOUD_ACCOUNT_ID"])
+
+    @property
+    def token(self) -> str:
+        """What opens it."""
+        return self.variables["DBT_CLOUD_TOKEN"]
+
+    @property
+    def access_url(self) -> str:
+        """Where it is served."""
+        return self.variables["DBT_CLOUD_ACCESS_URL"]
 
     @property
     def job_id(self) -> int:
@@ -91,9 +105,11 @@ class ServedSandbox:
 
     def client(self) -> DbtCloudClient:
         """A client for the sandbox, to be closed after use."""
-        return DbtCloudClient(
-            account_id=self.account_id, token=self.token, access_url=self.access_url
-        )
+        return DbtCloudClient(**settings_of(self))
+
+    def environment(self) -> dict[str, str]:
+        """The variables with which a client finds the first job."""
+        return dict(self.variables)
 
     def finished_run(self, client: DbtCloudClient) -> Run:
         """A run that is over, with its artifacts."""
@@ -126,14 +142,8 @@ def served_sandbox(
         text=True,
     )
     with process:  # leaving it closes the pipes and waits; the server ends with its input
-        settings = json.loads(_read_line(process))
-        yield ServedSandbox(
-            process,
-            account_id=int(settings["DBT_CLOUD_ACCOUNT_ID"]),
-            job_ids=tuple(settings["JOB_IDS"]),
-            token=settings["DBT_CLOUD_TOKEN"],
-            access_url=settings["DBT_CLOUD_ACCESS_URL"],
-        )
+        variables = json.loads(_read_line(process))
+        yield ServedSandbox(process, tuple(variables.pop("JOB_IDS")), variables)
 
 
 def _read_line(process: "subprocess.Popen[str]") -> str:

@@ -12,8 +12,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-import duckdb
-
 from benchmarks.interpreters import ServedSandbox, served_sandbox
 from benchmarks.monitored import MonitoredProject, monitored_project, requested_run_ids
 from benchmarks.report import Result
@@ -162,8 +160,7 @@ class _Race:
 
 
 def _check(project: MonitoredProject, runs: int) -> None:
-    with duckdb.connect(project.database, read_only=True) as connection:
-        for table, expected in {"run": runs, "artifact": runs * _ARTIFACTS}.items():
-            found = connection.sql(f"SELECT count(*) FROM dbt_cloud_{table}").fetchall()  # noqa: S608  # names are ours
-            if found != [(expected,)]:
-                raise RuntimeError(f"dbt_cloud_{table} has {found} rows instead of {expected}.")
+    for table, expected in {"run": runs, "artifact": runs * _ARTIFACTS}.items():
+        found = len(project.place.rows(f"dbt_cloud_{table}"))
+        if found != expected:
+            raise RuntimeError(f"dbt_cloud_{table} has {found} rows instead of {expected}.")

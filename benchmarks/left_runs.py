@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks.interpreters import ROOT, ServedSandbox, clean_environment, python, served_sandbox
 from benchmarks.report import Result
 from benchmarks.rounds import seconds_of
+from dbt_trigger_dagster_tests.harness import Place
 
 _SECONDS = 20
 _ARTIFACTS = 3
@@ -31,7 +32,7 @@ def measure() -> list[Result]:
         served_sandbox("distinct", _ARTIFACTS, _ARTIFACT_SIZE, seconds=_SECONDS) as server,
         tempfile.TemporaryDirectory() as folder,
     ):
-        workers = _Workers(server, Path(folder))
+        workers = _Workers(server, Place(Path(folder)))
         workers.land(server.add_old_runs(1))  # fills caches
         waited, left, landed = _Cost(), _Cost(), _Cost()
         for _ in range(_ROUNDS):
@@ -75,7 +76,7 @@ class _Cost:
 @dataclass(frozen=True)
 class _Workers:
     server: ServedSandbox
-    folder: Path
+    place: Place
 
     def wait(self) -> _Cost:
         """Trigger, wait and land."""
@@ -101,21 +102,11 @@ class _Workers:
         wall = seconds_of(
             lambda: python(
                 *("-m", "dagster", "asset", "materialize", *what, *where),
-                cwd=self.folder,
-                environment=self._environment(),
+                cwd=self.place.folder,
+                environment=clean_environment(**self.place.variables(self.server)),
             )
         )
         return _Cost(wall, _cpu_of_children() - before)
-
-    def _environment(self) -> dict[str, str]:
-        return clean_environment(
-            DBT_CLOUD_ACCOUNT_ID=str(self.server.account_id),
-            DBT_CLOUD_JOB_ID=str(self.server.job_id),
-            DBT_CLOUD_TOKEN=self.server.token,
-            DBT_CLOUD_ACCESS_URL=self.server.access_url,
-            DBT_TRIGGER_DATABASE=str(self.folder / "tables.duckdb"),
-            DBT_TRIGGER_ARTIFACTS=str(self.folder / "artifacts"),
-        )
 
 
 def _cpu_of_children() -> float:

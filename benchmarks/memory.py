@@ -20,12 +20,7 @@ def measure() -> list[Result]:
     if not STATUS.exists():
         return [not_measured(_WHAT, _GOAL_TEXT, f"{STATUS} is missing")]
     with served_sandbox("generated", 1, _SIZE) as server:
-        environment = clean_environment(
-            DBT_CLOUD_ACCOUNT_ID=str(server.account_id),
-            DBT_CLOUD_JOB_ID=str(server.job_id),
-            DBT_CLOUD_TOKEN=server.token,
-            DBT_CLOUD_ACCESS_URL=server.access_url,
-        )
+        environment = clean_environment(**server.environment())
         printed = python("-m", "benchmarks.download_one", str(_SIZE), environment=environment)
     above_idle = int(printed) / _MIB
     measured = f"{above_idle:.1f} MiB, {above_idle * _MIB / _SIZE:.1%} of the artifact"

@@ -11,13 +11,8 @@ from typing import Any
 import dagster as dg
 
 from benchmarks.interpreters import ServedSandbox
-from dbt_trigger_dagster import (
-    DbtCloudArtifactStore,
-    DbtCloudResource,
-    DbtCloudTableIOManager,
-    build_dbt_cloud_job_assets,
-    build_dbt_cloud_monitor,
-)
+from dbt_trigger_dagster import build_dbt_cloud_job_assets, build_dbt_cloud_monitor
+from dbt_trigger_dagster_tests.harness import Place, account_of
 
 _MONITOR = "dbt_cloud_monitor"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
@@ -30,13 +25,13 @@ class MonitoredProject:
 
     Attributes:
         server: The sandbox.
-        folder: Where its tables, files and Dagster's instance are.
+        place: Where its tables, files and Dagster's instance are.
         instance: Dagster's instance.
         from_the_beginning: Whether the monitor lands what finished before its first tick, too.
     """
 
     server: ServedSandbox
-    folder: Path
+    place: Place
     instance: dg.DagsterInstance
     from_the_beginning: bool
     _cursor: str | None = field(init=False, default=None)
@@ -54,23 +49,10 @@ class MonitoredProject:
             settle_seconds=0,
             start=_LONG_AGO if self.from_the_beginning else None,
         )
-        self._resources = {
-            "dbt_cloud": DbtCloudResource(
-                account_id=self.server.account_id,
-                token=self.server.token,
-                access_url=self.server.access_url,
-            ),
-            "dbt_cloud_tables": DbtCloudTableIOManager(database=str(self.database)),
-            "dbt_cloud_artifacts": DbtCloudArtifactStore(root=str(self.folder / "artifacts")),
-        }
+        self._resources = self.place.resources_for(account_of(self.server))
         self._definitions = dg.Definitions(
             assets=assets, sensors=[self._sensor], resources=self._resources
         )
-
-    @property
-    def database(self) -> Path:
-        """The DuckDB file."""
-        return self.folder / "tables.duckdb"
 
     def tick(self) -> Sequence[dg.RunRequest]:
         """Evaluate the sensor as its daemon does, and return what it asks for."""
@@ -125,4 +107,4 @@ def monitored_project(
 ) -> Iterator[MonitoredProject]:
     """A project in a folder of its own, with an instance as a laptop has it."""
     with TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
-        yield MonitoredProject(server, Path(folder), instance, from_the_beginning)
+        yield MonitoredProject(server, Place(Path(folder)), instance, from_the_beginning)

@@ -12,15 +12,9 @@ from pathlib import Path
 import dagster as dg
 
 from benchmarks.report import Result
-from dbt_trigger_dagster import (
-    DbtCloudArtifactStore,
-    DbtCloudClient,
-    DbtCloudResource,
-    DbtCloudTableIOManager,
-    TriggerRequest,
-    build_dbt_cloud_job_assets,
-)
+from dbt_trigger_dagster import DbtCloudClient, TriggerRequest, build_dbt_cloud_job_assets
 from dbt_trigger_dagster.sandbox import RecordedRequest, Sandbox, SandboxJob, Script
+from dbt_trigger_dagster_tests.harness import Place, account_of, settings_of
 
 _POLLS = 3
 _MOST_REQUESTS = 7
@@ -64,33 +58,21 @@ def _sandbox(seconds: float) -> Sandbox:
 
 def _through_the_graph() -> list[RecordedRequest]:
     with tempfile.TemporaryDirectory() as folder, _sandbox(_SECONDS) as sandbox:
+        place = Place(Path(folder))
         outcome = dg.materialize(
             build_dbt_cloud_job_assets(job_id=sandbox.jobs[0].id),
-            resources=_resources(sandbox, Path(folder)),
+            resources=place.resources_for(account_of(sandbox)),
             run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
         )
-        stored = [file for file in Path(folder, "artifacts").rglob("*.json") if file.is_file()]
-        if not outcome.success or len(stored) != len(_ARTIFACTS):
+        if not outcome.success or len(place.files()) != len(_ARTIFACTS):
             raise RuntimeError("The graph did not store all artifacts.")
         return sandbox.requests
-
-
-def _resources(sandbox: Sandbox, folder: Path) -> dict[str, object]:
-    return {
-        "dbt_cloud": DbtCloudResource(
-            account_id=sandbox.account_id, token=sandbox.token, access_url=sandbox.access_url
-        ),
-        "dbt_cloud_tables": DbtCloudTableIOManager(database=str(folder / "tables.duckdb")),
-        "dbt_cloud_artifacts": DbtCloudArtifactStore(root=str(folder / "artifacts")),
-    }
 
 
 def _through_the_client() -> list[RecordedRequest]:
     with (
         _sandbox(0) as sandbox,
-        DbtCloudClient(
-            account_id=sandbox.account_id, token=sandbox.token, access_url=sandbox.access_url
-        ) as client,
+        DbtCloudClient(**settings_of(sandbox)) as client,
     ):
         run = client.trigger_run(sandbox.jobs[0].id, TriggerRequest(cause="benchmark"))
         for _ in range(_POLLS):

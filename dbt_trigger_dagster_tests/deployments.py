@@ -20,7 +20,7 @@ from dbt_trigger_dagster_tests.databases import (
     as_libpq_takes_it,
     missing_programs,
 )
-from dbt_trigger_dagster_tests.graphs import Place
+from dbt_trigger_dagster_tests.harness import Account, Place
 from dbt_trigger_dagster_tests.processes import a_process, a_short_folder, kill_all
 from dbt_trigger_dagster_tests.servers import free_port
 
@@ -191,21 +191,16 @@ class Deployment(Place):
 
 
 @contextmanager
-def a_deployment(
-    locations: Mapping[str, Sequence[Any]], environment: Mapping[str, str]
-) -> Iterator[Deployment]:
+def a_deployment(locations: Mapping[str, Sequence[Any]], account: Account) -> Iterator[Deployment]:
     """A deployment that is gone in the end, processes and folders; a failure shows its logs."""
     with a_postgres_cluster() as url, a_short_folder() as folder, ExitStack() as processes:
-        place = Place(folder)
         home = folder / "dagster"
         home.mkdir()
         (home / "dagster.yaml").write_text(yaml.safe_dump(quick_settings()))
         everywhere = {
-            **environment,
+            **Place(folder).variables(account),
             "DAGSTER_HOME": str(home),
             "DAGSTER_POSTGRES_URL": url,
-            "DBT_TRIGGER_DATABASE": str(place.database),
-            "DBT_TRIGGER_ARTIFACTS": str(place.artifacts),
             "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
         }
         deployment = Deployment(folder, locations, everywhere, processes)

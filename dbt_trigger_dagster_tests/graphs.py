@@ -13,20 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
-import requests
 
 from dbt_trigger_dagster import (
-    DbtCloudArtifactStore,
     DbtCloudClient,
     DbtCloudResource,
-    DbtCloudTableIOManager,
     build_dbt_cloud_job_assets,
 )
 from dbt_trigger_dagster.dbt_cloud.clock import Clock
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script, ScriptStep
 from dbt_trigger_dagster_tests.clocks import HANGS_AFTER, HurriedClock, until
+from dbt_trigger_dagster_tests.harness import Place, dbt_runs, settings_of
 
 ARTIFACTS = {"manifest.json": '{"nodes": {}}', "run_results.json": '{"results": []}'}
 BROKEN_STEPS = (
@@ -42,60 +39,6 @@ LANDED = ("run_result", "artifacts", "node_results")
 """What the op that waits for a run brings."""
 
 _RUNNING = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """A folder with a database, artifacts and a Dagster home."""
-
-    folder: Path
-
-    @property
-    def database(self) -> Path:
-        """The DuckDB file."""
-        return self.folder / "data" / "cloud.duckdb"
-
-    @property
-    def artifacts(self) -> Path:
-        """The artifacts' root."""
-        return self.folder / "data" / "artifacts"
-
-    @property
-    def home(self) -> Path:
-        """The Dagster home of commands; made when missing."""
-        folder = self.folder / "home"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-        return folder
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        """A table's rows, read without any of our code; none where there is no table."""
-        if not self.database.exists():
-            return []
-        with duckdb.connect(self.database, read_only=True) as connection:
-            try:
-                found = connection.execute(f'FROM "{table}" ORDER BY 1, 2, 3')
-            except duckdb.CatalogException:
-                return []
-            names = [column[0] for column in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-
-    def run_ids(self, table: str = "dbt_cloud_run") -> list[int]:
-        """The dbt Cloud runs that a table holds."""
-        return [row["id"] for row in self.rows(table)]
-
-    def files(self) -> dict[str, bytes]:
-        """All artifacts by their path below the root."""
-        return {
-            file.relative_to(self.artifacts).as_posix(): file.read_bytes()
-            for file in self.artifacts.rglob("*")
-            if file.is_file()
-        }
-
-    def contents(self) -> dict[str, Any]:
-        """All tables and all files, to be compared with what they are later."""
-        names = ("dbt_cloud_trigger", "dbt_cloud_run", "dbt_cloud_artifact")
-        return {"files": self.files(), **{name: self.rows(name) for name in names}}
 
 
 class HurriedAccount(DbtCloudResource):
@@ -122,22 +65,12 @@ class Project(Place):
 
     def account(self, **settings: Any) -> DbtCloudResource:
         """The account's resource, on which no pause is long."""
-        usual = {
-            "account_id": self.sandbox.account_id,
-            "token": self.sandbox.token,
-            "access_url": self.sandbox.access_url,
-            "request_max_retries": 2,
-            "request_retry_delay": 0,
-        }
-        return HurriedAccount(**{**usual, **settings})
+        usual = {"request_max_retries": 2, "request_retry_delay": 0}
+        return HurriedAccount(**{**settings_of(self.sandbox), **usual, **settings})
 
     def resources(self, **account: Any) -> dict[str, Any]:
         """The three resources that the assets need."""
-        return {
-            "dbt_cloud": self.account(**account),
-            "dbt_cloud_tables": DbtCloudTableIOManager(database=str(self.database)),
-            "dbt_cloud_artifacts": DbtCloudArtifactStore(root=str(self.artifacts)),
-        }
+        return self.resources_for(self.account(**account))
 
     def assets(self, **arguments: Any) -> list[dg.AssetsDefinition]:
         """The graph of the first job, or the one that the arguments name."""
@@ -196,11 +129,7 @@ class Project(Place):
 
     def environment(self) -> dict[str, str]:
         """The variables with which the code location finds the account and the place."""
-        return {
-            **self.sandbox.environment(),
-            "DBT_TRIGGER_DATABASE": str(self.database),
-            "DBT_TRIGGER_ARTIFACTS": str(self.artifacts),
-        }
+        return self.variables(self.sandbox)
 
 
 @contextmanager
@@ -223,19 +152,6 @@ def ended(project: Project, when: Callable[[], Any]) -> Iterator[None]:
         end = pool.submit(until, lambda: when() and project.end_dbt_runs(), "the dbt run can end")
         yield
         end.result()
-
-
-def dbt_runs(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """What dbt Cloud says of its runs, oldest first."""
-    answer = requests.get(
-        f"{sandbox.access_url}/api/v2/accounts/{sandbox.account_id}/runs/",
-        params={"include_related": "trigger", "order_by": "id"},
-        headers={"Authorization": f"Token {sandbox.token}"},
-        timeout=30,
-    )
-    answer.raise_for_status()
-    found: list[dict[str, Any]] = answer.json()["data"]
-    return found
 
 
 def sent(sandbox: Sandbox, method: str, ending: str = "") -> list[str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import requests
 
 from dbt_trigger_dagster import DbtCloudTableIOManager, build_dbt_cloud_monitor
 from dbt_trigger_dagster.assets.job import RUN_RESULT, graphs_in
@@ -17,39 +16,23 @@ from dbt_trigger_dagster.monitor.tick import Monitor
 from dbt_trigger_dagster.sandbox import SandboxJob, Script
 from dbt_trigger_dagster_tests.clocks import until
 from dbt_trigger_dagster_tests.graphs import Project, a_project
+from dbt_trigger_dagster_tests.harness import ask
 
 NAME = "dbt_cloud_monitor"
 RUN_KEY = "dagster/run_key"
 
 
 def trigger_by_hand(project: Project, cause: str = "by hand", *, job: int = 0) -> int:
-    """Trigger a job as somebody else does, without any of our code; the run's number."""
-    sandbox = project.sandbox
-    answer = requests.post(
-        f"{sandbox.access_url}/api/v2/accounts/{sandbox.account_id}"
-        f"/jobs/{sandbox.jobs[job].id}/run/",
-        json={"cause": cause},
-        headers={"Authorization": f"Token {sandbox.token}"},
-        timeout=30,
-    )
-    answer.raise_for_status()
-    run_id: int = answer.json()["data"]["id"]
+    """Trigger a job as somebody else does, without any of our code; the run's id."""
+    path = f"jobs/{project.sandbox.jobs[job].id}/run/"
+    run_id: int = ask(project.sandbox, path, "POST", json={"cause": cause})["id"]
     return run_id
 
 
 def settle(project: Project) -> None:
     """Wait until no run of dbt Cloud's is in flight."""
-
-    def none_in_flight() -> bool:
-        answer = requests.get(
-            f"{project.sandbox.access_url}/api/v2/accounts/{project.sandbox.account_id}/runs/",
-            params={"status__in": "[1, 2, 3]"},
-            headers={"Authorization": f"Token {project.sandbox.token}"},
-            timeout=30,
-        )
-        return answer.json()["data"] == []
-
-    until(none_in_flight, "all runs are over")
+    in_flight = {"status__in": "[1, 2, 3]"}
+    until(lambda: not ask(project.sandbox, "runs/", params=in_flight), "all runs are over")
 
 
 @dataclasses.dataclass

@@ -98,7 +98,7 @@ def test_each_wish_is_one_dbt_run_whatever_is_killed() -> None:
     Killed are a worker while the answer to its trigger is under way, and a whole code location
     while it waits. The run that nobody waits for is landed by the monitor.
     """
-    with an_account() as sandbox, a_deployment(LOCATIONS, sandbox.environment()) as deployment:
+    with an_account() as sandbox, a_deployment(LOCATIONS, sandbox) as deployment:
         morning, noon, _, night = sandbox.jobs
         trigger = f"/jobs/{morning.id}/run/"
         hanging = Fault("hang", method="POST", path=f"*{trigger}", when="after", seconds=600)

@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
+from dbt_trigger_dagster_tests.harness import Place, dbt_runs, environment
 from faults import kills, table, triggers
-from faults.graph import environment, execute
+from faults.graph import execute
 from faults.kinds import (
     ARTIFACTS,
     CANCEL,
@@ -22,7 +23,7 @@ from faults.kinds import (
     TRIGGER,
     Endpoint,
 )
-from faults.ledger import Place, dbt_runs, take_stock
+from faults.ledger import take_stock
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_failed_run_that_nobody_continued_is_found(tmp_path: Path) -> None:
     job = SandboxJob(name="nightly", script=FAILS)
     place = Place(tmp_path)
     with Sandbox(jobs=[job]) as sandbox, dg.DagsterInstance.ephemeral() as instance:
-        with environment(place.settings(sandbox)):
+        with environment(place.variables(sandbox)):
             wish = execute(instance).run_id
         (run,) = dbt_runs(sandbox)
     assert take_stock(place, [run], [wish], ARTIFACTS).problems == "1 missing"
@@ -126,9 +127,8 @@ def test_damage_is_found(tmp_path: Path) -> None:
     """A table without a finding would say nothing if nothing could be found."""
     job = SandboxJob(name="nightly", script=Script(artifacts=ARTIFACTS))
     place = Place(tmp_path / "undamaged")
-    place.folder.mkdir()
     with Sandbox(jobs=[job]) as sandbox, dg.DagsterInstance.ephemeral() as instance:
-        with environment(place.settings(sandbox)):
+        with environment(place.variables(sandbox)):
             wishes = [execute(instance).run_id for _ in range(2)]
         runs = dbt_runs(sandbox)
     assert take_stock(place, runs, wishes, ARTIFACTS).problems == ""

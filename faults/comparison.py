@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
+from dbt_trigger_dagster_tests.harness import Place, dbt_runs
 from faults.kinds import BEFORE, TRIGGER
-from faults.ledger import dbt_runs
 from faults.pool import in_parallel
 from faults.report import Report
 from faults.tls import https_for
@@ -172,7 +172,7 @@ def _drive(installed: Installed, sandbox: Sandbox, folder: Path) -> str:
     try:
         with https_for(sandbox.access_url, folder) as address:
             environment = {
-                **sandbox.environment(),
+                **Place(folder).variables(sandbox),
                 **address.trusted_by,
                 **_homes(folder),
                 "PEER_HOST": address.host,
@@ -197,8 +197,6 @@ def _homes(folder: Path) -> dict[str, str]:
         "HOME": str(folder),
         "AIRFLOW_HOME": str(folder / "airflow"),
         "PREFECT_HOME": str(folder / "prefect"),
-        "DBT_TRIGGER_DATABASE": str(folder / "cloud.duckdb"),
-        "DBT_TRIGGER_ARTIFACTS": str(folder / "artifacts"),
     }
 
 

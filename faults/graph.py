@@ -3,9 +3,7 @@
 Impatient, so that a fault takes no longer than it must; everything else is the default.
 """
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -82,18 +80,3 @@ def what_failed(result: dg.JobExecutionResult) -> str:
             kept = event.step_failure_data.user_failure_data
             return str(kept.description if kept else event.step_failure_data.error_display_string)
     return "" if result.success else "failed without a failed step"
-
-
-@contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for a while."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

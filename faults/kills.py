@@ -17,9 +17,10 @@ import dagster as dg
 from dagster import DagsterEventType
 
 from dbt_trigger_dagster.sandbox import Fault, RecordedRequest, Sandbox, SandboxJob, Script
-from faults.graph import environment, execute
+from dbt_trigger_dagster_tests.harness import Place, dbt_runs, environment
+from faults.graph import execute
 from faults.kinds import ARTIFACTS, DOWNLOAD, FAILS, GET_RUN, LIST_ARTIFACTS, RETRY, TRIGGER
-from faults.ledger import Findings, Place, dbt_runs, take_stock
+from faults.ledger import Findings, take_stock
 from faults.pool import fork_server, in_parallel
 from faults.report import Report
 
@@ -187,7 +188,7 @@ class _Victim:
 
     def _killed(self, moment: Moment | None) -> bool:
         """Run the process; whether it was killed before its end."""
-        settings = {**self.place.settings(self.sandbox), "DAGSTER_HOME": str(self.home)}
+        settings = {**self.place.variables(self.sandbox), "DAGSTER_HOME": str(self.home)}
         process = fork_server().Process(target=_work, args=(settings, self._failed_run()))
         before = len(self.sandbox.requests)
         process.start()
@@ -265,11 +266,11 @@ def run_case(case: Case) -> Outcome:
         tempfile.TemporaryDirectory(prefix="faults-") as folder,
         Sandbox(jobs=[job]) as sandbox,
     ):
-        home, place = Path(folder, "home"), Place(Path(folder, "data"))
+        home = Path(folder, "home")
         shutil.copytree(case.empty_home, home)
         for fault in case.faults:
             sandbox.inject(fault)
-        return _Victim(case, place, home, sandbox).run()
+        return _Victim(case, Place(Path(folder)), home, sandbox).run()
 
 
 def random_moments(seed: str, usual: float) -> tuple[Moment, ...]:

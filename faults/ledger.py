@@ -1,6 +1,6 @@
 """Holds what dbt Cloud has against what was kept: duplicates, lost rows, torn and stray files.
 
-Reads the tables, the files and the API without any of the package's code.
+Reads tables and files without any of the package's code.
 """
 
 import hashlib
@@ -10,10 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import requests
-
-from dbt_trigger_dagster.sandbox import Sandbox
+from dbt_trigger_dagster_tests.harness import Place
 
 _FINISHED = {10, 20, 30}
 _FAILED = 20
@@ -28,43 +25,6 @@ _WRONG = (
     "torn_files",
     "stray_files",
 )
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder with a database and artifacts."""
-
-    folder: Path
-
-    @property
-    def database(self) -> Path:
-        """The DuckDB file."""
-        return self.folder / "cloud.duckdb"
-
-    @property
-    def artifacts(self) -> Path:
-        """The artifacts' root."""
-        return self.folder / "artifacts"
-
-    def settings(self, sandbox: Sandbox) -> dict[str, str]:
-        """The variables with which the graph finds the account and this place."""
-        return {
-            **sandbox.environment(),
-            "DBT_TRIGGER_DATABASE": str(self.database),
-            "DBT_TRIGGER_ARTIFACTS": str(self.artifacts),
-        }
-
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        """A table's rows; none where there is no table."""
-        if not self.database.exists():
-            return []
-        with duckdb.connect(self.database) as connection:
-            try:
-                found = connection.execute(f'FROM "{table}"')
-            except duckdb.CatalogException:
-                return []
-            names = [column[0] for column in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 @dataclass(frozen=True)
@@ -118,23 +78,6 @@ class Findings:
         """What was started and what is wrong, in words."""
         counts = ", ".join(f"{name}: {count}" for name, count in self.wrong.items())
         return f"dbt runs wanted: {self.wanted}, started: {self.started}; {counts}."
-
-
-def dbt_runs(sandbox: Sandbox) -> list[dict[str, Any]]:
-    """All runs of the account, oldest first."""
-    found: list[dict[str, Any]] = []
-    while True:
-        answer = requests.get(
-            f"{sandbox.access_url}/api/v2/accounts/{sandbox.account_id}/runs/",
-            params={"include_related": "trigger", "order_by": "id", "offset": str(len(found))},
-            headers={"Authorization": f"Token {sandbox.token}"},
-            timeout=30,
-        )
-        answer.raise_for_status()
-        page = answer.json()["data"]
-        if not page:
-            return found
-        found += page
 
 
 def take_stock(
@@ -258,4 +201,4 @@ def _strays(
     known = {database, database.with_name(database.name + _LOCK), place.artifacts, *wanted}
     known.update(folders)
     known.update(parent for path in [*wanted, *folders] for parent in path.parents)
-    yield from (path for path in place.folder.rglob("*") if path not in known)
+    yield from (path for path in place.data.rglob("*") if path not in known)

@@ -9,9 +9,10 @@ from pathlib import Path
 import dagster as dg
 
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob
-from faults.graph import environment, execute, what_failed
+from dbt_trigger_dagster_tests.harness import Place, dbt_runs, environment
+from faults.graph import execute, what_failed
 from faults.kinds import ARTIFACTS, ENDPOINTS, POSITIONS, TRIGGER, Endpoint, armed
-from faults.ledger import Findings, Place, dbt_runs, take_stock
+from faults.ledger import Findings, take_stock
 from faults.pool import in_parallel
 from faults.report import Report
 
@@ -157,7 +158,7 @@ def _run_once(case: Case) -> Outcome:
         dg.DagsterInstance.ephemeral() as instance,
     ):
         place = Place(Path(folder))
-        with environment(place.settings(sandbox)):
+        with environment(place.variables(sandbox)):
             return _outcome(case, place, sandbox, instance)
 
 

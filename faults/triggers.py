@@ -10,7 +10,8 @@ from pathlib import Path
 import dagster as dg
 
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
-from faults.graph import environment, execute
+from dbt_trigger_dagster_tests.harness import Place, dbt_runs, environment
+from faults.graph import execute
 from faults.kinds import (
     ARTIFACTS,
     DOWNLOAD,
@@ -21,7 +22,7 @@ from faults.kinds import (
     SEARCH,
     TRIGGER,
 )
-from faults.ledger import Findings, Place, dbt_runs, take_stock
+from faults.ledger import Findings, take_stock
 from faults.pool import in_parallel
 from faults.report import Report
 
@@ -98,7 +99,7 @@ def run_case(case: Case) -> Outcome:
         dg.DagsterInstance.ephemeral() as instance,
     ):
         place = Place(Path(folder))
-        with environment(place.settings(sandbox)):
+        with environment(place.variables(sandbox)):
             chains = [_trigger(faults, sandbox, instance) for faults in case.faults]
         wishes = [chain[0].run_id for chain in chains]
         ended = Counter(result.success for chain in chains for result in chain)

@@ -13,7 +13,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-import requests
 
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
 from dbt_trigger_dagster.assets.follow import CANCEL_WAIT, follow
@@ -36,6 +35,7 @@ from dbt_trigger_dagster_tests.graphs import (
     sent,
     triggers,
 )
+from dbt_trigger_dagster_tests.harness import ask
 
 RESUMES = {"dagster/is_resume_retry": "true"}
 ANEW = "Re-execute the whole Dagster run"
@@ -90,16 +90,6 @@ def said(result: dg.JobExecutionResult) -> str:
 def retries(project: Project) -> int:
     """How often dbt Cloud was asked to retry a run."""
     return len(sent(project.sandbox, "POST", "/retry/"))
-
-
-def ask(project: Project, run_id: int, verb: str) -> None:
-    """Ask dbt Cloud to do something with a run, as a person does in its pages."""
-    requests.post(
-        f"{project.sandbox.access_url}/api/v2/accounts/{project.sandbox.account_id}"
-        f"/runs/{run_id}/{verb}/",
-        headers={"Authorization": f"Token {project.sandbox.token}"},
-        timeout=30,
-    ).raise_for_status()
 
 
 def test_a_resumed_dagster_run_continues_the_failed_dbt_run(tmp_path: Path, monkeypatch) -> None:
@@ -233,7 +223,7 @@ def test_a_retry_that_is_under_way_is_followed(tmp_path: Path, monkeypatch) -> N
     """A worker that died after its request, or a person in dbt Cloud, has asked for it before."""
     with a_location(tmp_path, monkeypatch, BROKEN, LONG) as project:
         first = executed(project)
-        ask(project, project.run_ids()[0], "retry")
+        ask(project.sandbox, f"runs/{project.run_ids()[0]}/retry/", "POST")
         asked = len(sent(project.sandbox, "GET"))
         with ended(project, lambda: len(sent(project.sandbox, "GET")) > asked):
             assert resumed(project, first).success
@@ -245,8 +235,8 @@ def test_a_retry_that_was_cancelled_is_not_repeated(tmp_path: Path, monkeypatch)
     """Who cancelled it does not want it; the error is about it."""
     with a_location(tmp_path, monkeypatch, BROKEN, SLOW) as project:
         first = executed(project)
-        ask(project, project.run_ids()[0], "retry")
-        ask(project, project.dbt_runs()[-1]["id"], "cancel")
+        ask(project.sandbox, f"runs/{project.run_ids()[0]}/retry/", "POST")
+        ask(project.sandbox, f"runs/{project.dbt_runs()[-1]['id']}/cancel/", "POST")
         until(lambda: project.dbt_runs()[-1]["status"] == 30, "the retry is cancelled")
         second = resumed(project, first)
         assert f"{project.dbt_runs()[-1]['id']} ended: Cancelled" in said(second)
