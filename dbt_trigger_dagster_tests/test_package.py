@@ -1,15 +1,21 @@
 """The package as a whole: what importing it costs, and what it offers."""
 
 import ast
+import email
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
 
 import dbt_trigger_dagster
 from dbt_trigger_dagster.dbt_cloud import errors as dbt_cloud_errors
 from dbt_trigger_dagster.storage import errors as storage_errors
 
 PACKAGE = "dbt_trigger_dagster"
+ROOT = Path(__file__).parent.parent
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
@@ -43,3 +49,36 @@ def test_every_error_is_public() -> None:
     rooms = (dbt_cloud_errors, storage_errors)
     defined = {name for room in rooms for name in vars(room) if name.endswith("Error")}
     assert defined <= set(dbt_trigger_dagster.__all__)
+
+
+def test_a_release_has_all_of_the_package_and_nothing_else(tmp_path: Path) -> None:
+    """The shop's models, the report's page and the marker for type checkers among it."""
+    pytest.importorskip("build", reason="build is in the extra dev: pip install '.[dev]'")
+    source = tmp_path / "source"
+    shutil.copytree(ROOT / PACKAGE, source / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("LICENSE", "README.md", "pyproject.toml", "setup.py"):
+        shutil.copy(ROOT / name, source)
+    for name in (f"{PACKAGE}_tests", "benchmarks", "faults", "data"):
+        (source / name).mkdir()
+        (source / name / "__init__.py").touch()
+    expected = {path.relative_to(source).as_posix() for path in _files(source / PACKAGE)}
+    subprocess.run(  # noqa: S603  # what a release is made with
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path / "dist", source],
+        check=True,
+        capture_output=True,
+    )
+    [wheel] = (tmp_path / "dist").glob("*.whl")
+    assert [*(tmp_path / "dist").glob("*.tar.gz")]
+    with ZipFile(wheel) as archive:
+        [information] = {name.partition("/")[0] for name in archive.namelist()} - {PACKAGE}
+        assert {name for name in archive.namelist() if name.startswith(PACKAGE + "/")} == expected
+        metadata = email.message_from_bytes(archive.read(f"{information}/METADATA"))
+        commands = archive.read(f"{information}/entry_points.txt").decode()
+    assert (metadata["Name"], metadata["License-Expression"]) == (PACKAGE, "Apache-2.0")
+    assert metadata["Version"] == dbt_trigger_dagster.dbt_cloud.client.__version__
+    assert "dbt-trigger-dagster = dbt_trigger_dagster.command_line:main" in commands
+    assert "[dagster_dg_cli.registry_modules]" in commands
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
