@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,9 @@ from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster_tests.clocks import until
 from dbt_trigger_dagster_tests.graphs import (
-    ARTIFACTS,
-    BROKEN,
-    GOOD,
     SLOW,
     Project,
     a_project,
-    code_location_job,
     dagster,
     end_of,
     sent,
@@ -46,33 +41,6 @@ def places_with(text: str, folder: Path) -> list[str]:
         for file in folder.rglob("*")
         if file.is_file() and any(needle in file.read_bytes() for needle in needles)
     ]
-
-
-def test_materializing_leaves_rows_and_files_and_no_token(tmp_path: Path) -> None:
-    """All assets by one command; the log leads to the run."""
-    with a_project(tmp_path, GOOD, token=TOKEN) as project:
-        code, output = end_of(dagster(project, *MATERIALIZE))
-        (dbt_run,) = project.dbt_runs()
-        assert code == 0, output
-        assert dbt_run["href"] in output
-        assert project.run_ids() == project.run_ids("dbt_cloud_trigger") == [dbt_run["id"]]
-        assert len(project.files()) == len(project.rows("dbt_cloud_artifact")) == 2
-        assert TOKEN not in output
-        assert places_with(str(dbt_run["id"]), project.folder)
-        assert places_with(TOKEN, project.folder) == []
-
-
-def test_a_failed_run_fails_the_command_and_shows_no_token(tmp_path: Path) -> None:
-    """The error is that of dbt Cloud; row and artifacts are there; the token is nowhere."""
-    with a_project(tmp_path, BROKEN, token=TOKEN) as project:
-        code, output = end_of(dagster(project, *EXECUTE))
-        assert code != 0
-        assert "Database Error in model orders" in output
-        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20]
-        assert len(project.files()) == 2
-        assert TOKEN not in output
-        assert places_with("Database Error in model orders", project.home)
-        assert places_with(TOKEN, project.folder) == []
 
 
 def test_the_token_is_in_no_event_of_a_run_that_was_refused(
@@ -209,55 +177,3 @@ def test_the_workspace_loads_from_a_checkout_that_is_not_installed(tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     assert "Job: of_the_checkout" in done.stdout
-
-
-# kill -9
-
-
-def hit(project: Project, fault: Fault) -> bool:
-    """Whether a request has met a fault."""
-    return any(
-        fault.method in {"*", request.method} and fnmatchcase(request.path, fault.path)
-        for request in project.sandbox.requests
-    )
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(Fault("hang", method="POST", when="after", seconds=600), id="in the trigger"),
-        pytest.param(Fault("hang", path="*/runs/[0-9]*/", seconds=600), id="in the wait"),
-        pytest.param(Fault("hang", path="*/manifest.json", seconds=600), id="in a download"),
-    ],
-)
-def test_a_killed_run_that_is_resumed_ends_with_one_dbt_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Fault
-) -> None:
-    """Wherever kill -9 hits: one dbt run, complete rows, complete files."""
-    with a_project(tmp_path, GOOD) as project:
-        for name, value in project.environment().items():
-            monkeypatch.setenv(name, value)
-        project.sandbox.inject(fault)
-        process = dagster(project, *EXECUTE)
-        until(lambda: hit(project, fault), "it hangs")
-        until(project.dbt_runs, "the dbt run has started")
-        process.kill()
-        end_of(process)
-        project.sandbox.clear_faults()
-        monkeypatch.setenv("DAGSTER_HOME", str(project.home))
-        with dg.DagsterInstance.get() as instance:
-            (killed,) = instance.get_runs()
-            instance.report_run_failed(killed)  # as run monitoring does with a dead worker
-            resumed = dg.execute_job(
-                dg.reconstructable(code_location_job),
-                instance,
-                tags={"dagster/is_resume_retry": "true"},
-                reexecution_options=dg.ReexecutionOptions.from_failure(killed.run_id, instance),
-            )
-            assert resumed.success
-        (dbt_run,) = project.dbt_runs()
-        assert project.run_ids() == project.run_ids("dbt_cloud_trigger") == [dbt_run["id"]]
-        assert sorted(Path(name).name for name in project.files()) == sorted(ARTIFACTS)
-        assert {Path(row["uri"]).read_bytes() for row in project.rows("dbt_cloud_artifact")} == {
-            content.encode() for content in ARTIFACTS.values()
-        }

@@ -2,9 +2,13 @@
 
 import ast
 import inspect
+import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -201,6 +205,7 @@ def test_no_other_variable_is_read() -> None:
 
 # DBT_TRIGGER_JOBS
 
+TOKEN = "t0ken"
 NAMES = ("artifacts", "node_results", "run_result", "trigger_response")
 JOBS = """
 jobs:
@@ -214,40 +219,45 @@ jobs:
 """
 
 
-def run_python(code: str, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Run code in a process of its own; the code location is read when it is imported."""
-    return subprocess.run(  # noqa: S603  # the code is ours
-        [sys.executable, "-W", "error", "-c", code],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@contextmanager
+def a_location(folder: Path, content: str, **changes: str | None) -> Iterator[Any]:
+    """A project, and the code location as a new process would load it with a file of jobs.
+
+    Args:
+        folder: The working directory.
+        content: What the file says.
+        changes: Variables that are other than the project's; None for those that are not set.
+    """
+    (folder / "settings").mkdir()
+    (folder / "settings" / "jobs.yaml").write_text(content)
+    with a_project(folder, GOOD, token=TOKEN) as project, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        variables = {**project.environment(), "DBT_TRIGGER_JOBS": "settings/jobs.yaml", **changes}
+        for name, value in variables.items():
+            if value is not None:
+                patch.setenv(name, value)
+        yield project, load()
+
+
+def load() -> dg.Definitions:
+    """The code location's definitions, read once more."""
+    found = runpy.run_module("dbt_trigger_dagster.definitions")["defs"]
+    assert isinstance(found, dg.Definitions)
+    return found
 
 
 def test_a_file_of_jobs_takes_the_place_of_the_one_job(tmp_path: Path) -> None:
     """Assets, a schedule, and runs with the account and the place that the environment names."""
-    (tmp_path / "jobs.yaml").write_text(JOBS)
-    with a_project(tmp_path, GOOD) as project:
-        variables = project.environment()
-        del variables["DBT_CLOUD_JOB_ID"]
-        code = (
-            "from dbt_trigger_dagster.definitions import defs\n"
-            "repository = defs.get_repository_def()\n"
-            "print(*sorted(key.to_user_string() for key in repository.assets_defs_by_key))\n"
-            "print(*[each.name for each in repository.schedule_defs])\n"
-            "print(*[each.name for each in repository.sensor_defs])\n"
-            "job = defs.resolve_implicit_global_asset_job_def()\n"
-            "print(job.executor_def.name, job.execute_in_process().success)\n"
-        )
-        done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="jobs.yaml", **variables)
-        assert done.stdout.splitlines() == [
-            " ".join(f"{key}/{name}" for key in "ab" for name in NAMES),
-            "a__dbt_cloud_schedule",
-            "dbt_cloud_monitor",
-            "in_process True",
-        ], done.stderr
+    with a_location(tmp_path, JOBS, DBT_CLOUD_JOB_ID=None) as (project, location):
+        repository = location.get_repository_def()
+        assert {key.to_user_string() for key in repository.assets_defs_by_key} == {
+            f"{key}/{name}" for key in "ab" for name in NAMES
+        }
+        assert [each.name for each in repository.schedule_defs] == ["a__dbt_cloud_schedule"]
+        assert [each.name for each in repository.sensor_defs] == ["dbt_cloud_monitor"]
+        job = location.resolve_implicit_global_asset_job_def()
+        assert job.executor_def is dg.in_process_executor
+        assert job.execute_in_process().success
         assert len(project.run_ids()) == 2
 
 
@@ -256,36 +266,19 @@ def test_what_the_file_says_of_account_and_storage_comes_first(tmp_path: Path) -
 
     Relative paths begin beside the file, wherever Dagster is started.
     """
-    folder = tmp_path / "settings"
-    folder.mkdir()
     settings = "workspace: {token_env: MINE}\nstorage: {database: mine.duckdb, artifacts: mine}"
-    (folder / "jobs.yaml").write_text(settings + JOBS)
-    with a_project(tmp_path, GOOD) as project:
-        variables = project.environment()
-        variables["MINE"] = variables.pop("DBT_CLOUD_TOKEN")
-        del variables["DBT_TRIGGER_DATABASE"], variables["DBT_TRIGGER_ARTIFACTS"]
-        code = (
-            "from dbt_trigger_dagster.definitions import defs\n"
-            "assert defs.resolve_job_def('a__dbt_cloud_job').execute_in_process().success\n"
-        )
-        done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="settings/jobs.yaml", **variables)
-        assert done.returncode == 0, done.stderr
+    unset = dict.fromkeys(("DBT_CLOUD_TOKEN", "DBT_TRIGGER_DATABASE", "DBT_TRIGGER_ARTIFACTS"))
+    with a_location(tmp_path, settings + JOBS, MINE=TOKEN, **unset) as (project, location):
+        assert location.resolve_job_def("a__dbt_cloud_job").execute_in_process().success
         assert project.run_ids() == []
-    assert (folder / "mine.duckdb").is_file()
-    assert len(list((folder / "mine").rglob("*.json"))) == 2
+    assert (tmp_path / "settings" / "mine.duckdb").is_file()
+    assert len(list((tmp_path / "settings" / "mine").rglob("*.json"))) == 2
 
 
 def test_what_the_file_leaves_out_of_a_section_the_environment_says(tmp_path: Path) -> None:
     """A schema alone moves neither the database nor the artifacts."""
-    (tmp_path / "jobs.yaml").write_text(f"storage: {{schema: mine}}{JOBS}")
-    with a_project(tmp_path, GOOD) as project:
-        code = (
-            "from dbt_trigger_dagster.definitions import defs\n"
-            "assert defs.resolve_job_def('a__dbt_cloud_job').execute_in_process().success\n"
-        )
-        variables = project.environment()
-        done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="jobs.yaml", **variables)
-        assert done.returncode == 0, done.stderr
+    with a_location(tmp_path, f"storage: {{schema: mine}}{JOBS}") as (project, location):
+        assert location.resolve_job_def("a__dbt_cloud_job").execute_in_process().success
         with duckdb.connect(project.database, read_only=True) as connection:
             assert connection.sql("FROM mine.dbt_cloud_run").fetchall()
         assert len(project.files()) == 2
@@ -310,15 +303,16 @@ def test_what_the_file_leaves_out_of_a_section_the_environment_says(tmp_path: Pa
     ],
 )
 def test_a_file_that_is_missing_or_wrong_is_told_with_its_line(
-    tmp_path: Path, content: str | None, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, said: str
 ) -> None:
     """When the code location is loaded."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DBT_TRIGGER_JOBS", "jobs.yaml")
     if content is not None:
         (tmp_path / "jobs.yaml").write_text(content)
-    code = "import dbt_trigger_dagster.definitions"
-    done = run_python(code, tmp_path, DBT_TRIGGER_JOBS="jobs.yaml")
-    assert done.returncode != 0
-    assert done.stderr.splitlines()[-1] == f"ValueError: {said}"
+    with pytest.raises(ValueError, match=r"jobs\.yaml") as caught:
+        load()
+    assert str(caught.value) == said
 
 
 def test_the_workspace_names_the_code_location() -> None:

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from dbt_trigger_dagster.assets.termination import CANCEL_DEADLINE
 from dbt_trigger_dagster.definitions import WHERE_TO_FIND
-from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
+from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob
 from dbt_trigger_dagster_tests.clocks import until
 from dbt_trigger_dagster_tests.deployments import (
     DEPLOY,
@@ -29,7 +29,8 @@ from dbt_trigger_dagster_tests.deployments import (
     a_deployment,
     missing,
 )
-from dbt_trigger_dagster_tests.graphs import ARTIFACTS, dbt_runs, sent, triggers
+from dbt_trigger_dagster_tests.graphs import ARTIFACTS, LONG, sent, triggers
+from dbt_trigger_dagster_tests.harness import dbt_runs
 
 LOCATIONS = {
     "morning": ("-m", "dbt_trigger_dagster.definitions"),
@@ -37,8 +38,6 @@ LOCATIONS = {
 }
 LANDING_JOB = "dbt_cloud_monitor_landing"
 WAITING: dict[str, Any] = {"poll_interval": 0.2}
-SECONDS = 5
-"""How long a dbt run takes: long enough to kill who waits for it."""
 
 ROOT = DEPLOY.parent
 EITHER = {"DBT_CLOUD_JOB_ID", "DBT_TRIGGER_JOBS"}
@@ -70,8 +69,7 @@ def example_environment() -> dict[str, str]:
 def an_account() -> Sandbox:
     """A dbt Cloud account with jobs that run side by side."""
     names = ("morning", "noon", "evening", "night")
-    script = Script(seconds=SECONDS, artifacts=ARTIFACTS)
-    return Sandbox([SandboxJob(name=name, script=script) for name in names])
+    return Sandbox([SandboxJob(name=name, script=LONG) for name in names])
 
 
 def is_polled(sandbox: Sandbox, job_name: str) -> bool:
@@ -118,6 +116,7 @@ def test_each_wish_is_one_dbt_run_whatever_is_killed() -> None:
         deployment.end_container("evening")
         deployment.start_code_server("evening")
         until(lambda: reported(deployment) == 2, "the killed runs are reported")
+        sandbox.finish([run["id"] for run in dbt_runs(sandbox)])
         until(lambda: is_all_well(deployment, 4), "all is well")
         deployment.stop()
 

@@ -64,7 +64,7 @@ def test_random_faults_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("milestone", "attempts"), [("trigger", 2), ("downloads", 2), ("retry", 3)]
+    ("milestone", "attempts"), [("trigger", 2), ("poll", 2), ("downloads", 2), ("retry", 3)]
 )
 def test_a_kill_costs_nothing(milestone: str, attempts: int) -> None:
     """A real process and a real SIGKILL; the run that resumes it does the rest."""

@@ -12,17 +12,29 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import dagster as dg
 import duckdb
 import pytest
 
 from dbt_trigger_dagster.sandbox import Fault, Script
-from dbt_trigger_dagster_tests.graphs import BROKEN, GOOD, Project, a_project, dagster, end_of
+from dbt_trigger_dagster_tests.graphs import (
+    BROKEN,
+    GOOD,
+    Project,
+    a_project,
+    code_location_job,
+    dagster,
+    end_of,
+)
+from dbt_trigger_dagster_tests.harness import environment
 from dbt_trigger_dagster_tests.servers import Received, Reply, free_port, reply, serving
 
 TOKEN = "dbtc_Qq7'\"`$(id)${IFS};|&<>*?#%41/\\+=,:@[]{}~^!"
 """What a shell, a URL, JSON, HTML or a regular expression would each write in its own way."""
 
-EXECUTE = ("job", "execute", "-m", "dbt_trigger_dagster.definitions", "-j", "dbt_cloud_job")
+CODE_LOCATION = ("-m", "dbt_trigger_dagster.definitions")
+MATERIALIZE = ("asset", "materialize", "--select", "*", *CODE_LOCATION)
+EXECUTE = ("job", "execute", *CODE_LOCATION, "-j", "dbt_cloud_job")
 
 FORMS = sorted(
     form.encode()
@@ -86,9 +98,9 @@ def command_lines() -> bytes:
 
 
 def run_and_look(
-    project: Project, look: Callable[[], bytes], **variables: str
+    project: Project, look: Callable[[], bytes], *command: str
 ) -> tuple[int, str, list[bytes]]:
-    """Execute the code location's job; its exit code, its output, and what was seen meanwhile."""
+    """Run a command; its exit code, its output, and what was seen meanwhile."""
     seen: list[bytes] = []
     over = threading.Event()
 
@@ -99,7 +111,7 @@ def run_and_look(
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        code, output = end_of(dagster(project, *EXECUTE, environment=variables))
+        code, output = end_of(dagster(project, *command))
     finally:
         over.set()
         watcher.join()
@@ -136,16 +148,24 @@ def page(received: Received) -> Reply:
     return reply(200, f"<html>{'x' * 170}{header} {header}</html>".encode())
 
 
-@pytest.mark.parametrize("script", [GOOD, BROKEN], ids=["good", "failing dbt"])
-def test_a_run_leaves_no_token(tmp_path: Path, script: Script) -> None:
+@pytest.mark.parametrize(
+    ("script", "command"),
+    [(GOOD, MATERIALIZE), (BROKEN, EXECUTE)],
+    ids=["good", "failing dbt"],
+)
+def test_a_run_leaves_rows_and_files_and_no_token(
+    tmp_path: Path, script: Script, command: tuple[str, ...]
+) -> None:
     """In no log, event, table, file or process list; and the right token has been sent."""
     with a_project(tmp_path, script, token=TOKEN) as project:
-        code, output, seen = run_and_look(project, command_lines)
+        code, output, seen = run_and_look(project, command_lines, *command)
         (dbt_run,) = project.dbt_runs()
         assert (code == 0) == (script is GOOD), output
-        assert project.run_ids() == [dbt_run["id"]]
-        assert len(project.files()) == 2
-    assert any(b"dbt_cloud_job" in lines for lines in seen)
+        assert dbt_run["href"] in output
+        assert ("Database Error in model orders" in output) == (script is BROKEN)
+        assert project.run_ids() == project.run_ids("dbt_cloud_trigger") == [dbt_run["id"]]
+        assert len(project.files()) == len(project.rows("dbt_cloud_artifact")) == 2
+    assert any(b"dbt_trigger_dagster.definitions" in lines for lines in seen)
     assert not any(map(holds_the_token, seen))
     assert not holds_the_token(output.encode())
     assert places_with_the_token(tmp_path) == []
@@ -154,11 +174,14 @@ def test_a_run_leaves_no_token(tmp_path: Path, script: Script) -> None:
 @pytest.mark.parametrize(
     "trouble", ["refused", "echoed", "echoed in a page", "unreachable", "failing trigger"]
 )
-def test_a_run_that_cannot_begin_leaves_no_token(tmp_path: Path, trouble: str) -> None:
+def test_a_run_that_cannot_begin_leaves_no_token(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], trouble: str
+) -> None:
     """Whatever is answered, the token itself included."""
     with (
         a_project(tmp_path, GOOD, token=TOKEN) as project,
         serving(page if trouble == "echoed in a page" else echo) as server,
+        dg.DagsterInstance.local_temp(str(project.home)) as instance,
     ):
         variables = {
             "refused": {"DBT_CLOUD_TOKEN": f"{TOKEN}x"},
@@ -169,7 +192,9 @@ def test_a_run_that_cannot_begin_leaves_no_token(tmp_path: Path, trouble: str) -
         }[trouble]
         if trouble == "failing trigger":
             project.sandbox.inject(Fault(method="POST", path="*/run/", status=400))
-        code, output, seen = run_and_look(project, command_lines, **variables)
+        with environment({**project.environment(), **variables}):
+            result = code_location_job().execute_in_process(instance=instance, raise_on_error=False)
+    output = "".join(capfd.readouterr())
     told = {
         "refused": "answered 401",
         "echoed": "answered 401: Invalid: Token (the token) headers: Token (the token)",
@@ -177,8 +202,7 @@ def test_a_run_that_cannot_begin_leaves_no_token(tmp_path: Path, trouble: str) -
         "unreachable": "refused",
         "failing trigger": "answered 400",
     }
-    assert code != 0
+    assert not result.success
     assert told[trouble] in output
-    assert not any(map(holds_the_token, seen))
     assert not holds_the_token(output.encode())
     assert places_with_the_token(tmp_path) == []

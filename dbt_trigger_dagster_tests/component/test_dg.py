@@ -87,28 +87,38 @@ def test_from_an_empty_project_to_a_run(project: Project) -> None:
     assert project.run_ids() == [dbt_run["id"]]
 
 
-@pytest.mark.parametrize(
-    ("right", "wrong", "said"),
-    [
-        ("token_env", "tokenenv", ":8 - {type} attributes.workspace.tokenenv Additional"),
-        (
-            "token_env: DBT_CLOUD_TOKEN",
-            "token: dbtc_S3cret",
-            ":5 - {type} attributes.workspace 'token' should not be valid",
-        ),
-        ("job_id_env: DBT_CLOUD_JOB_ID", "job_id: twelve", "jobs.0.job_id 'twelve' is not of type"),
-        ("- job_id_env: DBT_CLOUD_JOB_ID\n", "-\n", "jobs.0 'job_id' is a required property"),
-    ],
-)
-def test_a_wrong_file_is_told_with_its_line(
-    project: Project, right: str, wrong: str, said: str
-) -> None:
+WRONG = {
+    "typo": ("token_env", "tokenenv", ":8 - {type} attributes.workspace.tokenenv Additional"),
+    "secret": (
+        "token_env: DBT_CLOUD_TOKEN",
+        "token: dbtc_S3cret",
+        ":5 - {type} attributes.workspace 'token' should not be valid",
+    ),
+    "word": (
+        "job_id_env: DBT_CLOUD_JOB_ID",
+        "job_id: twelve",
+        "jobs.0.job_id 'twelve' is not of type",
+    ),
+    "nothing": (
+        "- job_id_env: DBT_CLOUD_JOB_ID\n",
+        "-\n",
+        "jobs.0 'job_id' is a required property",
+    ),
+}
+"""What is right in the file that dg makes, what stands in its place, and what dg says of that."""
+
+
+def test_wrong_files_are_told_with_their_lines(project: Project) -> None:
     """By the JSON schema alone, before anything is loaded."""
     dg(project, "scaffold", "defs", TYPE, "nightly")
-    file = project.folder / FILE
-    text = file.read_text()
-    assert right in text
-    file.write_text(text.replace(right, wrong))
+    text = (project.folder / FILE).read_text()
+    for name, (right, wrong, _) in WRONG.items():
+        assert right in text
+        file = project.folder / FILE.replace("nightly", name)
+        file.parent.mkdir()
+        file.write_text(text.replace(right, wrong))
     output = dg(project, "check", "yaml")
     assert "exit code 1" in output
-    assert said.format(type=TYPE) in output
+    for name, (_, _, said) in WRONG.items():
+        assert f"{name}/defs.yaml" in output
+        assert said.format(type=TYPE) in output
