@@ -20,6 +20,7 @@ from dbt_trigger_dagster.storage.database_file import check_room
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.store import Store, open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES
+from dbt_trigger_dagster_tests.clocks import HANGS_AFTER, until
 from dbt_trigger_dagster_tests.payloads import run_payload
 
 STORAGE_VERSION_OF_DUCKDB_1_2 = 65
@@ -274,15 +275,6 @@ print("open", flush=True)
 sys.stdin.read()
 """
 
-_HOLDS_UNTIL_SOMEBODY_WAITS = """
-import os, sys, time, duckdb
-connection = duckdb.connect(sys.argv[1])
-print("open", flush=True)
-while not os.path.exists(sys.argv[1] + ".lock"):
-    time.sleep(0.01)
-connection.close()
-"""
-
 
 def test_another_program_that_keeps_the_file_open_is_told_after_the_wait_limit(store, path) -> None:
     """A notebook that somebody forgot; with what to do about it."""
@@ -301,10 +293,14 @@ def test_another_program_that_keeps_the_file_open_is_told_after_the_wait_limit(s
 def test_another_program_that_closes_the_file_in_time_is_waited_for(path) -> None:
     """A dashboard that looks at the tables for a moment costs nobody a row."""
     path.parent.mkdir()
-    with _python(_HOLDS_UNTIL_SOMEBODY_WAITS, path) as process:
+    lock = path.with_name(f"{path.name}.lock")
+    with _python(_HOLDS, path) as process, ThreadPoolExecutor(1) as pool:
+        assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
-        store = open_store(str(path), wait_limit=30)
+        waits = pool.submit(until, lock.exists, "somebody waits for the file")
+        waits.add_done_callback(lambda _: process.stdin.close())
+        store = open_store(str(path), wait_limit=HANGS_AFTER)
         store.upsert(_runs(1))
     assert _ids(store) == [1]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster.dbt_cloud.models import Run, parse_timestamp
@@ -272,7 +272,6 @@ def test_the_cause_is_taken_out_of_the_trigger() -> None:
     assert _row(**run_payload())["cause"] == "Nightly"
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the machine may be busy
 @given(st.dictionaries(st.sampled_from(RUN_FIELDS), JSON_VALUES, max_size=8))
 def test_no_payload_breaks_a_row(payload) -> None:
     """Whatever type a field has tomorrow; and types of columns stay as declared."""
@@ -351,7 +350,7 @@ def test_a_record_without_sources_is_only_raw() -> None:
 OFFSETS = st.sampled_from(["+00:00", "Z", "", "+02:00", "-05:30", "+14:00"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])  # as above
+@settings(max_examples=40)
 @given(
     st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1)),  # noqa: DTZ001  # the text has the zone
     st.text("0123456789", max_size=9),
