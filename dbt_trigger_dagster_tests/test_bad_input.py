@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -51,13 +50,20 @@ class Account:
         return [request.method for request in self.requests]
 
 
-@pytest.fixture
-def account(tmp_path: Path) -> Iterator[Account]:
-    """An account with history."""
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project with history; bad input leaves it as it is."""
     jobs = [SandboxJob(name=name, script=GOOD) for name in ("nightly", "twice", "twice")]
-    with a_project(tmp_path, jobs=jobs) as project:
-        assert project.materialize().success
-        yield Account(project, project.contents(), [])
+    with a_project(tmp_path_factory.mktemp("project"), jobs=jobs) as made:
+        assert made.materialize().success
+        yield made
+
+
+@pytest.fixture
+def account(project: Project) -> Iterator[Account]:
+    """The same, as it is before a test."""
+    yield Account(project, project.contents(), [])
+    project.sandbox.clear_faults()
 
 
 def test_a_wrong_token(account: Account) -> None:

@@ -241,7 +241,7 @@ def a_location(folder: Path, content: str, **changes: str | None) -> Iterator[An
 
 def load() -> dg.Definitions:
     """The code location's definitions, read once more."""
-    found = runpy.run_module("dbt_trigger_dagster.definitions")["defs"]
+    found = runpy.run_path(definitions.__file__)["defs"]
     assert isinstance(found, dg.Definitions)
     return found
 

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from dbt_trigger_dagster_tests.graphs import Project, a_project
 
-pytest.importorskip("dagster_dg_cli", reason="dg is in the extra dev: pip install '.[dev]'")
+cli = pytest.importorskip(
+    "dagster_dg_cli.cli", reason="dg is in the extra dev: pip install '.[dev]'"
+).cli
 
 ROOT = Path(__file__).parents[2]
 TYPE = "dbt_trigger_dagster.DbtCloudJobsComponent"
@@ -74,51 +77,44 @@ def dg(project: Project, *arguments: str) -> str:
 
 
 def test_from_an_empty_project_to_a_run(project: Project) -> None:
-    """Find the component, write its file, check it, and launch the assets."""
-    assert TYPE in dg(project, "list", "components", "--json")
+    """Write the file of a component that dg finds by its name, and launch the assets."""
     scaffolded = dg(project, "scaffold", "defs", TYPE, "nightly", "--key", "shop")
     assert "exit code 0" in scaffolded, scaffolded
-    assert "exit code 0" in dg(project, "check", "yaml")
-    assert "shop/run_result" in dg(project, "list", "defs", "--json")
     launched = dg(project, "launch", "--assets", "*")
     assert "exit code 0" in launched, launched
+    assert "shop__dbt_cloud_run" in launched
     (dbt_run,) = project.dbt_runs()
     assert dbt_run["status_humanized"] == "Success"
     assert project.run_ids() == [dbt_run["id"]]
 
 
-WRONG = {
-    "typo": ("token_env", "tokenenv", ":8 - {type} attributes.workspace.tokenenv Additional"),
-    "secret": (
-        "token_env: DBT_CLOUD_TOKEN",
-        "token: dbtc_S3cret",
-        ":5 - {type} attributes.workspace 'token' should not be valid",
-    ),
-    "word": (
-        "job_id_env: DBT_CLOUD_JOB_ID",
-        "job_id: twelve",
-        "jobs.0.job_id 'twelve' is not of type",
-    ),
-    "nothing": (
-        "- job_id_env: DBT_CLOUD_JOB_ID\n",
-        "-\n",
-        "jobs.0 'job_id' is a required property",
-    ),
-}
-"""What is right in the file that dg makes, what stands in its place, and what dg says of that."""
-
-
-def test_wrong_files_are_told_with_their_lines(project: Project) -> None:
-    """By the JSON schema alone, before anything is loaded."""
-    dg(project, "scaffold", "defs", TYPE, "nightly")
-    text = (project.folder / FILE).read_text()
-    for name, (right, wrong, _) in WRONG.items():
-        assert right in text
-        file = project.folder / FILE.replace("nightly", name)
-        file.parent.mkdir()
-        file.write_text(text.replace(right, wrong))
-    output = dg(project, "check", "yaml")
-    assert "exit code 1" in output
-    for name, (_, _, said) in WRONG.items():
-        assert f"{name}/defs.yaml" in output
-        assert said.format(type=TYPE) in output
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("token_env", "tokenenv", ":8 - {type} attributes.workspace.tokenenv Additional"),
+        (
+            "token_env: DBT_CLOUD_TOKEN",
+            "token: dbtc_S3cret",
+            ":5 - {type} attributes.workspace 'token' should not be valid",
+        ),
+        ("job_id_env: DBT_CLOUD_JOB_ID", "job_id: twelve", "jobs.0.job_id 'twelve' is not of type"),
+        ("- job_id_env: DBT_CLOUD_JOB_ID\n", "-\n", "jobs.0 'job_id' is a required property"),
+    ],
+)
+def test_a_wrong_file_is_told_with_its_line(
+    project: Project, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, said: str
+) -> None:
+    """By the JSON schema alone, before anything is loaded; the file that dg makes is right."""
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setenv("HOME", str(project.folder))
+    monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+    runner = CliRunner()
+    assert runner.invoke(cli, ["scaffold", "defs", TYPE, "nightly"]).exit_code == 0
+    assert runner.invoke(cli, ["check", "yaml"]).exit_code == 0
+    file = project.folder / FILE
+    text = file.read_text()
+    assert right in text
+    file.write_text(text.replace(right, wrong))
+    checked = runner.invoke(cli, ["check", "yaml"])
+    assert checked.exit_code == 1
+    assert said.format(type=TYPE) in checked.output
