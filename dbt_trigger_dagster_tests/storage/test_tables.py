@@ -352,7 +352,7 @@ OFFSETS = st.sampled_from(["+00:00", "Z", "", "+02:00", "-05:30", "+14:00"])
 
 @settings(max_examples=40)
 @given(
-    st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1)),  # noqa: DTZ001  # the text has the zone
+    st.datetimes(datetime(1990, 1, 1), datetime(2199, 1, 1)),  # noqa: DTZ001  # the text has the zone
     st.text("0123456789", max_size=9),
     st.sampled_from([" ", "T"]),
     OFFSETS,
