@@ -14,7 +14,7 @@ HOME_OF_DAGSTER := data/dagster/dagster.yaml
 # what it does itself.
 DAGSTER := PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" PYTHONWARNINGS=ignore
 
-.PHONY: help demo dev test test-fast test-oldest truth check docs bench faults clean
+.PHONY: help demo dev test test-fast test-oldest truth check docs bench faults audit clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -81,6 +81,11 @@ bench: $(STAMP)  ## Benchmarks, as ratios
 
 faults: $(STAMP)  ## Everything that can break, broken on purpose; the peers too
 	$(BIN)/python -m faults
+
+audit: $(STAMP)  ## Known vulnerabilities of what is installed; an error where they cannot be asked for
+	@mkdir -p build
+	$(BIN)/python -m pip freeze --exclude-editable > build/installed.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt
 
 clean:  ## Remove what the other verbs made
 	rm -rf .venv $(OLDEST) $(TRUTH) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

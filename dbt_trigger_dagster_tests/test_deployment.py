@@ -244,6 +244,48 @@ def test_only_the_ui_is_published_and_only_on_this_machine() -> None:
     assert example_environment()["DAGSTER_ADDRESS"] == "127.0.0.1"
 
 
+def test_nobody_reaches_more_than_needed() -> None:
+    """Only the code location is to reach dbt Cloud, and only Dagster the code location."""
+    compose = read("compose.yaml")
+    members = {
+        network: {name for name, each in services().items() if network in each["networks"]}
+        for network in compose["networks"]
+    }
+    dagster = {"code", "daemon", "webserver"}
+    assert members == {
+        "storage": dagster | {"postgres"},
+        "code": dagster,
+        "outside": {"code"},
+        "ui": {"webserver"},
+    }
+    internal = {name for name, each in compose["networks"].items() if each}
+    assert internal == {"storage", "code"}
+    assert all(compose["networks"][name] == {"internal": True} for name in internal)
+
+
+def test_root_file_systems_are_read_only() -> None:
+    """What is written goes to a volume or to memory."""
+    for name, service in services().items():
+        assert service["read_only"], name
+        assert "/tmp" in service["tmpfs"], name  # noqa: S108  # in a container
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_kubernetes_lets_only_dagster_reach_the_code_location() -> None:
+    """By the chart's labels; the deployment's name and port are those of the values."""
+    code, runs = yaml.safe_load_all((DEPLOY / "network_policy.yaml").read_text())
+    (deployment,) = read("values.yaml")["dagster-user-deployments"]["deployments"]
+    labels = code["spec"]["podSelector"]["matchLabels"]
+    assert labels == {"component": "user-deployments", "deployment": deployment["name"]}
+    (rule,) = code["spec"]["ingress"]
+    (peer,) = rule["from"]
+    (expression,) = peer["podSelector"]["matchExpressions"]
+    assert expression["values"] == ["dagster-webserver", "dagster-daemon"]
+    assert [port["port"] for port in rule["ports"]] == [deployment["port"]]
+    assert runs["spec"]["policyTypes"] == ["Ingress"]
+    assert "ingress" not in runs["spec"]
+
+
 def test_no_secret_stands_in_a_file() -> None:
     """They come from the environment, and only the code location gets the token."""
     text = (DEPLOY / "compose.yaml").read_text()
