@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import uvicorn
 from starlette.applications import Starlette
 
+from dbt_trigger_dagster.sandbox.account.archive import Archive
 from dbt_trigger_dagster.sandbox.account.cloud import Cloud, installed_dbt_version
 from dbt_trigger_dagster.sandbox.account.errors import SandboxError
 from dbt_trigger_dagster.sandbox.account.faults import Fault, FaultBoard, RecordedRequest
@@ -72,7 +73,8 @@ class Sandbox:
             token: The token that clients must send; by default one that is made anew, for whoever
                 knows it runs dbt as the user who started the sandbox.
             project: The dbt project of the jobs without a script; by default the bundled shop.
-            data_folder: Where runs and warehouses are kept; by default in a temporary folder.
+            data_folder: Where runs and warehouses are kept; by default in a temporary folder. Runs
+                of dbt that are there already are the account's, too.
             clock_offset: How far the account's clock is ahead of this machine's. It tells every
                 moment that the API writes, the ``Date`` header among them.
         """
@@ -86,7 +88,8 @@ class Sandbox:
         self._scripted_runner = ScriptedRunner()
         self._dbt_runner: Runner | None = None
         self._scheduler = Scheduler(self._runner_of)
-        self._cloud = Cloud(jobs, self._scheduler, clock_that_is_off(clock_offset))
+        archive = None if data_folder is None else Archive(data_folder.resolve() / "runs")
+        self._cloud = Cloud(jobs, self._scheduler, clock_that_is_off(clock_offset), archive)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property

@@ -217,3 +217,33 @@ def test_a_project_without_a_profile_is_an_error_that_names_the_file(tmp_path: P
         load_project(tmp_path)
     with pytest.raises(SandboxError, match=r"There is no .*dbt_project\.yml"):
         load_project(tmp_path / "nowhere")
+
+
+def test_runs_are_there_after_a_restart(tmp_path: Path) -> None:
+    """As they ended, with their steps, logs and artifacts; what was in flight is cancelled."""
+    parse = SandboxJob(name="parse", execute_steps=("dbt parse",))
+    broken = SandboxJob(
+        name="broken", execute_steps=("dbt build --vars 'with_broken_model: true'",)
+    )
+    with Sandbox([parse, broken], data_folder=tmp_path) as sandbox, Api(sandbox) as api:
+        run_ids = [api.trigger(position)["id"] for position in range(2)]
+        before = [api.finished_run(run_id) for run_id in run_ids]
+        assert [run["status"] for run in before] == [10, 20]
+        files = api.data(f"/runs/{run_ids[0]}/artifacts/")
+        endless = api.trigger(1)["id"]
+    with Sandbox([parse, broken], data_folder=tmp_path) as sandbox, Api(sandbox) as api:
+        same = ("status", "status_message", "run_steps", "duration", "git_sha", "artifacts_saved")
+        for run in before:
+            after = api.run(run["id"])
+            assert [after[name] for name in same] == [run[name] for name in same]
+        assert api.data(f"/runs/{run_ids[0]}/artifacts/") == files
+        assert api.get(f"/runs/{run_ids[0]}/artifacts/{files[0]}").status_code == 200
+        assert api.run(endless)["status"] == 30
+        assert api.trigger()["id"] > endless
+    with Sandbox([parse], data_folder=tmp_path) as sandbox, Api(sandbox) as api:
+        assert api.get(f"/runs/{run_ids[0]}/").status_code == 200
+        assert api.get(f"/runs/{run_ids[1]}/").status_code == 404  # its job is gone
+    (tmp_path / "runs" / str(run_ids[0]) / "run.json").write_text("{")
+    with Sandbox([parse, broken], data_folder=tmp_path) as sandbox, Api(sandbox) as api:
+        assert api.get(f"/runs/{run_ids[0]}/").status_code == 404
+        assert api.get(f"/runs/{run_ids[1]}/").status_code == 200

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from dbt_trigger_dagster.dbt_cloud.models import RunStatus
+from dbt_trigger_dagster.sandbox.account.archive import Archive
 from dbt_trigger_dagster.sandbox.account.errors import invalid, not_found
 from dbt_trigger_dagster.sandbox.account.jobs import SandboxJob, with_ids
 from dbt_trigger_dagster.sandbox.account.ledgers import Ledger, RunBook
@@ -40,7 +41,11 @@ class Cloud:
     """
 
     def __init__(
-        self, jobs: Iterable[SandboxJob], scheduler: Scheduler, clock: Clock = utc_now
+        self,
+        jobs: Iterable[SandboxJob],
+        scheduler: Scheduler,
+        clock: Clock = utc_now,
+        archive: Archive | None = None,
     ) -> None:
         self.account_id = ACCOUNT_ID
         self.jobs: dict[int, SandboxJob] = {job.id: job for job in with_ids(jobs)}
@@ -50,6 +55,10 @@ class Cloud:
         self._scheduler = scheduler
         self._book = RunBook()
         self._ids: Iterator[int] = _new_ids()
+        self._archive = archive
+        for run in archive.runs(self.jobs, self._ids, self._end, clock) if archive else ():
+            self._book.add(run)
+            self._book.end(run)
 
     def job(self, job_id: int) -> SandboxJob:
         """Return a job.
@@ -164,9 +173,14 @@ class Cloud:
         """Take in a run that nobody has started yet."""
         run_id = next(self._ids)
         trigger = Trigger(next(self._ids), request, category, self.clock())
-        run = Run(run_id, job, trigger, self._ids, self._book.end, self.clock, retry_of, script)
+        run = Run(run_id, job, trigger, self._ids, self._end, self.clock, retry_of, script)
         self._book.add(run)
         return run
+
+    def _end(self, run: Run) -> None:
+        self._book.end(run)
+        if self._archive is not None:
+            self._archive.keep(run)
 
 
 def _new_ids() -> Iterator[int]:
