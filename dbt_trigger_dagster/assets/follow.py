@@ -223,7 +223,7 @@ def _continued(
 def _retry(step: Step, run: Run, live: list[Run]) -> Run:
     step.log.info("dbt Cloud run %s failed; dbt Cloud is to retry it: %s", run.run_id, run.href)
     newer = start_run(
-        step.client, lambda: retry_once(step.client, run, log=step.log), live, log=step.log
+        step.client, lambda client: retry_once(client, run, log=step.log), live, log=step.log
     ).run
     step.log.info("dbt Cloud run %s continues run %s: %s", newer.run_id, run.run_id, newer.href)
     return newer

@@ -7,7 +7,7 @@ on.
 import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -29,6 +29,9 @@ INTERRUPTS = (dg.DagsterExecutionInterruptedError, KeyboardInterrupt)
 
 CANCEL_DEADLINE = 15.0
 """Seconds to try to cancel runs on the way out: less than what a worker is given to end."""
+
+ANSWER_WAIT = 15.0
+"""Seconds from an interrupt until the answer to a request that starts a run is given up."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CANCELS_AT_ONCE = 8
@@ -153,45 +156,51 @@ def _check(cancellation: Cancellation) -> None:
 
 def start_run(
     client: DbtCloudClient,
-    start: Callable[[], Triggered],
+    start: Callable[[DbtCloudClient], Triggered],
     runs: list[Run],
     *,
     log: logging.Logger,
+    answer_wait: float = ANSWER_WAIT,
 ) -> Triggered:
     """Start a run, in a guarded block, so that an interrupt which comes meanwhile loses none.
 
     Args:
         client: The client that sends the request.
-        start: Sends it.
+        start: Sends it with a client of the same account, whose answers can be given up.
         runs: What the guard is about; the run is added to it, also when an interrupt comes.
         log: Where it tells of a request that failed after the interrupt.
+        answer_wait: Seconds from an interrupt until the answer is given up.
 
     Raises:
         DbtCloudError: The request has failed.
     """
+    given_up = Cancellation()
+    by = client.with_options(deadline=Deadline.until_cancelled(given_up, client.clock))
     answer: Future[Triggered] | None = None
     with ThreadPoolExecutor(max_workers=1) as executor:
         try:
             with signals_held_back():
-                answer = executor.submit(start)
+                answer = executor.submit(start, by)
             triggered = answer.result()
         except INTERRUPTS:
             if answer is not None:
-                runs += _run_despite_interrupt(client, answer, log)
+                client.cancellation.cancel()
+                runs += _run_despite_interrupt(answer, given_up, answer_wait, log)
             raise
     runs.append(triggered.run)
     return triggered
 
 
 def _run_despite_interrupt(
-    client: DbtCloudClient, answer: "Future[Triggered]", log: logging.Logger
+    answer: "Future[Triggered]", given_up: Cancellation, seconds: float, log: logging.Logger
 ) -> list[Run]:
-    """The run, if there is one. Its request is waited for, and a search.
+    """The run, if there is one. Its request is waited for a while, and a search.
 
     But no pause, and so no second request.
     """
-    client.cancellation.cancel()
     with undisturbed():
+        wait([answer], timeout=seconds)
+        given_up.cancel()
         failed = answer.exception()
     if failed is None:
         return [answer.result().run]

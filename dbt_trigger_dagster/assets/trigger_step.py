@@ -44,7 +44,7 @@ def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intenti
         try:
             return start_run(
                 step.client,
-                lambda: trigger_once(step.client, job_id, request, intention, log=step.log),
+                lambda client: trigger_once(client, job_id, request, intention, log=step.log),
                 runs,
                 log=step.log,
             )

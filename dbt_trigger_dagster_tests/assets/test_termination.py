@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dbt_trigger_dagster.assets.dagster_run import Interruption
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.assets.termination import (
+    ANSWER_WAIT,
     CANCEL_DEADLINE,
     Termination,
     start_run,
@@ -25,6 +27,7 @@ from dbt_trigger_dagster.assets.termination import (
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudRequestError
 from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.trigger import Triggered
 from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster_tests.clocks import FakeClock, until
@@ -37,6 +40,7 @@ from dbt_trigger_dagster_tests.graphs import (
     sent,
     triggers,
 )
+from dbt_trigger_dagster_tests.servers import Drip, Received, Silence, serving
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOG = logging.getLogger("step")
@@ -358,7 +362,7 @@ def test_a_run_that_is_started_is_what_the_guard_is_about(client: DbtCloudClient
     """From the moment at which its answer is there."""
     runs: list[Run] = []
     triggered = Triggered(a_run(7), adopted=False)
-    assert start_run(client, lambda: triggered, runs, log=LOG) is triggered
+    assert start_run(client, lambda _: triggered, runs, log=LOG) is triggered
     assert runs == [triggered.run]
 
 
@@ -369,7 +373,7 @@ def test_an_interrupt_waits_for_the_request_and_says_what_is_not_known(
     """A trigger whose answer is lost may have started the job; one that was never sent has not."""
     goes_on = threading.Event()
 
-    def start() -> Triggered:
+    def start(_: DbtCloudClient) -> Triggered:
         assert goes_on.wait(60)
         raise DbtCloudRequestError("No answer.", may_have_been_sent=is_lost)
 
@@ -385,6 +389,43 @@ def test_an_interrupt_waits_for_the_request_and_says_what_is_not_known(
     finally:
         signal.signal(signal.SIGALRM, before)
     assert ("may have been started nevertheless" in caplog.text) is is_lost
+
+
+@pytest.mark.parametrize("hangs", [Silence(), Drip(b"HTTP/1.1 200 OK\r\n\r\n" * 999, 0.1)])
+def test_an_interrupt_gives_up_an_answer_that_does_not_come(
+    caplog: pytest.LogCaptureFixture, hangs: Silence | Drip
+) -> None:
+    """A trigger that hangs, or drips for an hour, would leave nothing but kill -9."""
+    runs: list[Run] = []
+    request = TriggerRequest(cause="Nightly")
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    def respond(_: Received) -> Silence | Drip:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        return hangs
+
+    def start(client: DbtCloudClient) -> Triggered:
+        return Triggered(client.trigger_run(1, request), adopted=False)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    began = time.monotonic()
+    try:
+        with (
+            serving(respond) as server,
+            DbtCloudClient(
+                account_id=1, token="token", access_url=server.url, request_timeout=3600
+            ) as client,
+            pytest.raises(KeyboardInterrupt),
+        ):
+            start_run(client, start, runs, log=LOG, answer_wait=0.2)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - began < 30
+    assert runs == []
+    assert "may have been started nevertheless" in caplog.text
+    assert ANSWER_WAIT == 15
 
 
 # Whole steps
