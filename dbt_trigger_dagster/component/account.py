@@ -100,6 +100,13 @@ class Workspace(Section):
             normalize_access_url(self.access_url)
         check_requests(self.request_timeout, self.request_max_retries, self.request_retry_delay)
 
+    @property
+    def description(self) -> str:
+        """What the UI shows of the account; of variables only the names."""
+        account = self.account_id or f"that {self.account_id_env} names"
+        host = self.access_url or f"the host that {self.access_url_env} names"
+        return f"The dbt Cloud account {account}, at {host}; its token is in {self.token_env}."
+
     def build_account(self, job_id_env: str | None = None) -> DbtCloudResource:
         """The account, with what the environment says now.
 
@@ -179,7 +186,7 @@ def account_resources(
         job_id_env: A variable for the job, to be named where others are missing too.
     """
 
-    @dg.resource(description="The dbt Cloud account")
+    @dg.resource(description=workspace.description)
     def dbt_cloud(_context: dg.InitResourceContext) -> DbtCloudResource | NoAccount:
         try:
             return workspace.build_account(job_id_env)

@@ -1,5 +1,6 @@
 """Where the tables and the artifacts are kept, as a file says or the environment does."""
 
+import os
 from collections.abc import Mapping
 from functools import cache
 
@@ -88,7 +89,8 @@ class Storage(Section):
 
 def _description(what: str, variable: str, place: str) -> str:
     """What the UI shows of a store: no variable's value, and nothing that may have a password."""
-    where = "as the project's file says" if {":", "="} & set(place) else f"in {place}"
+    may_be_secret = {":", "="} & set(place)
+    where = "as the project's file says" if may_be_secret else f"in {os.path.normpath(place)}"
     return f"The {what} of the dbt Cloud runs: as {variable} says; where it is not set, {where}."
 
 

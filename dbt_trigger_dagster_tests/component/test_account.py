@@ -223,3 +223,16 @@ def test_defining_the_resources_reads_nothing() -> None:
     missing = pytest.raises(ValueError, match="NOT_SET_ANYWHERE")
     with dg.build_resources(dict(resources)) as made, missing:
         made.dbt_cloud.build_client()
+
+
+def test_the_ui_says_which_account_and_never_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the file says as it is, and what a variable says by the variable's name."""
+    monkeypatch.setenv("MINE", "dbtc_sesame")
+    monkeypatch.setenv("DBT_CLOUD_ACCOUNT_ID", "77")
+    of_variables = account_resources(Workspace(token_env="MINE"))["dbt_cloud"].description
+    assert of_variables == (
+        "The dbt Cloud account that DBT_CLOUD_ACCOUNT_ID names, at the host that "
+        "DBT_CLOUD_ACCESS_URL names; its token is in MINE."
+    )
+    of_file = Workspace(account_id=5, access_url="ab123.us1.dbt.com").description
+    assert of_file.startswith("The dbt Cloud account 5, at ab123.us1.dbt.com;")

@@ -178,6 +178,11 @@ def test_what_may_have_a_password_is_in_no_description(database: str) -> None:
     assert "sesame" not in Storage(database=database).tables_description
 
 
+def test_a_path_is_shown_as_short_as_it_can_be() -> None:
+    """Without the way up and down again."""
+    assert Storage(database="/a/b/../c.duckdb").tables_description.endswith(" in /a/c.duckdb.")
+
+
 def test_relative_paths_begin_in_the_project(project: Project, tmp_path: Path, monkeypatch) -> None:
     """Not where somebody stands: those of the file and the variables, and the defaults."""
     stands = tmp_path / "elsewhere"
