@@ -5,10 +5,11 @@ from typing import Any
 
 import dagster as dg
 
-from dbt_trigger_dagster import build_dbt_cloud_model_assets
+from dbt_trigger_dagster import DbtCloudRunConfig, build_dbt_cloud_model_assets
 from dbt_trigger_dagster_tests.artifacts.projects import stored
 from dbt_trigger_dagster_tests.assets.scripts import FAILED, FINE, MANIFEST
 from dbt_trigger_dagster_tests.graphs import Project, a_project
+from dbt_trigger_dagster_tests.monitors import a_watch, settle, trigger_by_hand
 
 EMIT = {"emit_node_events": True}
 NODES = {"orders", "items"}
@@ -74,6 +75,17 @@ def test_a_run_that_is_landed_again_reports_nothing_again(tmp_path: Path) -> Non
         )
         assert outcome.success
         assert _told(outcome) == set()
+
+
+def test_runs_that_dbt_cloud_started_report_too(tmp_path: Path) -> None:
+    """As the job's defaults say, for the monitor's landings have no config of their own for it."""
+    wants = {"run_defaults": DbtCloudRunConfig(emit_node_events=True)}
+    with a_watch(tmp_path, FINE, graphs=[wants], include_external_runs=True) as watch:
+        trigger_by_hand(watch.project)
+        settle(watch.project)
+        (landing,) = watch.launch(watch.tick())
+        assert landing.success
+        assert len(_told(landing)) == 3
 
 
 class _Automation:
