@@ -14,7 +14,7 @@ from typing import Any
 from dbt_trigger_dagster.artifacts.run_results import named_by
 
 _CORE = re.compile(
-    r"(?<!Batch )\b(?P<number>\d+) of \d+ "
+    r"(?<!Batch )\b(?P<number>\d+) of (?P<total>\d+) "
     r"(?P<outcome>START|OK|ERROR STALE|ERROR|SKIP|PASS|FAIL|WARN|PARTIAL SUCCESS|NO-OP|REUSED)\b"
     r"(?: (?P<failures>\d+)\b| \(\d+/\d+\))? ?(?P<what>.*?)"
     r"(?: due to ephemeral.*?)?[ .]*\[(?P<result>[^\[\]]*)\]$"
@@ -113,6 +113,24 @@ def read_log(
             "execute_completed_at": _moment(line.time, started_at) if is_over else None,
             "source": "log",
         }
+
+
+def nodes_done(log: Iterable[str]) -> tuple[int, int | None]:
+    """How many nodes a log says are done, and of how many, where it says so (Fusion's does not).
+
+    Of a log that was cut off at its beginning, the lines that are missing were of nodes done.
+    """
+    seen, done, total, unnumbered = set[int](), set[int](), None, 0
+    for line in log:
+        core = _CORE.search(line)
+        if core is None:
+            unnumbered += _FUSION.search(line) is not None
+        elif "hook:" not in core["what"]:
+            seen.add(int(core["number"]))
+            total = int(core["total"])
+            if core["outcome"] != "START":
+                done.add(int(core["number"]))
+    return (min(seen) - 1 + len(done) if seen else unnumbered), total
 
 
 def _by_node(log: Iterable[_Line]) -> Iterator[tuple[_Line | None, _Line]]:

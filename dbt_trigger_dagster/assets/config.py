@@ -239,6 +239,23 @@ def as_run_config(
         raise ValueError(as_sentence(error)) from error
 
 
+def check_is_followed(waiting: DbtCloudRunConfig) -> None:
+    """Refuse to trigger a job where the step that waits is to follow other runs.
+
+    Args:
+        waiting: Of that step, in the same Dagster run.
+
+    Raises:
+        SettingError: It names runs.
+    """
+    if waiting.run_ids:
+        raise SettingError(
+            "run_ids",
+            "is set, so nobody would follow the run that trigger_response starts: leave it out, "
+            "or materialize the other assets without trigger_response.",
+        )
+
+
 def as_sentence(error: ValidationError) -> str:
     """What a config's own checks said, without pydantic's frame around it."""
     return " ".join(

@@ -14,9 +14,15 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.metadata.metadata_value import ObjectMetadataValue
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster_shared.check import CheckError
 
 PARENT_TAG = "dagster/parent_run_id"
 """Names the Dagster run that a run re-executes."""
+
+HIDDEN = ".dagster/"
+"""What the tags begin with that Dagster's UI does not show."""
 
 _LOOKED_AT = 100
 _ASKED_TO_STOP = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
@@ -142,6 +148,18 @@ def events_of(
     return [record.event_log_entry.get_dagster_event() for record in logged.records]
 
 
+def materialized_with(
+    instance: dg.DagsterInstance, dagster_run_id: str, key: dg.AssetKey
+) -> Mapping[str, object]:
+    """The metadata with which a run has last materialized an asset; empty where it has not."""
+    found: Mapping[str, object] = {}
+    for event in events_of(instance, dagster_run_id, dg.DagsterEventType.ASSET_MATERIALIZATION):
+        if event.asset_key == key:
+            shown = event.step_materialization_data.materialization.metadata
+            found = {name: value.value for name, value in shown.items()}
+    return found
+
+
 def has_materialized(instance: dg.DagsterInstance, run: dg.DagsterRun, key: dg.AssetKey) -> bool:
     """Whether a run has materialized an asset.
 
@@ -172,3 +190,33 @@ def has_begun_before(context: dg.AssetExecutionContext) -> bool:
 def tag(context: dg.AssetExecutionContext, tags: Mapping[str, str]) -> None:
     """Tag the Dagster run of a context; people find it by its tags."""
     context.instance.add_run_tags(context.run.run_id, dict(tags))
+
+
+def sensors_with(
+    context: dg.AssetExecutionContext, key: str
+) -> list[tuple[dg.SensorDefinition, object]] | None:
+    """The sensors of a step's code location whose metadata carry something, with what they carry.
+
+    None where the step is of no code location: a script has executed its job in its own process.
+    """
+    try:
+        sensors = context.op_execution_context.repository_def.sensor_defs
+    except CheckError:
+        return None
+    found = [(sensor, carried(sensor.metadata.get(key))) for sensor in sensors]
+    return [(sensor, value) for sensor, value in found if value is not None]
+
+
+def is_switched_on(instance: dg.DagsterInstance, sensor: dg.SensorDefinition) -> bool:
+    """Whether a sensor ticks, as far as Dagster's instance knows; by its default where it does not.
+
+    A sensor of its name in another code location counts as well.
+    """
+    try:
+        states = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
+    except CheckError:  # an instance that is not stored keeps none
+        states = []
+    known = [state.status for state in states if state.instigator_name == sensor.name]
+    if not known or known == [InstigatorStatus.DECLARED_IN_CODE]:
+        return sensor.default_status is dg.DefaultSensorStatus.RUNNING
+    return any(status is not InstigatorStatus.STOPPED for status in known)

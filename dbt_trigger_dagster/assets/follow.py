@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from dbt_trigger_dagster.artifacts.progress import progress_of
+from dbt_trigger_dagster.assets.job import JobGraph
+from dbt_trigger_dagster.assets.named_runs import check_job
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import start_run
 from dbt_trigger_dagster.dbt_cloud.cancel import cancel_and_look
@@ -46,18 +49,27 @@ class FollowedRun:
     not_retried: DbtCloudError | None = None
     saw_end: bool = False
 
+    @property
+    def is_left(self) -> bool:
+        """Whether it goes on, and nobody waits for it."""
+        return self.run is not None and not self.run.is_over and self.error is None
 
-def follow(step: Step, runs: Sequence[Run | int]) -> list[FollowedRun]:
+
+def follow(
+    step: Step, runs: Sequence[Run | int], graph: JobGraph | None = None
+) -> list[FollowedRun]:
     """Wait for runs until they are over, or the time is.
 
     Args:
         step: Whose wait it is; its time begins now.
         runs: The runs as last seen, or their ids.
+        graph: Whose runs they must be where they are named by their ids.
 
     Returns:
         What became of each, and of the runs that continue them.
 
     Raises:
+        SettingError: A run that is named is of another job.
         dg.Failure: A person wants the step to stop.
         BaseException: The interrupt, where nobody does.
     """
@@ -68,6 +80,8 @@ def follow(step: Step, runs: Sequence[Run | int]) -> list[FollowedRun]:
     with step.termination.guarded(step.client, live):
         for found in _looked_up(step, runs, deadline):
             if isinstance(found, Run):
+                if graph is not None and found.run_id in runs:
+                    check_job(step.client, found, graph)
                 live.append(found)
             else:
                 followed.append(FollowedRun(None, found))
@@ -189,8 +203,14 @@ def _end_of(step: Step, run: Run, deadline: Deadline) -> Run:
         DbtCloudWaitTimeoutError: It is not, at the deadline.
         DbtCloudError: dbt Cloud refuses.
     """
-    interval = step.config.poll_interval
-    return wait_for_run(step.client, run, deadline=deadline, poll_interval=interval, log=step.log)
+    return wait_for_run(
+        step.client,
+        run,
+        deadline=deadline,
+        poll_interval=step.config.poll_interval,
+        log=step.log,
+        progress=progress_of,
+    )
 
 
 def _continued(

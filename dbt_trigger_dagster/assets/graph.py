@@ -15,6 +15,7 @@ from dbt_trigger_dagster.assets.config import (
     DbtCloudRunConfig,
     TriggerResponseConfig,
     as_run_config,
+    check_is_followed,
     with_defaults,
 )
 from dbt_trigger_dagster.assets.dagster_run import config_of
@@ -38,11 +39,13 @@ from dbt_trigger_dagster.assets.job import (
 from dbt_trigger_dagster.assets.keeping import Keeping
 from dbt_trigger_dagster.assets.land import land
 from dbt_trigger_dagster.assets.metadata import run_metadata
+from dbt_trigger_dagster.assets.named_runs import runs_to_follow
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.assets.resumption import intention_of, is_executed_again
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import Termination
-from dbt_trigger_dagster.assets.trigger_step import TriggeredRun, announce, trigger
+from dbt_trigger_dagster.assets.trigger_step import announce, trigger
+from dbt_trigger_dagster.assets.unattended import tell_what_became, tell_who_lands
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.storage.columns import Rows, Table
@@ -170,6 +173,7 @@ class _Builder:
             try:
                 request = config.as_request()
                 waiting = as_run_config(config_of(context, self.graph.op_name), self.run_config)
+                check_is_followed(waiting)
                 with dbt_cloud.build_client(context.log) as client:
                     intention = intention_of(context, self.graph.prefix)
                     step = _step(context, client, waiting, is_repeated=intention.is_repeated)
@@ -237,20 +241,16 @@ class _Builder:
                 yield from look_again(keeping, context.log)
                 return
             if not config.wait_for_result:
-                context.log.info(
-                    "wait_for_result is false: nothing is waited for. The monitor lands the run "
-                    "when it is over, where it is on."
-                )
+                context.log.info("wait_for_result is false: nothing is waited for.")
+                tell_who_lands(context, self.graph)
                 return
             try:
-                triggered = None if config.run_ids else TriggeredRun.from_rows(trigger_response)
-                is_repeated = is_executed_again(
-                    context, triggered.dagster_run_id if triggered else None
-                )
+                is_repeated = is_executed_again(context, self.graph.prefix)
                 with dbt_cloud.build_client(context.log) as client:
                     step = _step(context, client, config, is_repeated=is_repeated)
-                    named = list(dict.fromkeys(config.run_ids))
-                    followed = follow(step, [triggered.run] if triggered else named)
+                    runs = runs_to_follow(config.run_ids, trigger_response)
+                    followed = follow(step, runs, self.graph)
+                    tell_what_became(context, followed, self.graph)
                     failure = yield from land(step, followed, keeping)
             except (DbtCloudError, StorageError, ValueError) as error:
                 raise as_failure(error) from error

@@ -33,6 +33,21 @@ ARTIFACTS = "artifacts"
 NODE_RESULTS = "node_results"
 """The output with what happened to nodes and sources."""
 
+GRAPHS_KEY = "dbt_cloud/jobs"
+"""The definition metadata of a monitor that names its jobs, and carries their `JobGraph` values."""
+
+JOB_ID_TAG = "dbt_cloud/job_id"
+"""The tag of a Dagster run that names the dbt Cloud job that it is about."""
+
+RUN_ID_TAG = "dbt_cloud/run_id"
+"""The same for the dbt Cloud run."""
+
+STATUS_TAG = "dbt_cloud/status"
+"""The same for the status of the dbt Cloud run as the Dagster run has last seen it."""
+
+RUN_ID_KEY = "dbt_cloud_run_id"
+"""The metadata that names a dbt Cloud run: of materializations and of observations."""
+
 JOB_ID_PLACE = "the number after /jobs/ in the address of the job's page in dbt Cloud"
 """Where a job's id is found."""
 

@@ -51,6 +51,11 @@ def _key(dagster_run_id: str, prefix: Sequence[str]) -> str:
     return f"{dagster_run_id}/{hashlib.sha256(path.encode()).hexdigest()[:12]}"
 
 
+def is_key_of(key: str, prefix: Sequence[str]) -> bool:
+    """Whether a key names an intention of the graph with this prefix."""
+    return key == _key(key.partition("/")[0], prefix)
+
+
 def first_with_intention(
     instance: dg.DagsterInstance, run: dg.DagsterRun, trigger: dg.AssetKey
 ) -> dg.DagsterRun:
@@ -69,16 +74,21 @@ def first_with_intention(
     return first
 
 
-def is_executed_again(context: dg.AssetExecutionContext, triggered_in: str | None) -> bool:
+def is_executed_again(context: dg.AssetExecutionContext, prefix: Sequence[str]) -> bool:
     """Whether a step that waits for a run is retried, restarted or re-executed.
+
+    In the Dagster run whose own trigger step has recorded the run, it waits for the first time.
 
     Args:
         context: The step's.
-        triggered_in: The Dagster run that triggered the run; None where it is not known. In that
-            Dagster run itself the step waits for the first time.
+        prefix: The key prefix of the job's assets.
     """
-    is_reexecution = context.run.parent_run_id is not None and triggered_in != context.run.run_id
-    return is_reexecution or has_begun_before(context)
+    if has_begun_before(context):
+        return True
+    trigger = dg.AssetKey([*prefix, TRIGGER_RESPONSE])
+    return context.run.parent_run_id is not None and not has_materialized(
+        context.instance, context.run, trigger
+    )
 
 
 def _attempt_check(context: dg.AssetExecutionContext) -> Callable[[], bool]:

@@ -6,13 +6,14 @@ monitor finds here what it leaves behind.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import dagster as dg
 
-from dbt_trigger_dagster.assets.dagster_run import tag
+from dbt_trigger_dagster.assets.dagster_run import HIDDEN, tag
 from dbt_trigger_dagster.assets.failures import as_trigger_failure
+from dbt_trigger_dagster.assets.job import RUN_ID_KEY
 from dbt_trigger_dagster.assets.metadata import run_metadata
+from dbt_trigger_dagster.assets.run_tags import run_tags
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import start_run
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudError
@@ -21,10 +22,8 @@ from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.trigger import Intention, Triggered, trigger_once
 from dbt_trigger_dagster.storage.columns import Rows
 
-TRIGGERED_TAG = "dbt_trigger_dagster/triggered"
+TRIGGERED_TAG = f"{HIDDEN}dbt_cloud_triggered"
 """Is ``true`` on Dagster runs that have triggered a job."""
-
-_RUN_ID = "dbt_cloud_run_id"
 
 
 def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intention) -> Triggered:
@@ -57,7 +56,7 @@ def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intenti
 def announce(context: dg.AssetExecutionContext, run: Run) -> None:
     """Write a run into the log of the Dagster run that triggered it, and tag the Dagster run."""
     context.log_event(dg.AssetObservation(context.asset_key, metadata=run_metadata(run)))
-    tag(context, {TRIGGERED_TAG: "true"})
+    tag(context, {TRIGGERED_TAG: "true", **run_tags([run])})
 
 
 def announced(events: Iterable[dg.DagsterEvent]) -> dict[str, int]:
@@ -68,35 +67,25 @@ def announced(events: Iterable[dg.DagsterEvent]) -> dict[str, int]:
         for each in observations
     }
     return {
-        key: int(str(metadata[_RUN_ID].value))
+        key: int(str(metadata[RUN_ID_KEY].value))
         for key, metadata in found.items()
-        if _RUN_ID in metadata
+        if RUN_ID_KEY in metadata
     }
 
 
-@dataclass(frozen=True)
-class TriggeredRun:
-    """The newest run that a trigger step has kept.
+def triggered_run(rows: Rows) -> Run:
+    """The newest run that a trigger step has kept, as it was answered.
 
-    Attributes:
-        run: The run as it was answered.
-        dagster_run_id: The Dagster run of that step.
+    Args:
+        rows: Of `TRIGGER`.
+
+    Raises:
+        ValueError: There are no rows.
     """
-
-    run: Run
-    dagster_run_id: str
-
-    @classmethod
-    def from_rows(cls, rows: Rows) -> "TriggeredRun":
-        """Parse the newest row of `TRIGGER`.
-
-        Raises:
-            ValueError: There are no rows.
-        """
-        if not len(rows):
-            raise ValueError(
-                "There is no dbt Cloud run to wait for: this Dagster instance (DAGSTER_HOME) knows "
-                "of none. Materialize trigger_response first, or name runs in run_ids."
-            )
-        newest = max(rows, key=lambda row: row["loaded_at"])
-        return cls(Run.from_payload(json.loads(newest["raw"])), str(newest["dagster_run_id"]))
+    if not len(rows):
+        raise ValueError(
+            "There is no dbt Cloud run to wait for: this Dagster instance (DAGSTER_HOME) knows "
+            "of none. Materialize trigger_response first, or name runs in run_ids."
+        )
+    newest = max(rows, key=lambda row: row["loaded_at"])
+    return Run.from_payload(json.loads(newest["raw"]))

@@ -70,6 +70,12 @@ def marker(key: str) -> str:
     return f"[dagster {key}]"
 
 
+def marker_key(run: Run) -> str | None:
+    """The key in the marker that a run's cause ends in, where the API was asked for ``trigger``."""
+    match = MARKER.search(run.cause)
+    return match[1] if match else None
+
+
 def without_marker(cause: str) -> str:
     """A cause as its author wrote it, so far as there was room for it."""
     return MARKER.sub("", cause).rstrip()

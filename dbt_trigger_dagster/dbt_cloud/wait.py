@@ -36,6 +36,7 @@ SILENCE = 30.0
 
 _OLDER_COPY_PAUSES = (1.0, 2.0, 4.0)
 _SHORTEST_PAUSE = 1.0
+_SHORTEST_PIECE = 0.1
 _LAST_POLL = 1.0  # seconds kept for one more look, so that a run that ends in time is seen
 _LAST_POLL_SHARE = 0.05
 _SHARE_OF_TIME_WAITED = 0.1
@@ -214,7 +215,7 @@ class _Wait:
     def sleep(self, seconds: float, run: Run) -> None:
         """Sleep, and say something whenever it is time to."""
         while seconds > 0:
-            piece = min(seconds, max(self.silence_left(), _SHORTEST_PAUSE))
+            piece = min(seconds, max(self.silence_left(), _SHORTEST_PIECE))
             self.client.sleep(piece)
             seconds -= piece
             if seconds > 0:

@@ -13,16 +13,13 @@ from typing import Any
 import dagster as dg
 
 from dbt_trigger_dagster.assets.dagster_run import events_of, has_failed_by_itself
-from dbt_trigger_dagster.assets.job import JobGraph
+from dbt_trigger_dagster.assets.job import JOB_ID_TAG, JobGraph
 
 MONITOR_TAG = "dbt_trigger_dagster/monitor"
 """Names the monitor that requested a Dagster run."""
 
 ATTEMPT_TAG = "dbt_trigger_dagster/attempt"
 """The number of the try to land these dbt Cloud runs; the first is 1."""
-
-JOB_TAG = "dbt_trigger_dagster/job_id"
-"""The job of the dbt Cloud runs, where it is one."""
 
 BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120))
 """How long after a landing failed the next try begins; after the last, people are asked."""
@@ -174,7 +171,7 @@ class LandingRuns:
         if batch[0].raise_on_failed_run is not None:
             config["raise_on_failed_run"] = batch[0].raise_on_failed_run
         job_ids = {due.job_id for due in batch}
-        job = {JOB_TAG: str(*job_ids)} if len(job_ids) == 1 and None not in job_ids else {}
+        job = {JOB_ID_TAG: str(*job_ids)} if len(job_ids) == 1 and None not in job_ids else {}
         return dg.RunRequest(
             run_key=_run_key(graph.op_name, run_ids, attempt),
             run_config={"ops": {graph.op_name: {"config": config}}},

@@ -6,7 +6,7 @@ from enum import Enum
 
 from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.trigger import MARKER
+from dbt_trigger_dagster.dbt_cloud.trigger import marker_key
 
 
 def is_of(run: Run, graph: JobGraph) -> bool:
@@ -14,12 +14,6 @@ def is_of(run: Run, graph: JobGraph) -> bool:
     if graph.job.job_id is not None:
         return graph.job.job_id == run.job_id
     return graph.job.job_name is not None and graph.job.job_name == run.job_name
-
-
-def marker_key(run: Run) -> str | None:
-    """The key in the marker that a run's cause ends in, where the API was asked for ``trigger``."""
-    match = MARKER.search(run.cause)
-    return match[1] if match else None
 
 
 def dagster_run_id_of(run: Run) -> str | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from dbt_trigger_dagster.assets.job import RUN_RESULT, JobGraph, graphs_in
+from dbt_trigger_dagster.assets.dagster_run import carrying
+from dbt_trigger_dagster.assets.job import GRAPHS_KEY, RUN_RESULT, JobGraph, graphs_in
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster.monitor.tick import Monitor
 
@@ -80,6 +81,7 @@ def build_dbt_cloud_monitor(
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
         required_resource_keys={"dbt_cloud", "dbt_cloud_tables"},
+        metadata={GRAPHS_KEY: carrying(tuple(graphs), ", ".join(str(each.job) for each in graphs))},
     )
     def monitor_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         with context.resources.dbt_cloud.build_client(context.log) as client:

@@ -5,11 +5,20 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster import DagsterEventType, DagsterRunStatus
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus
 
 from dbt_trigger_dagster.assets.dagster_run import (
     PARENT_TAG,
@@ -22,8 +31,11 @@ from dbt_trigger_dagster.assets.dagster_run import (
     has_failed_by_itself,
     is_ctrl_c,
     is_re_executed,
+    is_switched_on,
+    materialized_with,
     re_executed,
     run_that_loads,
+    sensors_with,
     tag,
     times_begun,
     why_interrupted,
@@ -38,6 +50,15 @@ LOG = logging.getLogger("step")
 def instance() -> Iterator[dg.DagsterInstance]:
     """A Dagster instance of its own."""
     with dg.DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance that keeps what happens in files."""
+    home = tmp_path / "stored"
+    home.mkdir()
+    with dg.DagsterInstance.local_temp(str(home)) as made:
         yield made
 
 
@@ -207,6 +228,99 @@ def test_a_step_tags_its_run(instance: dg.DagsterInstance) -> None:
     assert found.run_id == result.run_id
 
 
+def test_the_metadata_of_a_runs_materialization_are_known(instance: dg.DagsterInstance) -> None:
+    """As they were given; of another asset, and of another run, there are none."""
+
+    @dg.asset
+    def shown() -> dg.MaterializeResult[None]:
+        return dg.MaterializeResult(metadata={"number": 7, "name": "seven"})
+
+    result = dg.materialize([shown], instance=instance)
+    found = materialized_with(instance, result.run_id, shown.key)
+    assert {"number": 7, "name": "seven"}.items() <= found.items()
+    assert materialized_with(instance, result.run_id, dg.AssetKey("other")) == {}
+    assert materialized_with(instance, "unknown", shown.key) == {}
+
+
+CARRIED = ("a", "b")
+
+
+@dg.sensor(job_name="watched", metadata={"test/carried": carrying(CARRIED, "a and b")})
+def watching(_: dg.SensorEvaluationContext) -> None:
+    """Is off, as sensors are by default."""
+
+
+@dg.sensor(job_name="watched", default_status=dg.DefaultSensorStatus.RUNNING)
+def unmarked(_: dg.SensorEvaluationContext) -> None:
+    """Is on, and carries nothing."""
+
+
+SEEN: list[Any] = []
+
+
+@dg.op
+def look_around(context: dg.OpExecutionContext) -> None:
+    """Note the sensors of the code location."""
+    found = sensors_with(SimpleNamespace(op_execution_context=context), "test/carried")
+    SEEN.append(None if found is None else [(sensor.name, value) for sensor, value in found])
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def watched() -> None:
+    """A job of a code location, where it is loaded as one."""
+    look_around()
+
+
+@dg.repository
+def location() -> list[Any]:
+    """A code location."""
+    return [watched, watching, unmarked]
+
+
+def test_a_step_knows_the_sensors_of_its_code_location(instance: dg.DagsterInstance) -> None:
+    """With what they carry; a job that is executed by itself is of one without any."""
+    SEEN.clear()
+    pointer = ReconstructableRepository.for_module(__name__, "location")
+    assert dg.execute_job(pointer.get_reconstructable_job("watched"), instance).success
+    assert dg.execute_job(dg.reconstructable(watched), instance).success
+    assert SEEN == [[("watching", CARRIED)], []]
+
+
+def test_a_step_of_no_code_location_knows_of_no_sensors(instance: dg.DagsterInstance) -> None:
+    """Nobody can say whether there are any."""
+    SEEN.clear()
+    assert watched.execute_in_process(instance=instance).success
+    assert SEEN == [None]
+
+
+def test_a_sensor_is_on_by_its_default_where_nobody_did_anything(
+    instance: dg.DagsterInstance, stored: dg.DagsterInstance
+) -> None:
+    """Also where the instance keeps nothing."""
+    for each in (instance, stored):
+        assert not is_switched_on(each, watching)
+        assert is_switched_on(each, unmarked)
+
+
+def test_a_sensor_is_on_by_what_people_last_did(stored: dg.DagsterInstance) -> None:
+    """Whatever its default."""
+    for status in (InstigatorStatus.RUNNING, InstigatorStatus.STOPPED):
+        for sensor in (watching, unmarked):
+            origin = origin_of(sensor)
+            state = InstigatorState(origin, InstigatorType.SENSOR, status)
+            if stored.get_instigator_state(origin.get_id(), state.selector_id) is None:
+                stored.add_instigator_state(state)
+            else:
+                stored.update_instigator_state(state)
+            assert is_switched_on(stored, sensor) is (status is InstigatorStatus.RUNNING)
+
+
+def origin_of(sensor: dg.SensorDefinition) -> RemoteInstigatorOrigin:
+    """What a sensor is called by Dagster's daemon."""
+    place = RegisteredCodeLocationOrigin("here")
+    return RemoteInstigatorOrigin(RemoteRepositoryOrigin(place, "location"), sensor.name)
+
+
 class Shelf(dg.IOManager):
     """Notes who loads."""
 
@@ -315,15 +429,15 @@ def in_processes() -> None:
     tell_of_ctrl_c()
 
 
-def test_a_steps_own_process_gets_dagsters_signals_and_no_ctrl_c(tmp_path: Path) -> None:
+def test_a_steps_own_process_gets_dagsters_signals_and_no_ctrl_c(
+    tmp_path: Path, stored: dg.DagsterInstance
+) -> None:
     """The multiprocess executor passes the end of a worker on as SIGINT."""
     file = tmp_path / "told"
-    (tmp_path / "home").mkdir()
-    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as stored:
-        result = dg.execute_job(
-            dg.reconstructable(in_processes),
-            stored,
-            run_config={"ops": {"tell_of_ctrl_c": {"config": str(file)}}},
-        )
+    result = dg.execute_job(
+        dg.reconstructable(in_processes),
+        stored,
+        run_config={"ops": {"tell_of_ctrl_c": {"config": str(file)}}},
+    )
     assert result.success
     assert file.read_text() == "False"

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dbt_trigger_dagster.assets.trigger_step import TriggeredRun
+from dbt_trigger_dagster.assets.trigger_step import triggered_run
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.sandbox import Fault, Script, ScriptStep
 from dbt_trigger_dagster.storage.tables import TRIGGER
@@ -519,8 +519,7 @@ def test_the_run_of_rows_is_that_of_the_newest() -> None:
         TRIGGER.record(run.payload) | {"loaded_at": loaded_at, "dagster_run_id": dagster_run_id}
         for run, loaded_at, dagster_run_id in kept
     )
-    triggered = TriggeredRun.from_rows(rows)
-    assert triggered == TriggeredRun(a_run(1, href="https://x/1"), "second")
+    assert triggered_run(rows) == a_run(1, href="https://x/1")
 
 
 def test_a_queued_run_is_waited_for_like_any_other(tmp_path: Path) -> None:

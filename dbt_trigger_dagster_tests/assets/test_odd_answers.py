@@ -11,7 +11,7 @@ from dbt_trigger_dagster.assets.resources import DbtCloudResource
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Clock, SystemClock
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.sandbox import Fault
+from dbt_trigger_dagster.sandbox import Fault, Script, ScriptStep
 from dbt_trigger_dagster.sandbox.account.scripts import ScriptOutcome
 from dbt_trigger_dagster_tests.clocks import FakeClock
 from dbt_trigger_dagster_tests.graphs import (
@@ -230,3 +230,35 @@ def test_one_odd_answer_to_a_poll_does_not_end_the_wait(tmp_path: Path) -> None:
         fast = {"dbt_cloud": account(project, clock=FakeClock())}
         assert project.materialize(selection=LANDED, resources=fast).success
         assert project.run_ids() == [run_id]
+
+
+BUILDING = "\n".join(
+    f"07:00:00  {number} of 40 OK created sql view model main.m{number} [OK in 0.1s]"
+    for number in range(1, 13)
+)
+
+
+def test_a_long_wait_says_which_step_runs_and_how_far(tmp_path: Path) -> None:
+    """Twice a minute, from the polls: no request more than a wait that says nothing."""
+    clock = FakeClock()
+    begun = clock.now
+    steps = (ScriptStep("Clone"), ScriptStep("Invoke dbt with `dbt build`", BUILDING))
+    with a_project(tmp_path, Script(seconds=600, steps=steps)) as project:
+        run_id = triggered(project)
+
+        def end(now: float) -> None:
+            if now - begun > 100 and project.dbt_runs()[0]["status"] == 3:
+                project.sandbox.finish([run_id])
+
+        clock.on_sleep = end
+        fast = {"dbt_cloud": account(project, clock=clock)}
+        result = project.materialize(selection=LANDED, run={"poll_interval": 10}, resources=fast)
+        assert result.success
+        told = [line for line in project.logs(result) if "Running after" in line]
+        assert told == [
+            f"dbt Cloud run {run_id}: Running after {seconds} s, step 2: Invoke dbt with "
+            "`dbt build`, 12 of 40 nodes"
+            for seconds in (30, 60, 90)
+        ]
+        polls = sent(project.sandbox, "GET", f"/runs/{run_id}/")
+        assert len(polls) < 45

@@ -1,9 +1,11 @@
 """Which Dagster runs want one dbt Cloud run, shown by running them."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 from dagster._core.events import StepMaterializationData
 from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
@@ -11,17 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster import DbtCloudArtifactStore, DbtCloudTableIOManager
+from dbt_trigger_dagster.assets.job import RUN_ID_TAG
 from dbt_trigger_dagster.assets.resumption import first_with_intention
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster_tests.graphs import (
     GOOD,
+    SLOW,
     Project,
     a_project,
     failed_ops,
     failure_of,
     triggers,
+    until,
 )
 
 ANSWER_IS_LOST = Fault("reset", method="POST", when="after")
@@ -122,6 +127,63 @@ def test_a_lost_answer_says_how_to_go_on(project: Project) -> None:
     said = str(event.step_failure_data.user_failure_data.description)
     assert "POST" in said
     assert "may have been started" in said
+
+
+def test_two_resumptions_at_the_same_time_follow_one_dbt_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A double click, where the request to trigger takes a second: the older run counts.
+
+    Both have searched before either's has come; both Dagster runs find their rows and end well.
+    """
+    with a_project(tmp_path, SLOW) as project, dg.DagsterInstance.local_temp() as instance:
+        for name, value in project.environment().items():
+            monkeypatch.setenv(name, value)
+        project.sandbox.inject(Fault(method="POST", status=401))
+        first = dg.execute_job(dg.reconstructable(code_location_job), instance)
+        assert not first.success
+        project.sandbox.inject(Fault("hang", method="POST", path="*/run/", seconds=1, count=2))
+
+        def resume(_: int) -> bool:
+            options = dg.ReexecutionOptions.from_failure(first.run_id, instance)
+            return dg.execute_job(
+                dg.reconstructable(code_location_job), instance, reexecution_options=options
+            ).success
+
+        with ThreadPoolExecutor(2) as threads:
+            resumed = [threads.submit(resume, number) for number in range(2)]
+            try:
+                until(lambda: len(project.dbt_runs()) == 2, "both have triggered")
+                until(lambda: statuses(project)[1:] == [30], "the younger run is cancelled")
+                followed = {RUN_ID_TAG: str(project.dbt_runs()[0]["id"])}
+                until(
+                    lambda: len(instance.get_runs(dg.RunsFilter(tags=followed))) == 2,
+                    "both know of the older one",
+                )
+            finally:  # whatever was seen, nobody waits any longer
+                project.sandbox.finish(
+                    run["id"] for run in project.dbt_runs() if run["status"] < 10
+                )
+            assert [future.result() for future in resumed] == [True, True]
+        assert statuses(project) == [10, 30]
+        assert project.run_ids() == [project.dbt_runs()[0]["id"]]
+
+
+def statuses(project: Project) -> list[int]:
+    """Of the account's dbt runs, oldest first."""
+    return [run["status"] for run in project.dbt_runs()]
+
+
+def test_a_row_that_another_has_written_since_is_still_the_runs_own(tmp_path: Path) -> None:
+    """Rows tell by the dbt run, not by the last Dagster run that wrote them."""
+    with a_project(tmp_path, GOOD) as project:
+        first = project.materialize(selection=["trigger_response"])
+        assert first.success
+        with duckdb.connect(project.database) as connection:
+            connection.execute("UPDATE dbt_cloud_trigger SET dagster_run_id = 'another run'")
+        result = project.materialize(selection=["run_result", "artifacts", "node_results"])
+        assert result.success
+        assert project.run_ids() == project.run_ids("dbt_cloud_trigger")
 
 
 class FullDisk(DbtCloudTableIOManager):

@@ -10,9 +10,10 @@ import duckdb
 import pytest
 
 from dbt_trigger_dagster import DbtCloudRunConfig, DbtCloudTableIOManager
+from dbt_trigger_dagster.assets.job import JOB_ID_TAG
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudAuthError
 from dbt_trigger_dagster.dbt_cloud.trigger import marker
-from dbt_trigger_dagster.monitor.landings import ATTEMPT_TAG, JOB_TAG, MONITOR_TAG
+from dbt_trigger_dagster.monitor.landings import ATTEMPT_TAG, MONITOR_TAG
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
 from dbt_trigger_dagster_tests.graphs import ARTIFACTS, BROKEN, GOOD, a_project, failed_ops, sent
 from dbt_trigger_dagster_tests.monitors import (
@@ -88,7 +89,7 @@ def test_a_request_says_what_it_is_for(tmp_path: Path) -> None:
         assert request.tags == {
             MONITOR_TAG: NAME,
             ATTEMPT_TAG: "1",
-            JOB_TAG: str(watch.project.job_id),
+            JOB_ID_TAG: str(watch.project.job_id),
         }
 
 

@@ -1,0 +1,19 @@
+"""By what people find the Dagster run of a dbt Cloud run: tags that the UI can search."""
+
+from collections.abc import Sequence
+
+from dbt_trigger_dagster.assets.job import JOB_ID_TAG, RUN_ID_TAG, STATUS_TAG
+from dbt_trigger_dagster.dbt_cloud.models import Run
+
+
+def run_tags(runs: Sequence[Run]) -> dict[str, str]:
+    """The tags of a Dagster run that is about some dbt Cloud runs: those on which they agree."""
+    tags: dict[str, str] = {}
+    for name, values in {
+        JOB_ID_TAG: {str(run.job_id) for run in runs},
+        RUN_ID_TAG: {str(run.run_id) for run in runs},
+        STATUS_TAG: {run.status_name for run in runs},
+    }.items():
+        if len(values) == 1:
+            tags[name] = values.pop()
+    return tags

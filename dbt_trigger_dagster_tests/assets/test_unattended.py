@@ -1,0 +1,97 @@
+"""What a Dagster run says of a dbt run that it leaves alone, and by what it is found."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dbt_trigger_dagster import build_dbt_cloud_monitor
+from dbt_trigger_dagster.assets.job import JOB_ID_TAG, RUN_ID_TAG, STATUS_TAG
+from dbt_trigger_dagster.assets.run_tags import run_tags
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster_tests.graphs import (
+    BROKEN,
+    GOOD,
+    SLOW,
+    Project,
+    a_project,
+    dagster,
+    end_of,
+)
+from dbt_trigger_dagster_tests.payloads import run_payload
+
+NOT_WAITING = {"ops": {"dbt_cloud_run": {"config": {"wait_for_result": False}}}}
+LEAVING = {"ops": {"dbt_cloud_run": {"config": {"max_wait_time": 0.2, "on_timeout": "leave"}}}}
+
+
+def tags_of(project: Project, result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """The tags of a Dagster run by which people find it."""
+    run = project.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    return {name: text for name, text in run.tags.items() if name.startswith("dbt_cloud/")}
+
+
+@pytest.mark.parametrize(("script", "status"), [(GOOD, "Success"), (BROKEN, "Error")])
+def test_a_dagster_run_is_found_by_its_dbt_run(tmp_path: Path, script: Any, status: str) -> None:
+    """By the job, the run and how it ended; and its own tags that are nobody's business hide."""
+    with a_project(tmp_path, script) as project:
+        result = project.materialize()
+        (dbt_run,) = project.dbt_runs()
+        assert tags_of(project, result) == {
+            JOB_ID_TAG: str(project.job_id),
+            RUN_ID_TAG: str(dbt_run["id"]),
+            STATUS_TAG: status,
+        }
+        (found,) = project.instance.get_runs(
+            dg.RunsFilter(tags={"dbt_cloud/run_id": str(dbt_run["id"])})
+        )
+        assert found.run_id == result.run_id
+        shown = [name for name in found.tags if not name.startswith((".dagster/", "dagster/"))]
+        assert sorted(shown) == ["dbt_cloud/job_id", "dbt_cloud/run_id", "dbt_cloud/status"]
+
+
+def test_a_dagster_run_that_waits_for_nothing_names_its_dbt_run_too(tmp_path: Path) -> None:
+    """From the moment at which it is known."""
+    with a_project(tmp_path, SLOW) as project:
+        result = project.materialize(run={"wait_for_result": False})
+        (dbt_run,) = project.dbt_runs()
+        assert tags_of(project, result)[RUN_ID_TAG] == str(dbt_run["id"])
+
+
+def test_of_several_runs_that_on_which_they_agree_is_a_tag() -> None:
+    """A landing of many is found by its job."""
+    runs = [Run.from_payload(run_payload(status, id=status)) for status in (10, 20)]
+    assert run_tags(runs) == {JOB_ID_TAG: str(runs[0].job_id)}
+    assert run_tags([]) == {}
+
+
+def executed(project: Project, config: dict[str, Any]) -> str:
+    """What the package's own code location says, run by Dagster's command line."""
+    file = project.folder / "config.yaml"
+    file.write_text(json.dumps(config))
+    location = ("-m", "dbt_trigger_dagster.definitions", "-j", "dbt_cloud_job")
+    code, output = end_of(dagster(project, "job", "execute", *location, "-c", str(file)))
+    assert code == 0, output
+    return output
+
+
+def test_a_monitor_that_is_off_is_told_where_nobody_waits(tmp_path: Path) -> None:
+    """With how to switch it on; and where it is on, that it is."""
+    with a_project(tmp_path, SLOW) as project:
+        assert "The monitor dbt_cloud_monitor is off" in executed(project, NOT_WAITING)
+        said = executed(project, LEAVING)
+        assert "dagster sensor start dbt_cloud_monitor" in said
+        start = ("sensor", "start", "dbt_cloud_monitor", "-m", "dbt_trigger_dagster.definitions")
+        code, output = end_of(dagster(project, *start))
+        assert code == 0, output
+        assert "The monitor dbt_cloud_monitor lands the run" in executed(project, NOT_WAITING)
+
+
+def test_where_no_code_location_is_known_nothing_is_claimed(tmp_path: Path) -> None:
+    """A script materializes the assets; whether a monitor is on is for it to know."""
+    with a_project(tmp_path, SLOW) as project:
+        build_dbt_cloud_monitor(project.assets())
+        result = project.materialize(run={"wait_for_result": False})
+        assert any("where it is on" in line for line in project.logs(result))
