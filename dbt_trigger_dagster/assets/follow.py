@@ -81,7 +81,7 @@ def follow(
         for found in _looked_up(step, runs, deadline):
             if isinstance(found, Run):
                 if graph is not None and found.run_id in runs:
-                    check_job(step.client, found, graph)
+                    check_job(step.client.with_options(deadline=deadline), found, graph)
                 live.append(found)
             else:
                 followed.append(FollowedRun(None, found))

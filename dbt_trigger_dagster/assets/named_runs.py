@@ -43,9 +43,10 @@ def check_job(client: DbtCloudClient, run: Run, graph: JobGraph) -> None:
     job = graph.job.known()
     if not _is_of_another(run, job):
         return
-    first = run
-    while first.retrying_run_id is not None:
+    first, seen = run, {run.run_id}
+    while first.retrying_run_id is not None and first.retrying_run_id not in seen:
         first = client.get_run(first.retrying_run_id, include_related=("trigger",))
+        seen.add(first.run_id)
     key = marker_key(first)
     if key is None or not is_key_of(key, graph.prefix):
         named = f"{run.job_name!r} ({run.job_id})" if run.job_name else str(run.job_id)

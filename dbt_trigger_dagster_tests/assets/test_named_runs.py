@@ -78,6 +78,20 @@ def test_a_run_that_these_assets_have_triggered_is_theirs_whatever_its_job(tmp_p
         assert [row["job_definition_id"] for row in project.rows("dbt_cloud_run")] == [other]
 
 
+def test_what_dbt_cloud_made_of_such_a_run_is_theirs_too(tmp_path: Path) -> None:
+    """A retry has no marker of its own: the run that it retries has."""
+    jobs = [SandboxJob(name="nightly", script=GOOD), SandboxJob(name="weekly", script=BROKEN)]
+    with a_project(tmp_path, jobs=jobs) as project:
+        other = project.sandbox.jobs[1].id
+        project.materialize(selection=["trigger_response"], trigger={"job_id": other})
+        settle(project)
+        with project.account().build_client() as client:
+            retry = client.retry_run(project.run_ids("dbt_cloud_trigger")[0]).run_id
+        settle(project)
+        land(project, retry)
+        assert project.run_ids() == [retry]
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_a_run_and_its_retry_are_landed_once(tmp_path: Path, order: int) -> None:
     """run_ids [A, B] where B retries A: a row each, and no file is fetched twice."""
