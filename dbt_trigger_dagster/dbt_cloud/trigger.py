@@ -265,7 +265,9 @@ class _Start:
             DbtCloudError: Nothing can have been; the error itself.
         """
         if was_turned_away(lost):
-            self.client.sleep(self.client.retry_policy.pause_after(lost, 0))
+            pause = self.client.retry_policy.pause_after(lost, 0)
+            self.log.warning("%s Trying again in %.0f s, after a search.", lost, pause)
+            self.client.sleep(pause)
             return _after(lost, self.search.now)
         if not is_outcome_unknown(lost):
             raise lost

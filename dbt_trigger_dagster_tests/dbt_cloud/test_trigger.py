@@ -182,12 +182,13 @@ def test_a_refusal_is_not_searched_for(account: Account) -> None:
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_trigger_that_is_turned_away_is_searched_for_once_before_it_is_sent_again(
-    account: Account, status: int
+    account: Account, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The pause that dbt Cloud asks for comes first, and a search is one request."""
     account.sandbox.inject(Fault(method="POST", status=status, headers={"Retry-After": "9"}))
     assert not account.trigger().adopted
     assert account.clock.pauses == [9]
+    assert "Trying again in 9 s, after a search." in caplog.text
     methods = [request.method for request in account.sandbox.requests]
     assert methods == ["POST", "GET", "POST", *["GET"] * AFTERWARDS]
 
