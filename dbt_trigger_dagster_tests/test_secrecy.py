@@ -10,7 +10,8 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 import dagster as dg
 import duckdb
@@ -27,6 +28,13 @@ from dbt_trigger_dagster_tests.graphs import (
     end_of,
 )
 from dbt_trigger_dagster_tests.harness import environment
+from dbt_trigger_dagster_tests.payloads import (
+    JOB_ID,
+    envelope,
+    run_payload,
+    step_payload,
+    trigger_payload,
+)
 from dbt_trigger_dagster_tests.servers import Received, Reply, free_port, reply, serving
 
 TOKEN = "dbtc_Qq7'\"`$(id)${IFS};|&<>*?#%41/\\+=,:@[]{}~^!"
@@ -48,6 +56,7 @@ FORMS = sorted(
         shlex.quote(TOKEN),
         html.escape(TOKEN),
         base64.b64encode(TOKEN.encode()).decode().rstrip("="),
+        TOKEN.swapcase()[:14],
         TOKEN[:14],  # whatever has been done to the rest
     }
 )
@@ -205,4 +214,42 @@ def test_a_run_that_cannot_begin_leaves_no_token(
     assert not result.success
     assert told[trouble] in output
     assert not holds_the_token(output.encode())
+    assert places_with_the_token(tmp_path) == []
+
+
+def parrot(received: Received) -> Reply:
+    """A dbt Cloud that repeats the token wherever it says something, in either letter case."""
+    header = received.headers["authorization"]
+    said = f"{header} {header.swapcase()}"
+    path = urlsplit(received.target).path
+    data: Any = run_payload(
+        20,
+        status_message=said,
+        href=f"https://example.com/{said}",
+        git_branch=said,
+        dbt_version=said,
+        trigger=trigger_payload(cause=said),
+        job={"id": JOB_ID, "name": said},
+        run_steps=[step_payload(4, "dbt build", 20, logs=said, truncated_debug_logs=said)],
+        **{said: said},
+    )
+    if path.endswith("/artifacts/"):
+        data = ["manifest.json", f"{said}.json"]
+    body = json.dumps({} if path.endswith(".json") else envelope(data)).encode()
+    return reply(200, body, headers={"X-Echo": said, "Content-Type": f"text/{said}"})
+
+
+def test_a_dbt_cloud_that_repeats_the_token_brings_it_nowhere(tmp_path: Path) -> None:
+    """Status message, link, branch, cause, log, name of a job, a field and a file, header."""
+    with a_project(tmp_path, GOOD, token=TOKEN) as project, serving(parrot) as server:
+        code, output, _ = run_and_look(project, command_lines, DBT_CLOUD_ACCESS_URL=server.url)
+        (row,) = project.rows("dbt_cloud_run")
+        files = project.rows("dbt_cloud_artifact")
+    assert code != 0, "the run has failed"
+    assert "(the token)" in output
+    assert "(the token)" in row["status_message"]
+    paths = {file["path"] for file in files}
+    assert {"manifest.json", "Token (the token) tOKEN (the token).json"} <= paths
+    for shown in (output, repr(row), repr(files)):
+        assert TOKEN[:14].lower() not in shown.lower()
     assert places_with_the_token(tmp_path) == []

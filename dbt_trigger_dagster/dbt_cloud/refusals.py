@@ -88,11 +88,10 @@ def parse_retry_after(value: str | None) -> float | None:
 
     Anything else is as good as no header.
     """
-    if value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
+    value = (value or "").strip()
     try:
+        if value.isdecimal():
+            return float(value)
         moment = email.utils.parsedate_to_datetime(value)
         if moment.tzinfo is None:  # "-0000" is UTC as well; without this it would be local time
             moment = moment.replace(tzinfo=timezone.utc)

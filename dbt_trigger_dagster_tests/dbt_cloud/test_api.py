@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+import json
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +14,7 @@ import responses
 from typing_extensions import Buffer
 
 from dbt_trigger_dagster.dbt_cloud.api import AccountApi
-from dbt_trigger_dagster.dbt_cloud.clock import Deadline
+from dbt_trigger_dagster.dbt_cloud.clock import Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.downloads import into
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudNotFoundError,
@@ -38,7 +39,7 @@ from dbt_trigger_dagster_tests.payloads import (
     envelope,
     refusal,
 )
-from dbt_trigger_dagster_tests.servers import reply, serving
+from dbt_trigger_dagster_tests.servers import Drip, Reply, reply, serving
 
 LIST_URL = f"{ACCOUNT_URL}things/"
 
@@ -66,7 +67,7 @@ def _pages_of(total: int, *, says_total: bool = True) -> Any:
         offset, limit = int(query["offset"][0]), int(query["limit"][0])
         page = list(range(total))[offset : offset + limit]
         body = envelope(page, total=total if says_total else None)
-        return 200, {}, requests.compat.json.dumps(body)
+        return 200, {}, json.dumps(body)
 
     return answer
 
@@ -315,3 +316,74 @@ def test_a_download_that_is_redirected_is_refused(clock) -> None:
             _account(clock, server.url)._download("file", into(io.BytesIO()))
     assert f"moved to {store.url}/bucket/key." in str(caught.value)
     assert (len(server.received), store.received) == (1, [])
+
+
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_a_page_that_comes_in_pieces_is_no_download_either(clock, size: int) -> None:
+    """Told by its first bytes, not by its first piece."""
+    page = b"\xef\xbb\xbf\n<!DOCTYPE html><p>Sign in"
+    pieces = [page[start : start + size] for start in range(0, len(page), size)]
+    chunked = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with (
+        serving(lambda _: Reply(head + chunked + b"0\r\n\r\n")) as server,
+        pytest.raises(DbtCloudPayloadError, match="a web page"),
+    ):
+        _account(clock, server.url)._download("manifest.json", into(io.BytesIO()))
+
+
+def test_a_file_without_a_length_is_a_file_whose_headers_say_so(clock) -> None:
+    """It ends with the connection, which may as well have broken."""
+    endless = Reply(b"HTTP/1.1 200 OK\r\n\r\nthe file", closes=True)
+    target = io.BytesIO()
+    with serving(lambda _: endless) as server:
+        download = _account(clock, server.url)._download("file", into(target))
+    assert target.getvalue() == b"the file"
+    assert not {"Content-Length", "Transfer-Encoding"} & set(download.headers)
+
+
+@pytest.mark.parametrize("head_too", [True, False])
+def test_a_json_answer_that_drips_ends_by_itself(head_too) -> None:
+    """After four request timeouts, where nobody has set a deadline."""
+    clock = SystemClock()
+    began = clock.monotonic()
+    body = b'{"data": "' + b"x" * 10_000 + b'"}'
+    drip = Drip(reply(200, body).raw, pause=0.1, head_too=head_too)
+    with serving(lambda _: drip) as server:
+        transport = Transport(
+            access_url=server.url, token=TOKEN, request_timeout=0.5, user_agent="x"
+        )
+        account = AccountApi(transport, ACCOUNT_ID, RetryPolicy(max_retries=0))
+        with pytest.raises(DbtCloudRequestError, match="did not end in time"):
+            account._post("run/", read=int, retryable=is_transient)
+    assert clock.monotonic() - began < 10
+
+
+def test_a_list_that_is_never_over_is_given_up(account, api, clock) -> None:
+    """After sixty request timeouts of asking; what is done with its elements takes its own time."""
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        clock.now += 100
+        offset = int(parse_qs(urlsplit(request.url or "").query)["offset"][0])
+        return 200, {}, json.dumps(envelope([offset]))
+
+    api.add_callback("GET", LIST_URL, callback=answer)
+    found = []
+
+    def take(element: int) -> None:
+        clock.now += 1000
+        found.append(element)
+
+    with pytest.raises(DbtCloudRequestError, match="no time was left"):
+        list(map(take, account._pages("things/", {}, read=int, page_size=1)))
+    assert found == [0, 1, 2]
+
+
+def test_a_list_that_ignores_the_offset_is_given_up(account, api) -> None:
+    """Its first page would come again and again."""
+    api.get(LIST_URL, json=envelope([1, 2]))
+    found: list[int] = []
+    with pytest.raises(DbtCloudPayloadError, match="the same page twice"):
+        found.extend(account._pages("things/", {}, read=int, page_size=2))
+    assert found == [1, 2]
+    assert len(api.calls) == 2

@@ -398,6 +398,16 @@ def test_an_unreadable_run_in_a_list_costs_only_itself(client, api, odd, caplog)
     assert "GET runs/ was answered with data that cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize("said", [None, 0, ACCOUNT_ID])
+def test_a_run_is_the_accounts_whatever_the_answer_says(client, api, said) -> None:
+    """The client knows whom it asked; files and rows would land under 0."""
+    payload = run_payload(account_id=said)
+    api.get(RUN_URL, json=envelope(payload))
+    run = client.get_run(RUN_ID)
+    assert (run.account_id, run.payload["account_id"]) == (ACCOUNT_ID, ACCOUNT_ID)
+    assert run.payload == payload | {"account_id": ACCOUNT_ID}
+
+
 def test_a_job_is_found_by_its_exact_name(client, api) -> None:
     """The API only finds parts of names, in any case."""
     jobs = [job_payload(1, "nightly"), job_payload(2, "Nightly"), job_payload(3, "Nightly 2")]

@@ -1,8 +1,18 @@
 """Runs, steps and jobs as values."""
 
+import math
+from typing import Any
+
 import pytest
 
-from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStatus, RunStep, status_name
+from dbt_trigger_dagster.dbt_cloud.models import (
+    Job,
+    Run,
+    RunStatus,
+    RunStep,
+    parse_timestamp,
+    status_name,
+)
 from dbt_trigger_dagster_tests.payloads import (
     ACCOUNT_ID,
     JOB_ID,
@@ -169,3 +179,44 @@ def test_a_steps_log_keeps_its_lines_and_nothing_that_moves_them() -> None:
     logs = "one\r\n\x1b[31mtwo\x1b[0m\rthree\x1b[3A\x08"
     step = RunStep.from_payload({"index": 4, "name": "dbt\nbuild", "status": 20, "logs": logs})
     assert (step.name, step.logs) == ("dbt build", "one\ntwo\nthree\ufffd")
+
+
+@pytest.mark.parametrize(
+    "odd", [None, True, -1, 7.5, "x", "", [], {}, math.inf, math.nan, 2**63, "9" * 5000]
+)
+def test_what_is_no_id_is_refused(odd) -> None:
+    """And by no other error: whoever reads a list leaves the run out."""
+    for parse in (Run.from_payload, Job.from_payload):
+        with pytest.raises(ValueError, match=r"is not an id|invalid literal|4300"):
+            parse({"id": odd})
+
+
+@pytest.mark.parametrize("status", [math.inf, math.nan, "x", [], None])
+def test_a_status_that_is_none_is_none_of_those_that_are_known(status) -> None:
+    """Of a run and of a step."""
+    run = Run.from_payload({"id": 1, "status": status, "run_steps": [{"status": status}]})
+    assert (run.status, run.steps[0].status) == (0, 0)
+
+
+def test_a_step_that_cannot_be_read_costs_only_itself() -> None:
+    """However odd it is."""
+    odd: list[Any] = [None, "x", [], {"index": math.inf}, {"index": "x"}]
+    run = Run.from_payload(run_payload(20, run_steps=[*odd, step_payload(4, "dbt build")]))
+    assert [step.index for step in run.steps] == [4]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00:00+14:00",
+        "0001-01-01 00:00:00",
+        "1969-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-14:00",
+        "2026-13-01T00:00:00Z",
+        "2026-02-30 00:00:00",
+        "99999-01-01 00:00:00",
+    ],
+)
+def test_a_moment_out_of_range_is_none(text) -> None:
+    """Other time zones have no name for some of them, and tables none for others."""
+    assert parse_timestamp(text) is None

@@ -2,9 +2,12 @@
 
 import email.utils
 import gzip
+import html
 import http.client
 import json
 import time
+import traceback
+import urllib.parse
 import zlib
 from collections.abc import Iterator
 
@@ -160,21 +163,55 @@ def test_a_long_body_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "hint"),
-    [(401, "access_url"), (403, "account_id"), (404, "permission")],
+    ("status", "asked", "hint"),
+    [
+        (401, "GET jobs/", "access_url is not the account's own host"),
+        (403, "GET jobs/", "check account_id"),
+        (404, "GET jobs/1/", "The id is wrong, or the token has no permission"),
+        (404, "GET /api/v2/accounts/1/runs/1/", "dbt Cloud has purged the run"),
+        (404, "GET /api/v2/accounts/1/runs/1/artifacts/x.json", "has left no such file, or dbt"),
+    ],
 )
-def test_a_hint_names_the_setting_that_may_be_wrong(status, hint) -> None:
+def test_a_hint_says_what_may_be_wrong(status, asked, hint) -> None:
     """Dbt Cloud says "Invalid token." to a good token on the wrong host."""
-    message = str(_refusal(status, json.dumps(refusal(status, "No."))))
-    assert message.startswith(f"GET jobs/ was answered {status}: No. ")
+    message = str(_refusal(status, json.dumps(refusal(status, "No.")), asked=asked))
+    assert message.startswith(f"{asked} was answered {status}: No. ")
     assert hint in message
 
 
-def test_a_redirect_says_where_to() -> None:
-    """The account has moved; the token is not sent after it."""
-    error = _refusal(308, b"moved", {"Location": "https://new.us1.dbt.com/api/"})
-    assert "https://new.us1.dbt.com/api/" in str(error)
-    assert "access_url" in str(error)
+@pytest.mark.parametrize(
+    ("message", "data"),
+    [
+        ("Forbidden: Access denied", None),
+        (
+            "No.",
+            {
+                "account_id": 101,
+                "user_id": 7,
+                "is_service_token": True,
+                "account_access_denied": True,
+            },
+        ),
+    ],
+)
+def test_an_ip_restriction_is_told_as_one(message, data) -> None:
+    """By what dbt Cloud says: the status is that of a wrong account too. Its data stay out."""
+    told = str(_refusal(403, json.dumps(refusal(403, message, data))))
+    assert told == (
+        f"GET jobs/ was answered 403: {message} The account's IP restrictions do not let this "
+        "machine in: dbt Cloud, Account settings, IP restrictions."
+    )
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_says_where_to_and_does_not_advise_to_follow(status) -> None:
+    """Whoever answers may be none of dbt Cloud's: the token is for the account's own host."""
+    error = _refusal(status, b"moved", {"Location": "https://evil.example.com/api/"})
+    assert str(error) == (
+        f"GET jobs/ was answered {status}: moved to https://evil.example.com/api/. The token was "
+        "not sent there. Check that access_url is what dbt Cloud shows: Account settings, Account "
+        "information, Access URL."
+    )
 
 
 def test_a_redirect_does_not_say_what_signs_it() -> None:
@@ -253,19 +290,66 @@ def test_whatever_an_answer_asks_for_is_a_pause_that_ends(value) -> None:
     assert 0 <= RetryPolicy().pause_after(error, 0) <= MAX_RETRY_AFTER
 
 
-def test_a_message_does_not_repeat_the_token() -> None:
-    """Some servers do, in an error's words or on a page; no half of it is left by a cut either."""
-    said = [
-        _refusal(401, json.dumps(refusal(401, f"Invalid: {TOKEN}."))),
-        _refusal(401, json.dumps({"status": {}, "data": {"header": f"Token {TOKEN}"}})),
-        _refusal(401, f"<p>{'x' * 185}{TOKEN}</p>"),
-        _refusal(302, headers={"Location": f"https://example.com/{TOKEN}/"}),
+@pytest.mark.parametrize("form", [TOKEN, TOKEN.upper(), TOKEN.title(), TOKEN.swapcase()])
+def test_nothing_that_comes_in_repeats_the_token(form) -> None:
+    """Some servers do, in words, on a page or in a header; a cut leaves no half of it either."""
+    told = [
+        _refusal(401, json.dumps(refusal(401, f"Invalid: {form}."))),
+        _refusal(401, json.dumps({"status": {}, "data": {"header": f"Token {form}"}})),
+        _refusal(401, json.dumps({"status": {}, "data": {form: "odd"}})),
+        _refusal(401, f"<p>{'x' * 185}{form}</p>"),
+        _refusal(302, headers={"Location": f"https://example.com/{form}/"}),
     ]
-    with pytest.raises(DbtCloudPayloadError) as caught:
-        _answered(body=f"<p>{TOKEN}</p>").envelope()
-    for error in [*said, caught.value]:
-        assert TOKEN[:8] not in str(error)
-    assert "Invalid: (the token)." in str(said[0])
+    for body in (f"<p>{form}</p>", json.dumps([form]), json.dumps(refusal(200, form))):
+        with pytest.raises(DbtCloudPayloadError) as caught:
+            _answered(body=body).envelope()
+        told.append(caught.value)
+    data = {"href": f"https://x/?t={form}", "steps": [{"logs": [form]}], form: 1}
+    answer = _answered(body=json.dumps({"data": data}), headers={"X-Echo": f"Token {form}"})
+    told += [answer.headers, answer.envelope()]
+    for what in told:
+        assert TOKEN[5:15].lower() not in f"{what} {what!r}".lower()
+    assert "Invalid: (the token)." in str(told[0])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        http.client.BadStatusLine(f"Token {TOKEN}"),
+        requests.ConnectionError(urllib3.exceptions.ProtocolError(TOKEN)),
+        ValueError(TOKEN.upper()),
+    ],
+)
+def test_an_error_that_repeats_the_token_does_not_travel_along(error) -> None:
+    """Dagster stores the causes of an error, and Python prints them."""
+    with (
+        pytest.raises(DbtCloudRequestError, match=r"\(the token\)") as caught,
+        as_request_error("GET x", Exchange(None), Redaction(TOKEN)),
+    ):
+        raise error
+    shown = "".join(traceback.format_exception(caught.value))
+    assert TOKEN.lower() not in shown.lower()
+
+
+@pytest.mark.parametrize("token", ["dbtc_+/=&<%41\"'\\", TOKEN])
+@pytest.mark.parametrize(
+    "write",
+    [
+        str,
+        json.dumps,
+        html.escape,
+        urllib.parse.quote,
+        urllib.parse.quote_plus,
+        lambda token: urllib.parse.quote(token, safe=""),
+        lambda token: urllib.parse.quote(token, safe="").lower(),
+        repr,
+    ],
+)
+def test_a_token_is_found_as_others_write_it(token, write) -> None:
+    """JSON within JSON, a link, a page, Python's words for an error."""
+    assert Redaction(token).text(f"a {write(token)} b").replace('"', "").replace("'", "") == (
+        "a (the token) b"
+    )
 
 
 def test_what_an_answer_says_steers_no_terminal() -> None:
@@ -286,6 +370,20 @@ def test_data_may_be_null() -> None:
     assert _answered(body='{"data": null}').envelope() == {"data": None}
 
 
+def test_a_good_status_without_success_is_an_error_with_dbt_clouds_words() -> None:
+    """Not "there is none": an empty list of artifacts would be taken for no artifacts."""
+    body = json.dumps(refusal(200, "The run is being archived."))
+    with pytest.raises(DbtCloudPayloadError, match=r"without success: The run is being archived\."):
+        _answered(body=body).envelope()
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "-1e999"])
+def test_a_number_that_is_infinite_is_none(number) -> None:
+    """JSON has none; further on it would break a database, or int()."""
+    answer = _answered(body=f'{{"data": [{number}, 1.5]}}')
+    assert answer.envelope()["data"] == [None, 1.5]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -297,6 +395,7 @@ def test_data_may_be_null() -> None:
         b"null",
         b"\xff\xfe",
         b"[" * 100_000,
+        b'{"data": ' + b"9" * 5000 + b"}",
     ],
 )
 def test_a_good_status_with_another_body_is_a_payload_error(body) -> None:

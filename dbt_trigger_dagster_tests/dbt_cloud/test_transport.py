@@ -1,5 +1,6 @@
 """HTTP to one host: its address, the token's safety, timeouts, and connections as they are."""
 
+import gzip
 import logging
 import traceback
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from dbt_trigger_dagster.dbt_cloud.address import checked_token, normalize_acces
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
+    DbtCloudPayloadError,
     DbtCloudRequestError,
     DbtCloudResponseError,
 )
+from dbt_trigger_dagster.dbt_cloud.responses import CHUNK_SIZE, MAX_RATIO
 from dbt_trigger_dagster.dbt_cloud.transport import Transport
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope
 from dbt_trigger_dagster_tests.servers import (
@@ -298,6 +301,94 @@ def test_a_redirect_is_a_refusal(ask, status) -> None:
     assert caught.value.status_code == status
     assert other.url in str(caught.value)
     assert (len(server.received), other.received) == (1, [])
+
+
+@both_ways
+@pytest.mark.parametrize("location", ["http://[", "//", "\x01", "https://h:99999/", ""])
+def test_a_redirect_to_nowhere_is_a_refusal_too(ask, location) -> None:
+    """Nobody looks where it leads."""
+    away = reply(302, headers={"Location": location})
+    with serving(lambda _: away) as server, pytest.raises(DbtCloudResponseError) as caught:
+        ask(_transport(server.url))
+    assert caught.value.status_code == 302
+
+
+@both_ways
+@pytest.mark.parametrize("status", [101, 102, 103, 199, 206])
+def test_a_status_that_nobody_asked_for_is_no_answer(ask, status) -> None:
+    """After 103 Early Hints another answer follows, which is not taken for that to the next."""
+    early = reply(status, headers={"Link": "</style.css>"})
+    answers = iter([Reply(early.raw + reply(200, b"the first").raw), reply(200, b"the second")])
+    with serving(lambda _: next(answers)) as server:
+        transport = _transport(server.url)
+        with pytest.raises(DbtCloudPayloadError, match=f"GET /x was answered {status}"):
+            ask(transport)
+        assert ask(transport) == b"the second"
+    assert [request.connection for request in server.received] == [1, 2]
+
+
+@both_ways
+def test_a_server_that_says_to_go_on_is_listened_to_further(ask) -> None:
+    """100 Continue is no answer, and the one that follows is."""
+    both = Reply(b"HTTP/1.1 100 Continue\r\n\r\n" + reply(200, b"the answer").raw)
+    with serving(lambda _: both) as server:
+        assert ask(_transport(server.url)) == b"the answer"
+
+
+@pytest.mark.parametrize("status", [201, 202, 203, 204, 226])
+def test_a_file_comes_with_200_and_nothing_else(status) -> None:
+    """An empty 204 is no empty file."""
+    with (
+        serving(lambda _: reply(status, b"" if status == 204 else b"x")) as server,
+        pytest.raises(DbtCloudPayloadError, match=f"GET /x was answered {status}"),
+    ):
+        _fetch(_transport(server.url))
+
+
+@both_ways
+@pytest.mark.parametrize("size", [b"-1", b"-5", b"-fffffff", b"x", b"", b"f" * 40])
+def test_a_chunk_of_a_size_that_is_none_is_a_broken_answer(ask, size) -> None:
+    """A sentence, not a ValueError."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    odd = Reply(head + size + b"\r\nabcde\r\n0\r\n\r\n", closes=True)
+    with (
+        serving(lambda _: odd) as server,
+        pytest.raises(DbtCloudRequestError, match="GET /x got no answer: "),
+    ):
+        ask(_transport(server.url))
+
+
+@both_ways
+@pytest.mark.parametrize("missing", [1, 8, 20])
+def test_half_of_a_compressed_body_is_a_broken_answer(ask, missing) -> None:
+    """Its length is right: of the half. An answer to a file may be compressed unasked."""
+    cut = gzip.compress(b"x" * 1000)[:-missing]
+    with (
+        serving(lambda _: reply(200, cut, headers={"Content-Encoding": "gzip"})) as server,
+        pytest.raises(DbtCloudRequestError, match="EOFError"),
+    ):
+        ask(_transport(server.url))
+
+
+@both_ways
+def test_a_whole_compressed_body_is_unpacked_and_leaves_the_connection(ask) -> None:
+    """Also where it is several of them, one after the other."""
+    packed = gzip.compress(b"one ") + gzip.compress(b"two")
+    with serving(lambda _: reply(200, packed, headers={"Content-Encoding": "gzip"})) as server:
+        transport = _transport(server.url)
+        assert [ask(transport), ask(transport)] == [b"one two"] * 2
+    assert server.connections == 1
+
+
+@both_ways
+@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "rot13"])
+def test_an_encoding_that_nobody_asked_for_is_no_answer(ask, encoding) -> None:
+    """What cannot be unpacked is not kept as the file."""
+    with (
+        serving(lambda _: reply(200, b"x", headers={"Content-Encoding": encoding})) as server,
+        pytest.raises(DbtCloudPayloadError, match=f"in an encoding: '{encoding}'"),
+    ):
+        ask(_transport(server.url))
 
 
 @both_ways
@@ -697,6 +788,40 @@ def test_an_encrypted_answer_that_drips_ends_with_the_deadline(ask, tmp_path, mo
         with pytest.raises(DbtCloudRequestError, match="did not end in time"):
             ask(_transport(f"https://{secure.host}"), deadline=Deadline.after(0.5, clock))
     assert clock.monotonic() - began < 4
+
+
+def _bomb() -> Reply:
+    """1 MB of gzip that holds 1 GiB."""
+    packed = gzip.compress(bytes(64 * 1024**2)) * 16
+    assert len(packed) < 1_100_000
+    return reply(200, packed, headers={"Content-Encoding": "gzip"})
+
+
+@pytest.mark.parametrize("is_file", [True, False])
+def test_a_bomb_is_given_up_before_it_fills_the_memory(is_file) -> None:
+    """At the size that any JSON may have, and at a hundred times what came."""
+    bomb, seen = _bomb(), []
+    with (
+        serving(lambda _: bomb) as server,
+        _transport(server.url).open("GET", "/x", is_file=is_file) as answer,
+        pytest.raises(DbtCloudPayloadError, match="unpacks to more than 100 times its size"),
+    ):
+        seen.extend(map(len, answer.chunks()))
+    assert max(seen) <= CHUNK_SIZE
+    assert sum(seen) <= MAX_RATIO * 1_100_000
+
+
+def test_a_json_answer_has_a_largest_size() -> None:
+    """64 MiB; a file has none."""
+    large = reply(200, b'{"data": "' + b"x" * 65 * 1024**2 + b'"}')
+    with serving(lambda _: large) as server:
+        transport = _transport(server.url)
+        assert len(_fetch(transport)) > 65 * 1024**2
+        with (
+            transport.open("GET", "/x") as answer,
+            pytest.raises(DbtCloudPayloadError, match="answered with more than 64 MiB"),
+        ):
+            answer.envelope()
 
 
 def test_a_good_answer_of_the_documented_form_is_read(api) -> None:
