@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from typing_extensions import Self
 
@@ -164,10 +164,9 @@ class AccountApi:
     ) -> Iterator[T]:
         """Everything in a list from an offset on: a request for each page, when it is needed.
 
-        An element that cannot be read is left out; the first of them is told.
+        What cannot be read is left out, and told.
         """
         asked = f"GET {path}"
-        elements = _Elements(read, asked, self.retry_policy.log)
         left = LISTING_TIMEOUTS * self._transport.request_timeout
         before: list[Any] = []
         while True:
@@ -178,7 +177,7 @@ class AccountApi:
             page = _read(envelope["data"], list, asked)
             if page and page == before:
                 raise DbtCloudPayloadError(f"{asked} was answered with the same page twice.")
-            yield from elements.of(page)
+            yield from _readable(page, read, asked, self.retry_policy.log)
             before = page
             offset += len(page)
             total = _total_count(envelope)
@@ -259,32 +258,20 @@ class AccountApi:
         return f"/api/v2/accounts/{self.account_id}/"
 
 
-@dataclasses.dataclass
-class _Elements(Generic[T]):
-    """Reads the elements of a list, so that one that cannot be read costs only itself.
-
-    Attributes:
-        read: Reads one.
-        asked: Which request brought them.
-        log: Where the first that cannot be read is told.
-        is_told: Whether it has been.
-    """
-
-    read: Callable[[Any], T]
-    asked: str
-    log: logging.Logger
-    is_told: bool = False
-
-    def of(self, page: list[Any]) -> Iterator[T]:
-        for payload in page:
-            try:
-                element = _read(payload, self.read, self.asked)
-            except DbtCloudPayloadError as error:
-                if not self.is_told:
-                    self.log.warning("%s That element of the list is left out.", error)
-                self.is_told = True
-            else:
-                yield element
+def _readable(
+    page: list[Any], read: Callable[[Any], T], asked: str, log: logging.Logger
+) -> Iterator[T]:
+    """The elements of a page; one that cannot be read costs only itself, and is told."""
+    unreadable: list[DbtCloudPayloadError] = []
+    for payload in page:
+        try:
+            element = _read(payload, read, asked)
+        except DbtCloudPayloadError as error:
+            unreadable.append(error)
+        else:
+            yield element
+    if unreadable:
+        log.warning("%s %d of the list are left out.", unreadable[0], len(unreadable))
 
 
 def _total_count(envelope: Mapping[str, Any]) -> int | None:

@@ -7,6 +7,7 @@ timeout, and on whatever is not over at the deadline.
 
 import contextlib
 import functools
+import logging
 import socket
 import threading
 import time
@@ -24,6 +25,9 @@ _LOOK = 0.2
 """Seconds between two looks of the watchdog."""
 
 _current: ContextVar["Exchange"] = ContextVar("exchange")
+
+# It logs a header that it cannot parse with all that the answer said there.
+logging.getLogger("urllib3.connection").addFilter(lambda _: _current.get(None) is None)
 
 
 class Exchange:

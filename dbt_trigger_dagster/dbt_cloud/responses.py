@@ -62,7 +62,7 @@ class Response:
         self.asked = asked
         self.status_code = raw.status
         self.headers: Mapping[str, str] = CaseInsensitiveDict(
-            (name, redaction.text(value)) for name, value in raw.headers.items()
+            (redaction.text(name), redaction.text(value)) for name, value in raw.headers.items()
         )
         self._raw = raw
         raw.decode_content = False

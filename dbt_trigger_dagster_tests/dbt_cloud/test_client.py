@@ -390,12 +390,13 @@ def test_a_list_of_runs_may_begin_at_an_offset(client, api) -> None:
     "odd", [{"no": "id"}, None, "text", [], {"id": None}, {"id": "x"}, {"id": True}, {"id": 1e400}]
 )
 def test_an_unreadable_run_in_a_list_costs_only_itself(client, api, odd, caplog) -> None:
-    """However odd; the first is told, and is no reason to tell of the second."""
+    """However odd; what is wrong is told once."""
     body = json.dumps(envelope([odd, run_payload(), odd], total=3))
     api.get(RUNS_URL, body=body)
     assert [run.run_id for run in client.list_runs()] == [RUN_ID]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "GET runs/ was answered with data that cannot be read" in caplog.text
+    assert "2 of the list are left out." in caplog.text
 
 
 @pytest.mark.parametrize("said", [None, 0, ACCOUNT_ID])

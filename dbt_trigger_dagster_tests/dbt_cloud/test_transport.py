@@ -282,6 +282,19 @@ def test_the_token_is_in_no_error_traceback_log_or_repr(ask, trouble, caplog) ->
 
 
 @both_ways
+@pytest.mark.parametrize(
+    "line", [f"Token {TOKEN}", f" {TOKEN}", f"X-{TOKEN}: 1", f"X: {TOKEN}", "X\x00"]
+)
+def test_a_head_that_repeats_the_token_tells_nobody(ask, line, caplog) -> None:
+    """Whether it can be parsed or not: urllib3 would log what it cannot."""
+    caplog.set_level(logging.DEBUG)
+    head = f"HTTP/1.1 200 OK {TOKEN}\r\nX-First: 1\r\n{line}\r\nContent-Length: 1\r\n\r\n"
+    with serving(lambda _: Reply(head.encode() + b"x", closes=True)) as server:
+        assert ask(_transport(server.url)) == b"x"
+    assert TOKEN not in caplog.text
+
+
+@both_ways
 def test_netrc_is_not_used(ask, tmp_path, monkeypatch) -> None:
     """Requests prefers what stands there to a header of ours, for the same host."""
     _netrc(tmp_path, monkeypatch)
