@@ -239,13 +239,21 @@ def parrot(received: Received) -> Reply:
     return reply(200, body, headers={"X-Echo": said, "Content-Type": f"text/{said}"})
 
 
-def test_a_dbt_cloud_that_repeats_the_token_brings_it_nowhere(tmp_path: Path) -> None:
+def test_a_dbt_cloud_that_repeats_the_token_brings_it_nowhere(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Status message, link, branch, cause, log, name of a job, a field and a file, header."""
-    with a_project(tmp_path, GOOD, token=TOKEN) as project, serving(parrot) as server:
-        code, output, _ = run_and_look(project, command_lines, DBT_CLOUD_ACCESS_URL=server.url)
+    with (
+        a_project(tmp_path, GOOD, token=TOKEN) as project,
+        serving(parrot) as server,
+        dg.DagsterInstance.local_temp(str(project.home)) as instance,
+        environment({**project.environment(), "DBT_CLOUD_ACCESS_URL": server.url}),
+    ):
+        result = code_location_job().execute_in_process(instance=instance, raise_on_error=False)
         (row,) = project.rows("dbt_cloud_run")
         files = project.rows("dbt_cloud_artifact")
-    assert code != 0, "the run has failed"
+    output = "".join(capfd.readouterr())
+    assert not result.success
     assert "(the token)" in output
     assert "(the token)" in row["status_message"]
     paths = {file["path"] for file in files}
