@@ -15,6 +15,9 @@ import requests
 
 from dbt_trigger_dagster import DbtCloudArtifactStore, DbtCloudResource, DbtCloudTableIOManager
 
+REPORT = "report.html"
+"""What is made beside the artifacts of each run."""
+
 _PAGE = 100
 
 
@@ -103,8 +106,12 @@ class Place:
         return {
             file.relative_to(self.artifacts).as_posix(): file.read_bytes()
             for file in self.artifacts.rglob("*")
-            if file.is_file()
+            if file.is_file() and file.name != REPORT
         }
+
+    def reports(self) -> list[Path]:
+        """The reports beside the artifacts, oldest run first."""
+        return sorted(self.artifacts.rglob(REPORT))
 
     def contents(self) -> dict[str, Any]:
         """All tables and all files, to be compared with what they are later."""

@@ -67,6 +67,7 @@ def show_commands(folder: Path) -> None:
     ask = f"import duckdb; duckdb.connect({str(DATABASE)!r}).sql({QUESTION!r}).show()"
     quoted = shlex.quote(ask) if set('"$`\\!') & set(ask) else f'"{ask}"'  # the latter reads better
     print(f"\nAsk the tables\n  {python} -c {quoted}")
+    print(f"\nOpen the report of this run in a browser\n  {(folder / 'report.html').absolute()}")
     if (folder / "index.html").exists():
         served = f"--bind 127.0.0.1 --directory {shlex.quote(str(folder))}"
         print("\nRead dbt's docs of this run, at http://127.0.0.1:8000")

@@ -16,6 +16,7 @@ _FINISHED = {10, 20, 30}
 _FAILED = 20
 _CANCELLED = 30
 _LOCK = ".lock"
+_REPORT = "report.html"
 _WRONG = (
     "duplicates",
     "missing",
@@ -38,7 +39,7 @@ class Findings:
         missing: Wishes without a run.
         trigger_rows: Rows of ``dbt_cloud_trigger``.
         run_rows: Rows of ``dbt_cloud_run``.
-        files: Files below the artifacts' root.
+        files: Files below the artifacts' root, without the reports of runs.
         lost_rows: Rows that should be there and are not, or not as they should be.
         extra_rows: Rows that should not be there.
         lost_files: Artifacts without a file.
@@ -180,12 +181,13 @@ def _of_files(
         for run in runs
     }
     wanted = {folders[run_id] / path: content for (run_id, path), content in expected.items()}
-    found = {path for path in place.artifacts.rglob("*") if path.is_file()}
+    reports = {folder / _REPORT for folder in folders.values()}
+    found = {path for path in place.artifacts.rglob("*") if path.is_file()} - reports
     return Findings(
         files=len(found),
         lost_files=len(wanted.keys() - found),
         torn_files=sum(path.read_bytes() != wanted[path] for path in wanted.keys() & found),
-        stray_files=len(set(_strays(place, wanted, folders.values()))),
+        stray_files=len({*_strays(place, wanted, folders.values())} - reports),
     )
 
 

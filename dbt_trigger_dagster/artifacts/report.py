@@ -21,7 +21,9 @@ from dbt_trigger_dagster.artifacts.spans import (
     spans_of,
 )
 
-_LONGEST_TEXT = 20_000
+LONGEST_TEXT = 20_000
+"""Characters of a message, or of compiled code."""
+
 _KIND_OF_STATUS = {10: "good", 20: "failed", 30: "failed"}
 
 
@@ -146,8 +148,8 @@ def _failing(
             "status": node.get("status"),
             "owner": node.get("owner"),
             "since": since.get(str(node.get("unique_id"))),
-            "message": _cut(node.get("message"), _LONGEST_TEXT),
-            "sql": _cut(compiled.get(str(node.get("unique_id"))), _LONGEST_TEXT),
+            "message": _cut(node.get("message"), LONGEST_TEXT),
+            "sql": _cut(compiled.get(str(node.get("unique_id"))), LONGEST_TEXT),
         }
         for node in failed
     ]

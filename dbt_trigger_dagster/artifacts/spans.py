@@ -7,9 +7,12 @@ from typing import Any, NamedTuple
 
 from dbt_trigger_dagster.artifacts.critical_path import interval_of
 
+FAILED = ("error", "fail", "runtime error", "partial success")
+"""The statuses of nodes that failed."""
+
 _KINDS = {
     **dict.fromkeys(("success", "pass"), "good"),
-    **dict.fromkeys(("error", "fail", "runtime error", "partial success"), "failed"),
+    **dict.fromkeys(FAILED, "failed"),
     "warn": "warned",
 }
 

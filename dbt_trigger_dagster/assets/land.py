@@ -33,6 +33,7 @@ from dbt_trigger_dagster.assets.metadata import batch_metadata, node_metadata, o
 from dbt_trigger_dagster.assets.node_events import NodeEvent, node_events, unreported
 from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
+from dbt_trigger_dagster.assets.run_report import store_report
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Run
@@ -178,7 +179,7 @@ def _observations(
 def _parts(step: Step, landed: _Landed, keeping: Keeping) -> list[Part]:
     """What each wanted asset gets."""
     parts = []
-    about = _about(landed)
+    about = {**_about(landed), **_reports(step, landed, keeping)}
     if RUN_RESULT in keeping.outputs:
         steps = RUN_STEP.rows(record for found in landed.found for record in found.steps)
         parts.append(Part(RUN_RESULT, [run_rows(RUN, landed.runs), steps], about))
@@ -196,9 +197,22 @@ def _about(landed: _Landed) -> dict[str, Any]:
     return outcome_metadata(shown[0]) if len(shown) == 1 else batch_metadata(shown)
 
 
+def _reports(step: Step, landed: _Landed, keeping: Keeping) -> dict[str, Any]:
+    """Store the reports of the runs; where that of the newest is."""
+    uris = {
+        run.run_id: store_report(landed.outcome_of(run), report.stored, keeping, step.log)
+        for run, report in zip(landed.runs, landed.reports or (), strict=False)
+    }
+    newest = (landed.judged or landed.outcomes)[-1].run.run_id
+    uri = uris.get(newest)
+    return {"report": dg.MetadataValue.path(uri)} if uri else {}
+
+
 def _in_short(about: dict[str, Any]) -> dict[str, Any]:
     """Which run it is, for the other assets: Dagster stores metadata several times."""
-    return {name: value for name, value in about.items() if name.startswith("dbt_cloud_")}
+    return {
+        name: value for name, value in about.items() if name.startswith(("dbt_cloud_", "report"))
+    }
 
 
 def _artifacts(step: Step, landed: _Landed, keeping: Keeping, about: Mapping[str, Any]) -> Part:

@@ -1,0 +1,180 @@
+"""The checks of run_result: what they say of each kind of run, and who evaluates them."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dbt_trigger_dagster.sandbox import Script, ScriptStep
+from dbt_trigger_dagster_tests.artifacts.files import result
+from dbt_trigger_dagster_tests.assets.scripts import FAILED, FINE, a_script, timed
+from dbt_trigger_dagster_tests.graphs import (
+    BROKEN,
+    GOOD,
+    LANDED,
+    Project,
+    a_project,
+    evaluations_of,
+    materialized,
+    triggers,
+)
+
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+TEST_FAILS = a_script(
+    timed("model.shop.orders"),
+    timed("test.shop.unique_id.1", "fail", failures=3, message="Got 3 results"),
+    outcome="error",
+)
+TEST_WARNS = a_script(
+    timed("model.shop.orders"), timed("test.shop.unique_id.1", "warn", message="Got 3 results")
+)
+
+
+def freshness(status: str) -> Script:
+    """A run that looked at a source."""
+    source = {
+        "unique_id": "source.shop.raw.orders",
+        "status": status,
+        "max_loaded_at": "2026-01-02T03:04:05Z",
+        "snapshotted_at": "2026-01-03T03:04:05Z",
+        "max_loaded_at_time_ago_in_s": 86400.0,
+        "criteria": {"warn_after": {"count": 12, "period": "hour"}},
+    }
+    files = {
+        "sources.json": json.dumps(
+            {"metadata": {"invocation_id": "freshness"}, "results": [source]}
+        )
+    }
+    step = ScriptStep("Invoke dbt with `dbt source freshness`", artifacts=files)
+    return Script(steps=(step,), artifacts=files)
+
+
+@pytest.mark.parametrize(
+    ("script", "name", "passed", "severity", "said"),
+    [
+        (FINE, "dbt_run_succeeded", True, ERROR, "ended: Success."),
+        (FINE, "dbt_tests_passed", True, ERROR, "1 tests passed."),
+        (FINE, "dbt_sources_fresh", True, ERROR, "The run has not looked at sources."),
+        (FAILED, "dbt_run_succeeded", False, ERROR, "newly failing: orders. dbt Cloud run "),
+        (FAILED, "dbt_tests_passed", False, WARN, "The run has run no tests."),
+        (BROKEN, "dbt_run_succeeded", False, ERROR, "ended: Error."),
+        (TEST_FAILS, "dbt_run_succeeded", False, ERROR, "newly failing: unique_id."),
+        (TEST_FAILS, "dbt_tests_passed", False, ERROR, "newly failing: unique_id"),
+        (TEST_WARNS, "dbt_run_succeeded", True, ERROR, "ended: Success."),
+        (TEST_WARNS, "dbt_tests_passed", False, WARN, "unique_id: warned, of 1 tests."),
+        (GOOD, "dbt_tests_passed", True, WARN, "The run has run no tests."),
+        (freshness("pass"), "dbt_sources_fresh", True, ERROR, "1 sources are fresh."),
+        (freshness("warn"), "dbt_sources_fresh", False, WARN, "source.shop.raw.orders: not fresh."),
+        (freshness("error"), "dbt_sources_fresh", False, ERROR, "source.shop.raw.orders: not f"),
+    ],
+)
+def test_each_check_says_what_dbt_said(  # noqa: PLR0917  # a row of the table
+    tmp_path: Path,
+    script: Script,
+    name: str,
+    passed: bool,  # noqa: FBT001  # likewise
+    severity: dg.AssetCheckSeverity,
+    said: str,
+) -> None:
+    """A test that warns is a warning; one that was skipped is none that passed."""
+    with a_project(tmp_path, script) as project:
+        evaluation = evaluations_of(project.materialize(trigger=None))[name]
+        assert (evaluation.passed, evaluation.severity) == (passed, severity)
+        assert said in str(evaluation.description)
+
+
+def test_a_check_links_to_the_run_and_says_what_failed(tmp_path: Path) -> None:
+    """A short table, and the picture; descriptions have none, for they stand in the log."""
+    with a_project(tmp_path, TEST_FAILS) as project:
+        checks = evaluations_of(project.materialize())
+        (run,) = project.dbt_runs()
+        for check in checks.values():
+            assert check.metadata["dbt_cloud_run_url"].value == run["href"]
+            assert "data:" not in str(check.description)
+        (row,) = checks["dbt_tests_passed"].metadata["failing_tests"].value.records
+        assert (row.data["node"], row.data["message"]) == ("unique_id", "Got 3 results")
+        assert "timeline" in checks["dbt_run_succeeded"].metadata
+        assert checks["dbt_tests_passed"].metadata["tests_failed"].value == 1
+
+
+def latest(project: Project, name: str) -> tuple[str, str]:
+    """How Dagster shows a check, and in which of its runs it was evaluated."""
+    key = dg.AssetCheckKey(dg.AssetKey("run_result"), name)
+    (record,) = project.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    return record.status.value, record.run_id
+
+
+def test_a_failed_check_is_stored_though_the_step_fails(tmp_path: Path) -> None:
+    """Nothing that was planned is left open."""
+    with a_project(tmp_path, FAILED) as project:
+        outcome = project.materialize()
+        assert latest(project, "dbt_run_succeeded") == ("FAILED", outcome.run_id)
+        assert latest(project, "dbt_sources_fresh") == ("SUCCEEDED", outcome.run_id)
+
+
+def test_executing_checks_looks_again_at_the_newest_run(tmp_path: Path) -> None:
+    """Without a trigger, a request to dbt Cloud, or a materialization."""
+    with a_project(tmp_path, FINE, FAILED) as project:
+        project.materialize()
+        project.materialize()
+        asked = len(project.sandbox.requests)
+        again = dg.materialize(
+            project.assets(),
+            selection=dg.AssetSelection.checks_for_assets("run_result"),
+            resources=project.resources(),
+            instance=project.instance,
+        )
+        assert again.success
+        assert materialized(again) == []
+        assert (len(project.sandbox.requests), triggers(project.sandbox)) == (asked, 2)
+        checks = evaluations_of(again)
+        assert {name: each.passed for name, each in checks.items()} == {
+            "dbt_run_succeeded": False,
+            "dbt_tests_passed": False,
+            "dbt_sources_fresh": True,
+        }
+        assert "newly failing: orders" in str(checks["dbt_run_succeeded"].description)
+        assert latest(project, "dbt_run_succeeded") == ("FAILED", again.run_id)
+
+
+def test_one_check_can_be_executed_alone_before_any_run(tmp_path: Path) -> None:
+    """It says in the log that there is nothing to look at."""
+    with a_project(tmp_path, FINE) as project:
+        key = dg.AssetCheckKey(dg.AssetKey("run_result"), "dbt_tests_passed")
+        again = dg.materialize(
+            project.assets(),
+            selection=dg.AssetSelection.checks(key),
+            resources=project.resources(),
+            instance=project.instance,
+        )
+        assert again.success
+        assert evaluations_of(again) == {}
+        assert any("No dbt Cloud run was landed yet" in line for line in project.logs(again))
+
+
+def test_every_run_of_several_is_checked_and_the_newest_counts(tmp_path: Path) -> None:
+    """As when the monitor lands what nobody has waited for."""
+    with a_project(tmp_path, FAILED, FINE) as project:
+        for _ in range(2):
+            project.materialize(selection=["trigger_response"])
+        run_ids = project.run_ids("dbt_cloud_trigger")
+        outcome = project.materialize(selection=LANDED, run={"run_ids": run_ids})
+        said = [
+            event.asset_check_evaluation_data.passed
+            for event in outcome.all_events
+            if event.event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION
+            and event.asset_check_evaluation_data.check_name == "dbt_run_succeeded"
+        ]
+        assert said == [False, True]
+        assert latest(project, "dbt_run_succeeded") == ("SUCCEEDED", outcome.run_id)
+
+
+def test_a_run_that_only_compiled_has_tested_nothing(tmp_path: Path) -> None:
+    """``dbt docs generate`` tells of each node that it compiled."""
+    compiled = result("test.shop.unique_id.1", "success")
+    script = a_script(compiled)
+    steps = (ScriptStep("Invoke dbt with `dbt compile`"),)
+    with a_project(tmp_path, Script(steps=steps, artifacts=script.artifacts)) as project:
+        evaluation = evaluations_of(project.materialize())["dbt_tests_passed"]
+        assert evaluation.description == "The run has run no tests."
