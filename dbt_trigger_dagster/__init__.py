@@ -1,6 +1,7 @@
 """Run dbt Cloud jobs from Dagster: trigger once, wait under a policy, keep everything."""
 
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig, TriggerResponseConfig
+from dbt_trigger_dagster.assets.failing_nodes import FailingNode, failing_nodes
 from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.model_assets import build_dbt_cloud_model_assets
@@ -55,6 +56,7 @@ __all__ = [
     "DbtCloudTableIOManager",
     "DbtCloudWaitTimeoutError",
     "Download",
+    "FailingNode",
     "Job",
     "JobFilter",
     "Run",
@@ -70,4 +72,5 @@ __all__ = [
     "build_dbt_cloud_model_assets",
     "build_dbt_cloud_monitor",
     "build_dbt_cloud_schedule",
+    "failing_nodes",
 ]

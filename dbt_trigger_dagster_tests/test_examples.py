@@ -18,12 +18,13 @@ from dbt_trigger_dagster import DbtCloudJobsComponent
 from dbt_trigger_dagster.component.yaml_sections import read_section
 from dbt_trigger_dagster.sandbox import SandboxJob, Script
 from dbt_trigger_dagster.sandbox.account.jobs import SHOP_JOBS
+from dbt_trigger_dagster_tests.assets.scripts import FAILED
 from dbt_trigger_dagster_tests.graphs import BROKEN, GOOD, Project, a_project, materialized
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROJECTS = ("existing_project.py", "alerts_and_reports.py")
 SHOP = [
-    SandboxJob(name=job.name, script=BROKEN if "broken" in job.name else GOOD) for job in SHOP_JOBS
+    SandboxJob(name=job.name, script=FAILED if "broken" in job.name else GOOD) for job in SHOP_JOBS
 ]
 
 
@@ -63,7 +64,7 @@ def test_every_example_with_definitions_is_tested() -> None:
 
 
 def test_a_message_tells_of_a_failed_run_and_where_its_page_is(project: Project) -> None:
-    """The sensor reads it from the failed step."""
+    """The sensor reads it from the failed step, and who owns what failed from the tables."""
     scope = example("alerts_and_reports.py")
     job = scope["defs"].resolve_job_def("broken__dbt_cloud_job")
     result = job.execute_in_process(
@@ -77,8 +78,10 @@ def test_a_message_tells_of_a_failed_run_and_where_its_page_is(project: Project)
     ).for_run_failure()
     scope["tell_of_failures"](context)
     (dbt_run,) = project.dbt_runs()
-    said = Path("data/alerts.txt").read_text()
-    assert said == f"broken__dbt_cloud_run Error {dbt_run['href']}\n"
+    assert Path("data/alerts.txt").read_text().splitlines() == [
+        f"broken__dbt_cloud_run Error {dbt_run['href']}",
+        f"to ann: model orders fails, no such column {dbt_run['href']}",
+    ]
 
 
 def test_a_report_comes_after_a_run_that_ended_well(project: Project) -> None:

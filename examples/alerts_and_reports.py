@@ -20,9 +20,11 @@ from dbt_trigger_dagster import (
     DbtCloudTableIOManager,
     build_dbt_cloud_job_assets,
     build_dbt_cloud_schedule,
+    failing_nodes,
 )
 
 ALERTS = Path("data/alerts.txt")
+TABLES = DbtCloudTableIOManager(database="data/dbt_cloud.duckdb")
 
 
 def send(text: str) -> None:
@@ -34,7 +36,7 @@ def send(text: str) -> None:
 
 @dg.run_failure_sensor(minimum_interval_seconds=5, default_status=dg.DefaultSensorStatus.RUNNING)
 def tell_of_failures(context: dg.RunFailureSensorContext) -> None:
-    """Sends a line for each step that failed, with the dbt Cloud run's page where there is one."""
+    """Sends a line for each step that failed, and one to whoever owns what is newly failing."""
     for event in context.get_step_failure_events():
         failure = event.step_failure_data.user_failure_data
         metadata = failure.metadata if failure is not None else {}
@@ -42,6 +44,13 @@ def tell_of_failures(context: dg.RunFailureSensorContext) -> None:
         status = metadata.get("dbt_cloud_status")
         told = [event.step_key, status and status.value, page and page.value]
         send(" ".join(str(each) for each in told if each))
+        run_id = metadata.get("dbt_cloud_run_id")
+        for node in failing_nodes(TABLES, *([str(run_id.value)] if run_id else [])):
+            if node.is_new:
+                send(
+                    f"to {node.owner or 'the team'}: {node.resource_type} {node.name} fails, "
+                    f"{node.message.partition(chr(10))[0].strip()} {node.run_url}"
+                )
 
 
 @dg.asset(ins={"run": dg.AssetIn(key=["nightly", "run_result"])})
@@ -80,7 +89,7 @@ defs = dg.Definitions(
             token=dg.EnvVar("DBT_CLOUD_TOKEN"),
             access_url=dg.EnvVar("DBT_CLOUD_ACCESS_URL"),
         ),
-        "dbt_cloud_tables": DbtCloudTableIOManager(database="data/dbt_cloud.duckdb"),
+        "dbt_cloud_tables": TABLES,
         "dbt_cloud_artifacts": DbtCloudArtifactStore(root="data/artifacts"),
     },
 )

@@ -93,7 +93,7 @@ def look_again(keeping: Keeping, log: logging.Logger) -> Iterator[Evaluation]:
     Raises:
         StorageError: The tables cannot be read.
     """
-    outcome = Outcome.newest(keeping.tables.store(), keeping.graph.run_result)
+    outcome = Outcome.newest(keeping.tables.store(), asset_key=keeping.graph.run_result)
     if outcome is None:
         log.warning("No dbt Cloud run was landed yet: materialize run_result first.")
         return

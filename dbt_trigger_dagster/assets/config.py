@@ -140,7 +140,7 @@ class DbtCloudRunConfig(dg.Config):
     raise_on_failed_run: bool = Field(
         default=True,
         description="A dbt run that ended in error, was cancelled or timed out fails the step, "
-        "after its row and artifacts are stored",
+        "after its rows and artifacts are stored; nothing is materialized then",
     )
     run_ids: list[int] = Field(
         default=[],

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dbt_trigger_dagster.assets.metadata import run_metadata
-from dbt_trigger_dagster.assets.outcome import Outcome, Record
+from dbt_trigger_dagster.assets.outcome import Outcome, Record, cause_lines
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
     DbtCloudNotFoundError,
@@ -21,7 +21,6 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run, RunStep
 from dbt_trigger_dagster.dbt_cloud.retries import is_outcome_unknown, is_transient
-from dbt_trigger_dagster.dbt_cloud.text import lines
 from dbt_trigger_dagster.storage.errors import StorageError
 
 RETRY_OBSTACLES = {
@@ -130,9 +129,9 @@ def _ended(run: Run) -> str:
 
 def _node_lines(outcome: Outcome, row: Record) -> list[str]:
     """A node that failed, with what was said of it."""
-    said = [line[:_LINE_LENGTH] for line in lines(row["message"] or row["status"] or "")]
+    said = [line[:_LINE_LENGTH] for line in cause_lines(row)] or [row["status"] or "failed"]
     name = f"{row['resource_type'] or 'node'} {row['name'] or row['unique_id']}"
-    first = f"{name} ({outcome.since(row['unique_id'])}): {said[0] if said else 'failed'}"
+    first = f"{name} ({outcome.since(row['unique_id'])}): {said[0].strip()}"
     return [first, *(f"    {line}" for line in said[1:_LINES_OF_A_NODE])]
 
 

@@ -54,7 +54,7 @@ from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TRIGGER, run_rows
 
 _TABLES_RESOURCE = "dbt_cloud_tables"
-_KINDS = {"dbt"}
+_KINDS = {"dbtcloud"}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

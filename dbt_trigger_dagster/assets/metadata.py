@@ -12,7 +12,7 @@ import dagster as dg
 
 from dbt_trigger_dagster.artifacts.spans import bars_of, in_words, spans_of
 from dbt_trigger_dagster.artifacts.timeline import as_data_uri, strip_svg, timeline_svg
-from dbt_trigger_dagster.assets.outcome import Outcome, Record, status_counts
+from dbt_trigger_dagster.assets.outcome import Outcome, Record, cause_lines, status_counts
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.dbt_cloud.trigger import without_marker
@@ -22,7 +22,7 @@ MOST_ROWS = 20
 
 _SLOWEST = 5
 _LONGEST_CELL = 300
-_BLOCKS = 12
+_BLOCKS = 9
 
 Metadata = dict[str, Any]
 
@@ -30,27 +30,32 @@ Metadata = dict[str, Any]
 def run_metadata(run: Run) -> Metadata:
     """A run's page, id, job, status and message, as they are shown in Dagster's UI."""
     told = {
-        "dbt_cloud_run_id": str(run.run_id),
-        "dbt_cloud_job": one_line(run.job_name or ""),
         "dbt_cloud_status": run.status_name,
         "dbt_cloud_status_message": run.status_message,
+        "dbt_cloud_job": one_line(run.job_name or ""),
+        "dbt_cloud_run_id": str(run.run_id),
     }
-    metadata: Metadata = {name: dg.MetadataValue.text(text) for name, text in told.items() if text}
+    metadata: Metadata = {}
     if run.href.startswith(("https://", "http://")):
         metadata["dbt_cloud_run_url"] = dg.MetadataValue.url(run.href)
-    return metadata
+    return {
+        **metadata,
+        **{name: dg.MetadataValue.text(text) for name, text in told.items() if text},
+    }
 
 
 def outcome_metadata(outcome: Outcome) -> Metadata:
     """All that people look for after a run, the pictures among it."""
     return {
-        **run_metadata(outcome.run),
-        **_circumstances(outcome.row),
-        **_durations(outcome.row),
-        **node_metadata([outcome]),
-        **_effort(outcome),
         **_strip(outcome),
+        **_failing([outcome]),
+        **run_metadata(outcome.run),
+        **_durations(outcome.row),
+        **_counts([outcome]),
+        **_effort(outcome),
+        **_slowest([outcome]),
         **timeline_metadata(outcome),
+        **_circumstances(outcome.row),
     }
 
 
@@ -97,41 +102,42 @@ def _effort(outcome: Outcome) -> Metadata:
 
 
 def node_metadata(outcomes: Sequence[Outcome]) -> Metadata:
-    """How many nodes ended how, which failed and which were slow."""
-    counts = {
+    """Which nodes failed, how many ended how, and which were slow."""
+    return {**_failing(outcomes), **_counts(outcomes), **_slowest(outcomes)}
+
+
+def _counts(outcomes: Sequence[Outcome]) -> Metadata:
+    return {
         f"nodes_{one_line(status).replace(' ', '_').replace('-', '_')}": count
         for status, count in status_counts(outcomes).items()
     }
-    metadata: Metadata = {**counts}
+
+
+def _failing(outcomes: Sequence[Outcome]) -> Metadata:
     failed = [_failing_row(outcome, row) for outcome in outcomes for row in outcome.failing]
-    if failed:
-        metadata["failing_nodes"] = table(failed, len(failed))
-    slowest = _slowest(outcomes)
-    if slowest:
-        metadata["slowest_nodes"] = table(slowest, len(slowest))
-    return metadata
+    return {"failing_nodes": table(failed, len(failed))} if failed else {}
 
 
 def _failing_row(outcome: Outcome, row: Record) -> dict[str, str]:
     return {
         "node": row["name"] or row["unique_id"],
-        "type": row["resource_type"] or "",
-        "status": row["status"] or "",
+        "message": cut(one_line(" ".join(cause_lines(row)))),
         "since": outcome.since(row["unique_id"]),
-        "message": cut(one_line(row["message"] or "")),
+        "status": row["status"] or "",
+        "type": row["resource_type"] or "",
         "owner": row["owner"] or "",
     }
 
 
 def failing_table(outcome: Outcome, rows: Sequence[Record]) -> dg.TableMetadataValue:
-    """Some failed nodes of a run: what, since when, why, and whose they are."""
+    """Some failed nodes of a run: what, why, since when, and whose they are."""
     return table([_failing_row(outcome, row) for row in rows[:MOST_ROWS]], len(rows))
 
 
-def _slowest(outcomes: Sequence[Outcome]) -> list[dict[str, str]]:
+def _slowest(outcomes: Sequence[Outcome]) -> Metadata:
     timed = [row for each in outcomes for row in each.executed if (row["execution_time"] or 0) > 0]
     timed.sort(key=lambda row: -row["execution_time"])
-    return [
+    rows = [
         {
             "node": row["name"] or row["unique_id"],
             "took": in_words(row["execution_time"]),
@@ -139,6 +145,7 @@ def _slowest(outcomes: Sequence[Outcome]) -> list[dict[str, str]]:
         }
         for row in timed[:_SLOWEST]
     ]
+    return {"slowest_nodes": table(rows, len(rows))} if rows else {}
 
 
 def table(rows: Sequence[Mapping[str, str]], total: int) -> dg.TableMetadataValue:

@@ -1,6 +1,7 @@
 """What became of a run that is over: its nodes, what failed, and since when that fails."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 from dbt_trigger_dagster.artifacts.node_results import NodeResults
 from dbt_trigger_dagster.artifacts.spans import kind_of
 from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.text import lines
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT, RUN_STEP, SOURCE_FRESHNESS
 from dbt_trigger_dagster.storage.store import Store
 from dbt_trigger_dagster.storage.tables import RUN, run_rows
@@ -19,6 +21,7 @@ Record = Mapping[str, Any]
 TESTS = frozenset({"test", "unit_test"})
 """The resource types of nodes that test others."""
 
+_HEADER = re.compile(r"\w+ Error in \w+ \S+ \(.*\)$")
 _RUNS_LOOKED_AT = 100
 _NODES_LOOKED_UP = 100
 
@@ -65,13 +68,17 @@ class Outcome:
         )
 
     @classmethod
-    def newest(cls, store: Store, asset_key: str) -> "Outcome | None":
-        """What became of the newest run that an asset has brought; None where there is none.
+    def newest(cls, store: Store, **equal: str | int) -> "Outcome | None":
+        """What became of the newest landed run; None where there is none.
+
+        Args:
+            store: Where it is kept.
+            equal: What columns of `RUN` have to be.
 
         Raises:
             StorageError: The store cannot be read.
         """
-        found = store.newest(RUN, ["raw"], by="id", limit=1, asset_key=asset_key)
+        found = store.newest(RUN, ["raw"], by="id", limit=1, **equal)
         if not found:
             return None
         run = Run.from_payload(json.loads(found[0]["raw"]))
@@ -116,6 +123,12 @@ class Outcome:
         """Since when a node fails, in words."""
         before = self.failed_before.get(unique_id, 0)
         return f"failing since {before + 1} runs" if before else "newly failing"
+
+
+def cause_lines(node: Record) -> list[str]:
+    """What was said of a node that failed, without the line that only says which node it is."""
+    said = lines(node["message"] or "")
+    return said[1:] if len(said) > 1 and _HEADER.match(said[0]) else said
 
 
 def failing(results: Iterable[Record]) -> list[Record]:

@@ -12,6 +12,7 @@ from dbt_trigger_dagster.artifacts.spans import FAILED, kind_of
 from dbt_trigger_dagster.assets.keeping import Keeping
 from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.trigger import without_marker
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.file_store import FileStore
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
@@ -54,7 +55,7 @@ def store_report(
     files, folder = keeping.artifacts.files(), keeping.artifacts.folder_of(outcome.run)
     past = _Past(keeping.tables.store(), outcome.run)
     page = report_html(
-        outcome.row,
+        {**outcome.row, "cause": without_marker(outcome.run.cause)},
         outcome.steps,
         outcome.results,
         changes=_changes(outcome, past),

@@ -139,14 +139,14 @@ def test_the_nodes_that_failed_stand_first() -> None:
     run = a_run(20, run_steps=[a_step(4, 20, "a long log", name="Invoke dbt with `dbt build`")])
     results = [
         a_node("old", message="Got 3 results"),
-        a_node("new", message="Runtime Error in model new\n\n  Timed out\n"),
+        a_node("new", message="Runtime Error in model new (a/new.sql)\n  Timed out\n  again\n"),
         a_node("fine", "success"),
         a_node("skipped", "skipped"),
     ]
     outcome = Outcome(run, results=results, failed_before={"model.shop.old": 11})
     assert str(run_error(outcome)).splitlines() == [
-        "model new (newly failing): Runtime Error in model new",
-        "      Timed out",
+        "model new (newly failing): Timed out",
+        "      again",
         "model old (failing since 12 runs): Got 3 results",
         "Failed step 4: Invoke dbt with `dbt build`",
         "dbt Cloud run 42 ended: Error.",

@@ -138,7 +138,7 @@ def test_every_asset_names_its_table_and_its_columns_before_it_has_ever_run() ->
         assert specs[name].metadata["dagster/column_schema"] == column_schema(table)
         assert specs[name].description
         assert table.name in specs[name].description
-        assert "dbt" in specs[name].kinds
+        assert "dbtcloud" in specs[name].kinds
 
 
 def test_tags_and_owners_reach_every_asset() -> None:

@@ -90,7 +90,7 @@ def test_the_whole_story_of_a_failed_run_stands_at_its_asset(tmp_path: Path) -> 
             "items",
             "orders",
         ]
-        assert [row.data[""] for row in metadata["slowest_nodes"].records] == ["█" * 12, "█" * 8]
+        assert [row.data[""] for row in metadata["slowest_nodes"].records] == ["█" * 9, "█" * 6]
         assert metadata["timeline"].startswith("![timeline](data:image/svg+xml;base64,")
         assert Path(metadata["report"]).read_text().startswith("<!doctype html>")
         assert metadata_of(result, "artifacts")["artifacts"] == 2
