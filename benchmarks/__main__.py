@@ -16,6 +16,7 @@ from benchmarks import (
     node_events,
     node_results,
     traffic,
+    upserts,
 )
 from benchmarks.report import Result, table
 
@@ -24,6 +25,7 @@ _BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "downloads": downloads.measure,
     "memory": memory.measure,
     "history": history.measure,
+    "upserts": upserts.measure,
     "imports": imports.measure,
     "command_line": command_line.measure,
     "monitor_tick": monitor_tick.measure,

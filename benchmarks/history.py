@@ -21,8 +21,8 @@ from dbt_trigger_dagster.storage.tables import RUN
 _SIZES = (0, 10_000, 1_000_000)
 _ROUNDS = 15
 _GOAL = 2.0
-_FIRST_ID = 70_403_100_000_000
-_NEW_ID = _FIRST_ID + 10 * max(_SIZES)
+FIRST_ID = 70_403_100_000_000
+_NEW_ID = FIRST_ID + 10 * max(_SIZES)
 _STRIDE = 7919  # a prime: what is replaced lies all over the history
 _SCHEMA = "main"
 _FILL = f"""
@@ -51,7 +51,7 @@ def measure() -> list[Result]:
             *_compare(
                 "a row that is there",
                 stores,
-                lambda size: _FIRST_ID + next(steps) * _STRIDE % max(size, 1),
+                lambda size: FIRST_ID + next(steps) * _STRIDE % max(size, 1),
             ),
         ]
 
@@ -82,17 +82,17 @@ def _filled(path: Path, size: int) -> Store:
     store = open_store(str(path), schema=_SCHEMA)
     store.upsert(RUN.rows([]))
     with duckdb.connect(path) as connection:
-        connection.register("template", _row(_FIRST_ID).frame())
+        connection.register("template", row(FIRST_ID).frame())
         connection.execute(_FILL, [size])
     return store
 
 
 def _upsert_seconds(store: Store, run_id: int) -> float:
-    rows = _row(run_id)
+    rows = row(run_id)
     return seconds_of(lambda: store.upsert(rows))
 
 
-def _row(run_id: int) -> Rows:
+def row(run_id: int) -> Rows:
     """One run as dbt Cloud gives it, in short."""
     payload = {
         "id": run_id,

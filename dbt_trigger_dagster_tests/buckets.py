@@ -36,12 +36,14 @@ class Bucket:
         url: Its URL, without a prefix.
         options: What opens it.
         unfinished_uploads: How many uploads in parts have begun and not ended.
+        files: All files by their path, read without any of our code.
         authorizations: The Authorization headers that came.
     """
 
     url: str
     options: dict[str, Any]
     unfinished_uploads: Callable[[], int] = lambda: 0
+    files: Callable[[], dict[str, bytes]] = dict
     authorizations: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
@@ -82,9 +84,14 @@ def an_s3_server() -> Iterator[Bucket]:
     def unfinished_uploads() -> int:
         return len(s3.list_multipart_uploads(Bucket="bucket").get("Uploads", []))
 
+    def files() -> dict[str, bytes]:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket="bucket")
+        keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
+        return {key: s3.get_object(Bucket="bucket", Key=key)["Body"].read() for key in keys}
+
     try:
         s3.create_bucket(Bucket="bucket")
-        yield Bucket("s3://bucket", options, unfinished_uploads, authorizations)
+        yield Bucket("s3://bucket", options, unfinished_uploads, files, authorizations)
     finally:
         s3.close()
         server.shutdown()

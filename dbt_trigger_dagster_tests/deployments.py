@@ -1,4 +1,4 @@
-"""Dagster beyond one process: PostgreSQL, code servers, daemon and webserver, all real."""
+"""Dagster beyond one process: PostgreSQL, a bucket, code servers, daemon, webserver, all real."""
 
 import dataclasses
 import importlib.util
@@ -10,10 +10,12 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-import psycopg
+import psycopg.rows
+import psycopg.sql
 import requests
 import yaml
 
+from dbt_trigger_dagster_tests.buckets import Bucket, an_s3_server
 from dbt_trigger_dagster_tests.clocks import until
 from dbt_trigger_dagster_tests.databases import (
     a_postgres_cluster,
@@ -63,15 +65,17 @@ def missing() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Deployment(Place):
-    """Dagster's processes around one PostgreSQL, set up by the files in `DEPLOY`.
+    """Dagster's processes around one PostgreSQL and one bucket, set up by the files in `DEPLOY`.
 
     Attributes:
         locations: What each code server loads, as arguments, by the location's name.
         environment: What all processes find in their environment.
+        bucket: Where artifacts go.
     """
 
     locations: Mapping[str, Sequence[Any]]
     environment: Mapping[str, str]
+    bucket: Bucket
     _processes: ExitStack
     _servers: dict[str, Popen[bytes]] = dataclasses.field(default_factory=dict)
     _ports: list[int] = dataclasses.field(default_factory=list)
@@ -104,7 +108,7 @@ class Deployment(Place):
         kill_all(self._servers[name])
 
     def stop(self) -> None:
-        """Kill -9 everything but PostgreSQL."""
+        """Kill -9 everything but PostgreSQL and the bucket."""
         self._processes.close()
 
     def launch(self, location: str, **ops: Mapping[str, Any]) -> str:
@@ -163,6 +167,21 @@ class Deployment(Place):
             (count,) = connection.execute("SELECT count(*) FROM runs").fetchall()[0]
             return int(count)
 
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """A table's rows, read without any of our code; none where there is no table."""
+        url = as_libpq_takes_it(self.environment["DBT_TRIGGER_DATABASE"])
+        with psycopg.connect(url, row_factory=psycopg.rows.dict_row) as connection:
+            if connection.execute("SELECT to_regclass(%s) AS it", [table]).fetchone() == {
+                "it": None
+            }:
+                return []
+            statement = psycopg.sql.SQL("SELECT * FROM {} ORDER BY 1, 2, 3")
+            return connection.execute(statement.format(psycopg.sql.Identifier(table))).fetchall()
+
+    def files(self) -> dict[str, bytes]:
+        """All artifacts by their path below the root."""
+        return self.bucket.files()
+
     def logs(self) -> str:
         """What all processes wrote."""
         files = sorted(self.folder.glob("*.log"))
@@ -193,7 +212,12 @@ class Deployment(Place):
 @contextmanager
 def a_deployment(locations: Mapping[str, Sequence[Any]], account: Account) -> Iterator[Deployment]:
     """A deployment that is gone in the end, processes and folders; a failure shows its logs."""
-    with a_postgres_cluster() as url, a_short_folder() as folder, ExitStack() as processes:
+    with (
+        a_postgres_cluster() as url,
+        an_s3_server() as bucket,
+        a_short_folder() as folder,
+        ExitStack() as processes,
+    ):
         home = folder / "dagster"
         home.mkdir()
         (home / "dagster.yaml").write_text(yaml.safe_dump(quick_settings()))
@@ -201,15 +225,26 @@ def a_deployment(locations: Mapping[str, Sequence[Any]], account: Account) -> It
             **Place(folder).variables(account),
             "DAGSTER_HOME": str(home),
             "DAGSTER_POSTGRES_URL": url,
+            "DBT_TRIGGER_DATABASE": _with_the_tables(url),
+            "DBT_TRIGGER_ARTIFACTS": bucket.url,
+            **{f"AWS_{name.upper()}": value for name, value in bucket.options.items()},
             "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
         }
-        deployment = Deployment(folder, locations, everywhere, processes)
+        deployment = Deployment(folder, locations, everywhere, bucket, processes)
         try:
             deployment.start()
             yield deployment
         except BaseException:
             sys.stdout.write(deployment.logs())  # pytest shows it
             raise
+
+
+def _with_the_tables(url: str) -> str:
+    """The URL of the database that PostgreSQL gets for the tables when it is new."""
+    statement = (DEPLOY / "tables.sql").read_text()
+    with psycopg.connect(as_libpq_takes_it(url), autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]  # a file of our own
+    return url.replace("/postgres?", "/dbt_cloud?")
 
 
 def quick_settings() -> dict[str, Any]:

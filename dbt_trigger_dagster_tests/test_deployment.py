@@ -91,7 +91,9 @@ def assert_kept_once(deployment: Deployment, sandbox: Sandbox, count: int) -> No
 
 @pytest.mark.skipif(bool(missing()), reason=missing())
 def test_each_wish_is_one_dbt_run_whatever_is_killed() -> None:
-    """Queue, daemon and two code servers on PostgreSQL; what is killed is resumed by itself.
+    """Queue, daemon and two code servers that share PostgreSQL and a bucket alone.
+
+    What is killed is resumed by itself.
 
     Killed are a worker while the answer to its trigger is under way, and a whole code location
     while it waits. The run that nobody waits for is landed by the monitor.
@@ -223,14 +225,11 @@ def test_every_volume_and_every_dependency_exists() -> None:
     volumes = set(read("compose.yaml")["volumes"])
     mounted = {name: service["volumes"] for name, service in services().items()}
     used = {mount.partition(":")[0] for mounts in mounted.values() for mount in mounts}
-    assert used == volumes | {"./jobs"}
+    assert used == volumes | {"./jobs", "./tables.sql"}
     assert (DEPLOY / "jobs").is_dir()  # otherwise Docker makes it, and it is root's
-    folder = services()["code"]["environment"]
-    assert "data:/data" in mounted["code"]
-    assert folder["DBT_TRIGGER_DATABASE"].startswith("/data/")
-    assert folder["DBT_TRIGGER_ARTIFACTS"].startswith("/data/")
-    # A DuckDB file has one writer machine.
-    assert [name for name, mounts in mounted.items() if "data:/data" in mounts] == ["code"]
+    assert "./tables.sql:/docker-entrypoint-initdb.d/tables.sql:ro" in mounted["postgres"]
+    database = services()["code"]["environment"]["DBT_TRIGGER_DATABASE"].rpartition("/")[2]
+    assert f"CREATE DATABASE {database};" in (DEPLOY / "tables.sql").read_text()
     for service in services().values():
         assert set(service.get("depends_on", {})) <= set(services())
 
@@ -342,21 +341,26 @@ def test_webserver_and_daemon_find_the_code_server() -> None:
 
 
 def test_kubernetes_gets_what_compose_gets() -> None:
-    """The same folders and limits for all pods; the account and the password from secrets."""
+    """The same bucket and limits for all pods; the account and the passwords from secrets."""
     values = read("values.yaml")
     (deployment,) = values["dagster-user-deployments"]["deployments"]
-    environment = {each["name"]: each["value"] for each in deployment["env"]}
-    compose = services()["code"]["environment"]
-    assert environment.items() <= compose.items()
-    rest = set(compose) - set(environment) - {"DAGSTER_POSTGRES_URL", "DBT_TRIGGER_JOBS"}
-    assert rest == set(WHERE_TO_FIND)
+    environment = {each["name"] for each in deployment["env"]}
+    rest = set(services()["code"]["environment"]) - environment
+    of_the_bucket = {name for name in rest if name.startswith("AWS_")}
+    assert rest - of_the_bucket == {
+        *WHERE_TO_FIND,
+        "DAGSTER_POSTGRES_URL",
+        "DBT_TRIGGER_DATABASE",
+        "DBT_TRIGGER_JOBS",
+    }
+    assert of_the_bucket == set(
+        re.findall("#(AWS_[A-Z_]+)=", (DEPLOY / ".env.example").read_text())
+    )
     assert deployment["envSecrets"] == [{"name": "dbt-cloud"}]
     assert values["global"]["postgresqlSecretName"] == values["postgresql"]["existingSecret"]
     assert not values["generatePostgresqlPasswordSecret"]
     assert deployment["includeConfigInLaunchedRuns"]["enabled"]
-    assert [mount["mountPath"] for mount in deployment["volumeMounts"]] == ["/data"]
     runs = values["runLauncher"]["config"]["k8sRunLauncher"]["runK8sConfig"]
-    assert deployment["nodeSelector"] == runs["podSpecConfig"]["nodeSelector"]
     assert deployment["podSecurityContext"] == runs["podSpecConfig"]["securityContext"]
     assert deployment["securityContext"] == runs["containerConfig"]["securityContext"]
     limits, concurrency = read("dagster.yaml")["concurrency"], values["concurrency"]

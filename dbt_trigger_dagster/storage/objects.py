@@ -302,7 +302,9 @@ def _check_root(root: str) -> None:
 def _open(root: str, options: Mapping[str, Any], patience: float) -> ObjectStore:
     config = {name: value for name, value in options.items() if name not in _CLIENT_OPTIONS}
     client = {name: value for name, value in options.items() if name in _CLIENT_OPTIONS}
-    arguments: dict[str, Any] = {"config": config, "client_options": client}
+    arguments: dict[str, Any] = {"config": config}
+    if client:  # none at all would do away with what the environment says
+        arguments["client_options"] = client
     if root.startswith("s3") and _wants_profile(options):
         arguments["credential_provider"] = _profile_credentials()
     retries: Any = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=patience)}

@@ -98,6 +98,18 @@ def test_a_stream_that_breaks_publishes_nothing(
     assert content(files, "run/old.json") == b"old"
 
 
+def test_a_bucket_is_opened_by_what_the_environment_says(
+    s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys, region and endpoint, of a server without TLS too: nothing stands in the settings."""
+    for name, value in s3.options.items():
+        monkeypatch.setenv(f"AWS_{name.upper()}", value)
+    files = open_file_store(s3.new_root())
+    files.check()
+    files.put("run/a.json", [b"{}"])
+    assert content(files, "run/a.json") == b"{}"
+
+
 def test_a_stream_that_breaks_leaves_no_unfinished_upload(s3: Bucket) -> None:
     """Parts that nobody lists are paid for every month."""
     root = s3.new_root()
