@@ -178,14 +178,14 @@ class SqlStore:
             StorageError: They cannot be read.
         """
         account, lowest, earliest, latest, most = (f"{self._database.mark}{n}" for n in range(1, 6))
-        landed = (
-            f"SELECT id FROM {self._database.name(run)} "  # noqa: S608  # names are ours
-            f"WHERE account_id = {account} AND id > {lowest} AND status NOT IN (1, 2, 3)"
-        )
 
         def select(connection: Connection) -> list[Any]:
             if not self._columns(connection, trigger):
                 return []
+            landed = (
+                f"SELECT id FROM {self._database.name(run)} "  # noqa: S608  # names are ours
+                f"WHERE account_id = {account} AND id > {lowest} AND status NOT IN (1, 2, 3)"
+            )
             missing = f"AND id NOT IN ({landed})" if self._columns(connection, run) else ""
             return connection.execute(
                 f"SELECT id FROM {self._database.name(trigger)} "  # noqa: S608  # names are ours

@@ -1,5 +1,6 @@
 """What is special about a PostgreSQL: roles, passwords, schemas, and connections that are lost."""
 
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import open_store
-from dbt_trigger_dagster.storage.tables import RUN, TABLES
+from dbt_trigger_dagster.storage.tables import RUN, TABLES, TRIGGER
+from dbt_trigger_dagster.storage.views import VIEWS
 from dbt_trigger_dagster_tests.databases import (
     KEEPER,
     PASSWORD,
@@ -19,6 +21,8 @@ from dbt_trigger_dagster_tests.databases import (
     as_libpq_takes_it,
     runs,
 )
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
 
 
 @pytest.fixture
@@ -194,6 +198,17 @@ def test_without_a_schema_it_is_the_first_of_the_search_path(place) -> None:
     store.upsert(runs(1))
     assert store.relation(RUN) == f"postgres.{place.schema}.dbt_cloud_run"
     assert ids(place.open()) == [1]
+
+    def anew() -> Any:
+        return open_store(place.url, connection=options)
+
+    anew().upsert(TRIGGER.rows([{"account_id": 101, "id": 2}]).filled(loaded_at=NOON))
+    assert ids(anew()) == [1]
+    assert anew().look_up(RUN, "dagster_run_id", key="id", values=[1]) == {1: "first"}
+    assert anew().newest(RUN, ["id"], by="id", limit=1) == [{"id": 1}]
+    wanted = {"account_id": 101, "since": NOON, "until": NOON, "after": 0, "limit": 9}
+    assert anew().open_runs(TRIGGER, RUN, **wanted) == [2]
+    anew().check(TABLES.values(), VIEWS)
     with pytest.raises(StorageError, match=r"The search path of postgres has no schema: name one"):
         open_store(place.url, connection={"options": "-c search_path=none"}).check([RUN])
 
