@@ -129,6 +129,7 @@ def _collect(step: Step, followed: Sequence[FollowedRun], keeping: Keeping) -> _
                 step, ended, keeping.artifacts, nodes=NODE_RESULTS in outputs
             )
         landed.errors += [error for report in landed.reports for _, error in report.errors]
+        landed.errors += keeping.artifacts.publish(zip(runs, landed.reports, strict=True))
     landed.found = _read(step, landed, keeping)
     landed.outcomes = [
         Outcome.of(run, found, keeping.tables.store())

@@ -5,16 +5,19 @@ run, because an ``EnvVar`` has no value before.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import dagster as dg
 from pydantic import BeforeValidator, Field
 
+from dbt_trigger_dagster.artifacts.download import DownloadReport
+from dbt_trigger_dagster.artifacts.latest import NAMES, publish_latest
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Clock
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.file_store import FileStore, open_file_store
 
 
@@ -110,6 +113,14 @@ class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg] 
         "ways to credentials are taken",
     )
 
+    publish_latest: bool = Field(
+        default=False,
+        description="After a good run, its manifest.json, run_results.json, catalog.json and "
+        "sources.json stand at latest/<account_id>/<job_id> too, and at "
+        "latest/<account_id>/environment-<id>, for catalogs and for dbt's --defer and --state; "
+        "never those of an older run than the ones that stand there",
+    )
+
     def check(self, account_id: int | None = None, job_id: int | None = None) -> None:
         """Make sure that artifacts can be stored.
 
@@ -130,6 +141,26 @@ class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg] 
             StorageError: The settings name no place; the message says why.
         """
         return open_file_store(self.root, values_of(self.options))
+
+    def publish(self, reports: Iterable[tuple[Run, DownloadReport]]) -> list[StorageError]:
+        """Keep the artifacts of good runs as the latest ones, too, where that is wanted.
+
+        Args:
+            reports: The runs, each with what became of its artifacts.
+
+        Returns:
+            What could not be kept.
+        """
+        errors = []
+        for run, report in reports if self.publish_latest else ():
+            stored = {each.artifact.path for each in report.stored if each.artifact.step == 0}
+            names = [name for name in NAMES if name in stored]
+            if run.is_success and names:
+                try:
+                    publish_latest(self.files(), run, self.folder_of(run), names)
+                except (StorageError, OSError) as error:
+                    errors.append(StorageError(f"The latest artifacts cannot be kept: {error}"))
+        return errors
 
     def folder_of(self, run: Run) -> str:
         """The folder of one run's artifacts, below the root."""

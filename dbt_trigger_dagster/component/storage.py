@@ -55,6 +55,12 @@ class Storage(Section):
         description="The variable with that folder; it comes before artifacts",
     )
 
+    publish_latest: bool = Field(
+        default=False,
+        description="Also keep the newest artifacts of good runs below latest/, at a steady "
+        "address for each job and environment",
+    )
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_variables(self, "database_env", "artifacts_env")
@@ -68,7 +74,7 @@ class Storage(Section):
     def build_artifacts(self) -> DbtCloudArtifactStore:
         """The artifacts' store, likewise."""
         root = self._placed_artifacts(value_of(self.artifacts_env) or self.artifacts)
-        return DbtCloudArtifactStore(root=root)
+        return DbtCloudArtifactStore(root=root, publish_latest=self.publish_latest)
 
     def _placed_database(self, database: str | None) -> str:
         return database_below(database or _DATABASE, self.folder)

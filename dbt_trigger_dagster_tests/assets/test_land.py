@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.assets.trigger_step import triggered_run
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.sandbox import Fault, Script, ScriptStep
@@ -68,6 +69,20 @@ def test_a_good_run_leaves_a_row_in_each_table_and_its_files(tmp_path: Path) -> 
         assert project.files() == {
             f"{folder}/{path}": content.encode() for path, content in ARTIFACTS.items()
         }
+
+
+def test_the_newest_artifacts_of_good_runs_stand_at_a_steady_address(tmp_path: Path) -> None:
+    """Where it is wanted; a run that failed leaves those of the last good one."""
+    with a_project(tmp_path, GOOD, BROKEN) as project:
+        store = DbtCloudArtifactStore(root=str(project.artifacts), publish_latest=True)
+        assert project.materialize(resources={"dbt_cloud_artifacts": store}).success
+        good = {path: content.encode() for path, content in ARTIFACTS.items()}
+        folder = f"latest/{project.sandbox.account_id}/{project.job_id}/"
+        found = project.files()
+        assert {path: found[f"{folder}{path}"] for path in good} == good
+        assert not project.materialize(resources={"dbt_cloud_artifacts": store}).success
+        (note,) = (path for path in project.files() if path.startswith(f"{folder}published/"))
+        assert note == f"{folder}published/{project.run_ids()[0]}.json"
 
 
 def test_each_file_has_a_row_that_describes_it(tmp_path: Path) -> None:
