@@ -77,7 +77,7 @@ def test_each_kind_of_column_survives_a_round_trip(store, kind) -> None:
         Kind.BOOLEAN: [False, True],
         Kind.TEXT: ["", "'\"\\ \n\t\x7f 🦆 " + "x" * 100_000],
         Kind.JSON: [{"a": [1, 2.5, True, None, "ü"]}, "10"],
-        Kind.TIMESTAMP: ["2026-01-02 03:04:05.678901+00:00", "0001-01-01T00:00:00Z"],
+        Kind.TIMESTAMP: ["2026-01-02 03:04:05.678901+00:00", "1970-01-01T00:00:00Z"],
         Kind.SECONDS: ["24:00:36", "00:00:00"],
         Kind.NUMBER: [0.1 + 0.2, -1e-300],
     }[kind]
