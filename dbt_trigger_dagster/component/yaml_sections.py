@@ -63,6 +63,7 @@ class Section(dg.Resolvable, dg.Model):
     """A section of a YAML file; its validators raise `ProblemError` or `SettingError`."""
 
     _document: Document | None = PrivateAttr(default=None)
+    _above: Keys = PrivateAttr(default=())
     _folder: Path | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
@@ -77,7 +78,9 @@ class Section(dg.Resolvable, dg.Model):
 
     def place_of(self, *keys: str | int) -> str | None:
         """The place ``file:line`` of a part of the section that is a file, else None."""
-        return None if self._document is None else self._document.place_of(keys)
+        if self._document is None:
+            return None
+        return self._document.place_of((*self._above, *keys))
 
     @classmethod
     def model(cls) -> type[BaseModel]:
@@ -180,7 +183,7 @@ def _judged(
                 keys = document.known(keys)  # without what pydantic adds of its own
             problems.setdefault(keys, []).append(_sentence(section, details))
     else:
-        found._document = document  # noqa: SLF001  # a class's own, here with its functions
+        found._document, found._above = document, tuple(context.path)  # noqa: SLF001  # its own functions
         return found
     # Not from those errors: they would show the values.
     raise ValueError("\n".join(_lines(problems, document)))
