@@ -24,6 +24,7 @@ from dbt_trigger_dagster_tests.graphs import (
     a_project,
     failure_of,
     sent,
+    until,
 )
 from dbt_trigger_dagster_tests.payloads import envelope, refusal
 
@@ -161,6 +162,7 @@ def whose_run_ends_meanwhile(project: Project, outcome: ScriptOutcome) -> type[D
 
     class Late(DbtCloudClient):
         def cancel_run(self, run_id: int) -> Run:
+            until(lambda: project.dbt_runs()[0]["status"] == 3, "it has begun")
             project.sandbox.finish([run_id], outcome=outcome)
             return super().cancel_run(run_id)
 
