@@ -28,7 +28,8 @@ from dbt_trigger_dagster_tests.graphs import (
 )
 from dbt_trigger_dagster_tests.payloads import envelope, refusal
 
-ON_TIMEOUT = {"max_wait_time": 0.2, "on_timeout": "cancel"}
+ON_TIMEOUT = {"max_wait_time": 0.2, "on_timeout": "cancel", "store_artifacts": False}
+"""Artifacts of a run that has just ended would be waited for."""
 
 
 def account(
