@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from dbt_trigger_dagster.assets.checks import check_specs, look_again
+from dbt_trigger_dagster.assets.checks import check_specs
 from dbt_trigger_dagster.assets.config import (
     DbtCloudRunConfig,
     TriggerResponseConfig,
@@ -20,7 +20,6 @@ from dbt_trigger_dagster.assets.config import (
 )
 from dbt_trigger_dagster.assets.dagster_run import config_of
 from dbt_trigger_dagster.assets.failures import as_failure
-from dbt_trigger_dagster.assets.follow import follow
 from dbt_trigger_dagster.assets.io_manager import (
     ROWS_IF_ANY,
     ROWS_KEY,
@@ -36,25 +35,25 @@ from dbt_trigger_dagster.assets.job import (
     JobGraph,
     JobReference,
 )
-from dbt_trigger_dagster.assets.keeping import Keeping
-from dbt_trigger_dagster.assets.land import land
+from dbt_trigger_dagster.assets.keeping import TABLE_OF, Keeping
+from dbt_trigger_dagster.assets.land_step import follow_and_land
 from dbt_trigger_dagster.assets.metadata import run_metadata
-from dbt_trigger_dagster.assets.named_runs import runs_to_follow
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
-from dbt_trigger_dagster.assets.resumption import intention_of, is_executed_again
+from dbt_trigger_dagster.assets.resumption import intention_of
 from dbt_trigger_dagster.assets.step import Step
-from dbt_trigger_dagster.assets.termination import Termination
 from dbt_trigger_dagster.assets.trigger_step import announce, trigger
-from dbt_trigger_dagster.assets.unattended import tell_what_became, tell_who_lands
-from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
-from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TRIGGER, run_rows
+from dbt_trigger_dagster.storage.tables import TRIGGER, run_rows
 
 _TABLES_RESOURCE = "dbt_cloud_tables"
 _KINDS = {"dbtcloud"}
+_DESCRIPTIONS = {
+    RUN_RESULT: "How the dbt Cloud run ended",
+    ARTIFACTS: "The run's artifacts, stored as files",
+    NODE_RESULTS: "What happened to each node of each step of the run",
+}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -176,7 +175,7 @@ class _Builder:
                 check_is_followed(waiting)
                 with dbt_cloud.build_client(context.log) as client:
                     intention = intention_of(context, self.graph.prefix)
-                    step = _step(context, client, waiting, is_repeated=intention.is_repeated)
+                    step = Step.of(context, client, waiting, is_repeated=intention.is_repeated)
                     job_id = self.graph.job.resolve(client, config)
                     if waiting.store_artifacts:
                         dbt_cloud_artifacts.check(client.account_id, job_id)
@@ -195,24 +194,19 @@ class _Builder:
 
     def dbt_cloud_run(self) -> dg.AssetsDefinition:
         """The op that waits for the run, with its assets."""
-        trigger_key, run_key = self.graph.key(TRIGGER_RESPONSE), self.graph.key(RUN_RESULT)
-        outs = {
-            RUN_RESULT: self._out(RUN_RESULT, RUN, "How the dbt Cloud run ended"),
-            ARTIFACTS: self._out(ARTIFACTS, ARTIFACT, "The run's artifacts, stored as files"),
-        }
-        after = {RUN_RESULT: {trigger_key}, ARTIFACTS: {run_key}}
-        if NODE_RESULTS in self.graph.landed:
-            about = "What happened to each node of each step of the run"
-            outs[NODE_RESULTS] = self._out(NODE_RESULTS, NODE_RESULT, about)
-            after[NODE_RESULTS] = {self.graph.key(ARTIFACTS)}
+        trigger_key = self.graph.key(TRIGGER_RESPONSE)
+        before = [TRIGGER_RESPONSE, *self.graph.landed]
 
         @dg.multi_asset(
             name=self.graph.op_name,
             description="Waits for the dbt Cloud run; keeps its outcome, its artifacts and what "
             "happened to its nodes, then fails if it failed.",
             ins={TRIGGER_RESPONSE: dg.AssetIn(key=trigger_key, metadata={ROWS_KEY: ROWS_IF_ANY})},
-            outs=outs,
-            internal_asset_deps=after,
+            outs={name: self._out(name) for name in self.graph.landed},
+            internal_asset_deps={
+                name: {self.graph.key(previous)}
+                for previous, name in zip(before, self.graph.landed, strict=False)
+            },
             can_subset=True,
             check_specs=check_specs(self.graph),
             group_name=self.group_name,
@@ -237,32 +231,19 @@ class _Builder:
                 context.instance,
                 context.run.run_id,
             )
-            if not {*self.graph.landed} & {*keeping.outputs}:
-                yield from look_again(keeping, context.log)
-                return
-            if not config.wait_for_result:
-                context.log.info("wait_for_result is false: nothing is waited for.")
-                tell_who_lands(context, self.graph)
-                return
-            try:
-                is_repeated = is_executed_again(context, self.graph.prefix)
-                with dbt_cloud.build_client(context.log) as client:
-                    step = _step(context, client, config, is_repeated=is_repeated)
-                    runs = runs_to_follow(config.run_ids, trigger_response)
-                    followed = follow(step, runs, self.graph)
-                    tell_what_became(context, followed, self.graph)
-                    failure = yield from land(step, followed, keeping)
-            except (DbtCloudError, StorageError, ValueError) as error:
-                raise as_failure(error) from error
+            failure = yield from follow_and_land(
+                context, config, trigger_response, dbt_cloud, keeping
+            )
             if failure is not None:
                 raise failure  # which says it all: no cause is told beside it
 
         return dbt_cloud_run
 
-    def _out(self, name: str, table: Table, description: str) -> dg.AssetOut:
+    def _out(self, name: str) -> dg.AssetOut:
+        table = TABLE_OF[name]
         return dg.AssetOut(
             key=self.graph.key(name),
-            description=f"{description}, as rows of `{table.name}`.",
+            description=f"{_DESCRIPTIONS[name]}, as rows of `{table.name}`.",
             metadata={**_table_metadata(table), **self.graph.metadata()},
             io_manager_key=_TABLES_RESOURCE,
             kinds=_KINDS,
@@ -270,22 +251,6 @@ class _Builder:
             owners=self.owners,
             is_required=False,
         )
-
-
-def _step(
-    context: dg.AssetExecutionContext,
-    client: DbtCloudClient,
-    config: DbtCloudRunConfig,
-    *,
-    is_repeated: bool,
-) -> Step:
-    termination = Termination(
-        context.instance,
-        context.run.run_id,
-        cancel=config.cancel_on_termination,
-        log=context.log,
-    )
-    return Step(client, config, termination, context.log, is_repeated)
 
 
 def _configured_by(config_class: type[dg.Config]) -> Callable[[_Function], _Function]:

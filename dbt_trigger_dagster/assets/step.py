@@ -3,6 +3,8 @@
 import logging
 from dataclasses import dataclass
 
+import dagster as dg
+
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
 from dbt_trigger_dagster.assets.termination import Termination
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
@@ -25,3 +27,21 @@ class Step:
     termination: Termination
     log: logging.Logger
     is_repeated: bool
+
+    @classmethod
+    def of(
+        cls,
+        context: dg.AssetExecutionContext,
+        client: DbtCloudClient,
+        config: DbtCloudRunConfig,
+        *,
+        is_repeated: bool,
+    ) -> "Step":
+        """The step that a context is of."""
+        termination = Termination(
+            context.instance,
+            context.run.run_id,
+            cancel=config.cancel_on_termination,
+            log=context.log,
+        )
+        return cls(client, config, termination, context.log, is_repeated)
