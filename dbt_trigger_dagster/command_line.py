@@ -14,6 +14,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Job
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter
 from dbt_trigger_dagster.dbt_cloud.text import one_line
+from dbt_trigger_dagster.storage.errors import StorageError
 
 _MARKS = {True: "ok", False: "NO", None: "? "}
 _WIDEST = 44
@@ -95,6 +96,55 @@ def check(job_id: int | None) -> None:
         findings.append(finding)
         click.echo(f"{_MARKS[finding.is_good]}  {finding.what + ':':<11}{finding.sentence}")
     if any(finding.is_good is False for finding in findings):
+        sys.exit(1)
+
+
+@main.command()
+@click.option(
+    "--job-id",
+    type=int,
+    envvar="DBT_CLOUD_JOB_ID",
+    required=True,
+    help="The job; else as DBT_CLOUD_JOB_ID says.",
+)
+@click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="How far back.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 100),
+    default=20,
+    show_default=True,
+    help="Runs that one Dagster run lands.",
+)
+@click.option("--key", default="", help="The job's key in jobs.yaml or defs.yaml.")
+def backfill(job_id: int, days: int, batch_size: int, key: str) -> None:
+    r"""Land the past runs of a job that the tables do not hold, the oldest first.
+
+    It may be interrupted and started again: what is landed is not landed twice.
+
+    \b
+    Examples:
+      dbt-trigger-dagster backfill --days 90
+      dbt-trigger-dagster backfill --job-id 67890 --key nightly --days 7
+    """
+    # Dagster is loaded by this verb alone.
+    from dbt_trigger_dagster.component.backfill import Backfill  # noqa: PLC0415
+
+    past = Backfill(Workspace(), Storage(), job_id, key)
+    is_good = True
+    try:
+        for progress in past.land(days, batch_size):
+            is_good = is_good and not progress.failure
+            until = (
+                f", those that ended until {progress.until:%Y-%m-%d %H:%M}"
+                if progress.until
+                else ""
+            )
+            click.echo(f"{progress.landed} of {progress.total} runs landed{until}")
+            if progress.failure:
+                click.echo(f"NO  {progress.failure}", err=True)
+    except (DbtCloudError, StorageError, ValueError) as error:
+        raise click.ClickException(str(error)) from error
+    if not is_good:
         sys.exit(1)
 
 

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -11,7 +13,7 @@ from click.testing import CliRunner, Result
 from dbt_trigger_dagster import DbtCloudJobsComponent
 from dbt_trigger_dagster.command_line import main
 from dbt_trigger_dagster.component.yaml_sections import read_section
-from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
+from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script, SeededRun
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +39,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments, catch_exceptions=False)
 
 
-@pytest.mark.parametrize("verb", ["jobs", "check", "sandbox", ""])
+@pytest.mark.parametrize("verb", ["jobs", "check", "backfill", "sandbox", ""])
 def test_help_shows_what_to_type(verb) -> None:
     """Each verb has examples."""
     done = run(*filter(None, [verb]), "--help") if verb != "sandbox" else run("--help")
@@ -137,3 +139,54 @@ def test_the_sandbox_gets_its_arguments_as_they_are() -> None:
     """Its own help, not that of the verb."""
     done = run("sandbox", "--help")
     assert "-- COMMAND" in done.output
+
+
+def seeded(sandbox: Sandbox, *ages: int) -> list[int]:
+    """Runs of the first job that ended so many days ago."""
+    now = datetime.now(timezone.utc)
+    job_id = sandbox.jobs[0].id
+    return sandbox.seed(SeededRun(job_id, finished_at=now - timedelta(days=age)) for age in ages)
+
+
+def landed_ids() -> list[int]:
+    """The runs that the table holds, in the order in which they were written."""
+    with duckdb.connect("data/dbt_cloud.duckdb", read_only=True) as connection:
+        found = connection.execute("SELECT id FROM dbt_cloud_run ORDER BY loaded_at, id")
+        return [run_id for (run_id,) in found.fetchall()]
+
+
+def test_past_runs_are_landed_in_batches_the_oldest_first(sandbox) -> None:
+    """Of the days that are wanted; and not twice."""
+    old, *wanted = seeded(sandbox, 40, 20, 9, 8, 2, 1)
+    job_id = str(sandbox.jobs[0].id)
+    done = run("backfill", "--job-id", job_id, "--batch-size", "2", "--days", "30")
+    assert done.exit_code == 0, done.output
+    told = [line for line in done.output.splitlines() if "runs landed" in line]
+    assert [line.partition(",")[0] for line in told] == [
+        f"{count} of 5 runs landed" for count in (0, 2, 4, 5)
+    ]
+    assert landed_ids() == wanted
+    again = run("backfill", "--job-id", job_id, "--days", "60")
+    assert "1 of 1 runs landed" in again.output
+    assert sorted(landed_ids()) == sorted([old, *wanted])
+    assert "0 of 0 runs landed" in run("backfill", "--job-id", job_id).output
+
+
+def test_a_batch_that_fails_is_told_and_does_not_keep_the_next(sandbox) -> None:
+    """The exit code says that something is missing."""
+    first, second = seeded(sandbox, 3, 2)
+    job_id = str(sandbox.jobs[0].id)
+    sandbox.inject(Fault(path=f"*/runs/{first}/", status=403, count=None))
+    done = run("backfill", "--job-id", job_id, "--batch-size", "1")
+    assert done.exit_code == 1
+    assert "1 of 2 runs landed" in done.output
+    assert landed_ids() == [second]
+
+
+def test_the_keys_are_those_of_the_jobs_file(sandbox) -> None:
+    """So the rows are found where the monitor and the assets look for them."""
+    seeded(sandbox, 1)
+    assert run("backfill", "--job-id", str(sandbox.jobs[0].id), "--key", "nightly").exit_code == 0
+    with duckdb.connect("data/dbt_cloud.duckdb", read_only=True) as connection:
+        found = connection.execute("SELECT DISTINCT asset_key FROM dbt_cloud_run").fetchall()
+    assert found == [("nightly/run_result",)]

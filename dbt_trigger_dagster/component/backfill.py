@@ -1,0 +1,126 @@
+"""Lands what a job has run in the past: in batches, the oldest first.
+
+Runs that the tables hold are left out, so whoever was interrupted goes on where they were.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+import dagster as dg
+
+from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
+from dbt_trigger_dagster.component.account import Workspace
+from dbt_trigger_dagster.component.storage import Storage
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.parameters import RunFilter
+from dbt_trigger_dagster.storage.tables import RUN
+
+_A_DAY = timedelta(days=1)
+_QUIET = {"console": {"config": {"log_level": "WARNING"}}}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a backfill is.
+
+    Attributes:
+        landed: Runs that have been landed.
+        total: Runs that were to be landed.
+        until: When the newest of them ended; None where there was none yet.
+        failure: What went wrong with the last batch; empty where nothing did.
+    """
+
+    landed: int
+    total: int
+    until: datetime | None = None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """The past runs of a job.
+
+    Args:
+        workspace: The account.
+        storage: Where tables and artifacts are.
+        job_id: The job.
+        key: The job's key in a file of jobs, which the keys of its assets begin with; else empty.
+    """
+
+    workspace: Workspace
+    storage: Storage
+    job_id: int
+    key: str = ""
+
+    def land(self, days: int, batch_size: int) -> Iterator[Progress]:
+        """Land the runs that ended in the past days and are not in the tables.
+
+        Args:
+            days: How many days.
+            batch_size: How many runs a Dagster run lands.
+
+        Returns:
+            First how many there are, then how far it is after each batch. One that fails does not
+            keep the next ones.
+
+        Raises:
+            DbtCloudError: dbt Cloud does not give the runs.
+            StorageError: The tables cannot be read.
+        """
+        runs = self._missing(days)
+        yield Progress(0, len(runs))
+        landed = 0
+        for start in range(0, len(runs), batch_size):
+            batch = runs[start : start + batch_size]
+            failure = self._materialize([run.run_id for run in batch])
+            landed += 0 if failure else len(batch)
+            yield Progress(landed, len(runs), batch[-1].finished_at, failure)
+
+    def _missing(self, days: int) -> list[Run]:
+        now = datetime.now(timezone.utc)
+        # A day more at the end: our clock may be behind dbt Cloud's.
+        finished = RunFilter(
+            job_definition_id=self.job_id, finished_at__range=(now - days * _A_DAY, now + _A_DAY)
+        )
+        with self.workspace.build_account().build_client() as client:
+            found = [
+                run for run in client.list_runs(finished, order_by="finished_at") if run.is_over
+            ]
+            account_id = client.account_id
+        held = self.storage.build_tables().rows_of_runs(
+            RUN, [run.run_id for run in found], account_id=account_id
+        )
+        return [run for run in found if run.run_id not in held]
+
+    def _materialize(self, run_ids: Sequence[int]) -> str:
+        """Land some runs by a Dagster run; what went wrong, or nothing."""
+        trigger, landing = build_dbt_cloud_job_assets(
+            job_id=self.job_id, key_prefix=self.key or None
+        )
+        config = {"run_ids": list(run_ids), "raise_on_failed_run": False}
+        with _instance() as instance:
+            result = dg.materialize(
+                [trigger, landing],
+                selection=dg.AssetSelection.assets(*landing.keys),
+                run_config={"ops": {landing.op.name: {"config": config}}, "loggers": _QUIET},
+                resources={
+                    "dbt_cloud": self.workspace.build_account(),
+                    "dbt_cloud_tables": self.storage.build_tables(),
+                    "dbt_cloud_artifacts": self.storage.build_artifacts(),
+                },
+                instance=instance,
+                raise_on_error=False,
+            )
+        if result.success:
+            return ""
+        failures = [event.step_failure_data.error for event in result.get_step_failure_events()]
+        return "; ".join(error.message.strip() for error in failures if error) or "It failed."
+
+
+def _instance() -> dg.DagsterInstance:
+    """Dagster's own, where it has a home; else one that is gone afterwards."""
+    if os.environ.get("DAGSTER_HOME"):
+        return dg.DagsterInstance.get()
+    return dg.DagsterInstance.ephemeral()
