@@ -134,25 +134,6 @@ class AccountApi:
         client._deadline = deadline or self._deadline  # noqa: SLF001  # it is a copy of ourselves
         return client
 
-    def _get(
-        self, path: str, *, read: Callable[[Any], T], query: Mapping[str, str] | None = None
-    ) -> T:
-        """What ``read`` makes of the data at a path below the account's."""
-        envelope = self._ask("GET", path, query=query)
-        return _read(envelope["data"], read, f"GET {path}")
-
-    def _post(
-        self,
-        path: str,
-        *,
-        read: Callable[[Any], T],
-        retryable: Callable[[DbtCloudError], bool],
-        body: Mapping[str, Any] | None = None,
-    ) -> T:
-        """The same for a request with effects; the caller says when it may be sent again."""
-        envelope = self._ask("POST", path, body=body, retryable=retryable)
-        return _read(envelope["data"], read, f"POST {path}")
-
     def _pages(
         self,
         path: str,
@@ -172,7 +153,7 @@ class AccountApi:
         while True:
             began = self.clock.monotonic()
             page_query = {**query, "limit": str(page_size), "offset": str(offset)}
-            envelope = self._ask("GET", path, query=page_query, within=left)
+            envelope = self._ask("GET", path, read=dict, query=page_query, within=left)
             left -= self.clock.monotonic() - began  # what the caller does takes its own time
             page = _read(envelope["data"], list, asked)
             if page and page == before:
@@ -215,16 +196,18 @@ class AccountApi:
         method: str,
         path: str,
         *,
+        read: Callable[[Mapping[str, Any]], T],
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
         retryable: Callable[[DbtCloudError], bool] = is_transient,
         within: float = math.inf,
-    ) -> Mapping[str, Any]:
-        """The envelope that a path is answered with, each time within the time for an answer.
+    ) -> T:
+        """What is made of an answer's envelope; each answer has to come within its time.
 
         Args:
             method: The request's method.
             path: Below the account's.
+            read: Makes it of the envelope.
             query: The request's query.
             body: What is sent as JSON.
             retryable: After which errors the request may be sent again.
@@ -242,7 +225,7 @@ class AccountApi:
                     body=body,
                     deadline=in_all.at_most(answer_time),
                 ) as response:
-                    return response.envelope()
+                    return _read(response.envelope(), read, f"{method} {path}")
             except DbtCloudError as error:
                 if not retries.pause_after(error):
                     raise
@@ -272,6 +255,11 @@ def _readable(
             yield element
     if unreadable:
         log.warning("%s %d of the list are left out.", unreadable[0], len(unreadable))
+
+
+def data_as(read: Callable[[Any], T]) -> Callable[[Mapping[str, Any]], T]:
+    """Reads the data of an envelope."""
+    return lambda envelope: read(envelope["data"])
 
 
 def _total_count(envelope: Mapping[str, Any]) -> int | None:

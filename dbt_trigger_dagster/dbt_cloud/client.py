@@ -17,17 +17,14 @@ from dbt_trigger_dagster.dbt_cloud.api import (
     AccountApi,
     check_account,
     check_requests,
+    data_as,
 )
 from dbt_trigger_dagster.dbt_cloud.clock import Clock, SystemClock
 from dbt_trigger_dagster.dbt_cloud.downloads import Download, into
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudJobNameError
 from dbt_trigger_dagster.dbt_cloud.models import Job, Run, RunStep
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter, TriggerRequest
-from dbt_trigger_dagster.dbt_cloud.retries import (
-    RetryPolicy,
-    is_transient,
-    was_never_sent,
-)
+from dbt_trigger_dagster.dbt_cloud.retries import RetryPolicy, is_transient, was_never_sent
 from dbt_trigger_dagster.dbt_cloud.transport import Transport
 
 __version__ = "0.1.0"
@@ -84,10 +81,8 @@ class DbtCloudClient(AccountApi):
 
     def get_account(self) -> Mapping[str, Any]:
         """The account's own payload; a cheap way to check the token and the host."""
-        account: Mapping[str, Any] = self._get("", read=_as_is)
+        account: Mapping[str, Any] = self._ask("GET", "", read=data_as(_as_is))
         return account
-
-    # Jobs
 
     def list_jobs(
         self, job_filter: JobFilter | None = None, *, include_related: Sequence[str] = ()
@@ -104,7 +99,7 @@ class DbtCloudClient(AccountApi):
 
     def get_job(self, job_id: int) -> Job:
         """One job by its id."""
-        return self._get(f"jobs/{job_id}/", read=Job.from_payload)
+        return self._ask("GET", f"jobs/{job_id}/", read=data_as(Job.from_payload))
 
     def find_job(self, name: str) -> Job:
         """The one active job with exactly this name.
@@ -140,8 +135,6 @@ class DbtCloudClient(AccountApi):
     def rerun_job(self, job_id: int) -> Run:
         """Retry the job's last run from its point of failure, or start a new run if it was good."""
         return self._start(f"jobs/{job_id}/rerun/")
-
-    # Runs
 
     def list_runs(
         self,
@@ -179,17 +172,19 @@ class DbtCloudClient(AccountApi):
             include_related: Any of ``trigger``, ``job``, ``environment``, ``repository``,
                 ``run_steps``, ``run_retries``, ``audit``, ``debug_logs``.
         """
-        return self._get(
+        return self._ask(
+            "GET",
             f"runs/{run_id}/",
-            read=lambda payload: _checked(self._as_run(payload), run_id),
+            read=data_as(lambda payload: _checked(self._as_run(payload), run_id)),
             query=_include(include_related),
         )
 
     def cancel_run(self, run_id: int) -> Run:
         """Cancel a run. To cancel twice does no harm, so this is repeated on transient errors."""
-        return self._post(
+        return self._ask(
+            "POST",
             f"runs/{run_id}/cancel/",
-            read=lambda payload: _checked(self._as_run(payload), run_id),
+            read=data_as(lambda payload: _checked(self._as_run(payload), run_id)),
             retryable=is_transient,
         )
 
@@ -199,24 +194,23 @@ class DbtCloudClient(AccountApi):
         Raises:
             DbtCloudRequestError: With ``may_have_been_sent``, the new run may have started.
         """
-        return self._post(
+        return self._ask(
+            "POST",
             f"runs/{run_id}/retry/",
-            read=lambda payload: _checked_retry(self._as_run(payload), run_id),
+            read=data_as(lambda payload: _checked_retry(self._as_run(payload), run_id)),
             retryable=was_never_sent,
         )
 
     def get_step(self, step_id: int) -> RunStep:
         """One step of a run by its id, with its logs."""
-        return self._get(f"steps/{step_id}/", read=RunStep.from_payload)
-
-    # Artifacts
+        return self._ask("GET", f"steps/{step_id}/", read=data_as(RunStep.from_payload))
 
     def list_artifacts(self, run_id: int) -> list[str]:
         """Paths of the artifacts of a run's last step, as dbt Cloud lists them.
 
         Which step counts cannot be chosen: the API ignores ``step`` here.
         """
-        return self._get(f"runs/{run_id}/artifacts/", read=_as_paths)
+        return self._ask("GET", f"runs/{run_id}/artifacts/", read=data_as(_as_paths))
 
     def download_artifact(
         self,
@@ -268,13 +262,10 @@ class DbtCloudClient(AccountApi):
             query=None if step is None else {"step": str(step)},
         )
 
-    def _start(
-        self,
-        path: str,
-        *,
-        body: Mapping[str, Any] | None = None,
-    ) -> Run:
-        return self._post(path, read=self._as_run, retryable=was_never_sent, body=body)
+    def _start(self, path: str, *, body: Mapping[str, Any] | None = None) -> Run:
+        return self._ask(
+            "POST", path, read=data_as(self._as_run), retryable=was_never_sent, body=body
+        )
 
     def _as_run(self, payload: Mapping[str, Any]) -> Run:
         """A run, which is the account's, whatever the answer says or does not say."""

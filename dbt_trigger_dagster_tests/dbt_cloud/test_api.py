@@ -13,7 +13,7 @@ import requests
 import responses
 from typing_extensions import Buffer
 
-from dbt_trigger_dagster.dbt_cloud.api import AccountApi
+from dbt_trigger_dagster.dbt_cloud.api import AccountApi, data_as
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.downloads import into
 from dbt_trigger_dagster.dbt_cloud.errors import (
@@ -79,7 +79,7 @@ def _offsets(api: responses.RequestsMock) -> list[str]:
 def test_a_path_is_below_the_account(account, api) -> None:
     """And the data is what the reader makes of it."""
     api.get(f"{ACCOUNT_URL}things/7/", json=envelope({"id": "7"}))
-    assert account._get("things/7/", read=lambda data: int(data["id"])) == 7
+    assert account._ask("GET", "things/7/", read=data_as(lambda data: int(data["id"]))) == 7
 
 
 @pytest.mark.parametrize("data", [None, "text", [], {}, {"id": None}, {"id": "x"}])
@@ -87,7 +87,7 @@ def test_data_that_cannot_be_read_is_a_payload_error(account, api, data) -> None
     """The answer was good and its content was not; it says which request it was."""
     api.get(f"{ACCOUNT_URL}things/7/", json=envelope(data))
     with pytest.raises(DbtCloudPayloadError, match="GET things/7/ was answered with data"):
-        account._get("things/7/", read=lambda found: int(found["id"]))
+        account._ask("GET", "things/7/", read=data_as(lambda found: int(found["id"])))
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
@@ -95,7 +95,7 @@ def test_a_get_is_repeated_after_a_refusal_that_passes(account, api, status) -> 
     """Until there is an answer."""
     api.get(LIST_URL, status=status, body="<html>")
     api.get(LIST_URL, json=envelope(1))
-    assert account._get("things/", read=int) == 1
+    assert account._ask("GET", "things/", read=data_as(int)) == 1
     assert len(account.retry_policy.clock.pauses) == 1
 
 
@@ -113,7 +113,7 @@ def test_a_get_is_repeated_after_a_lost_answer(account, api, error) -> None:
     """Asking twice does no harm."""
     api.get(LIST_URL, body=error)
     api.get(LIST_URL, json=envelope(1))
-    assert account._get("things/", read=int) == 1
+    assert account._ask("GET", "things/", read=data_as(int)) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 422])
@@ -121,7 +121,7 @@ def test_a_refusal_that_stays_is_not_repeated(account, api, status) -> None:
     """One request, no pause, and what dbt Cloud said."""
     api.get(LIST_URL, status=status, json=refusal(status, "Because."))
     with pytest.raises(DbtCloudResponseError, match=f"{status}: Because."):
-        account._get("things/", read=int)
+        account._ask("GET", "things/", read=data_as(int))
     assert len(api.calls) == 1
     assert account.retry_policy.clock.pauses == []
 
@@ -130,14 +130,14 @@ def test_a_body_that_breaks_off_is_asked_for_again(clock) -> None:
     """The length that was announced has to arrive."""
     answers = iter([reply(200, b'{"data":', missing=3), reply(200, b'{"data": 1}')])
     with serving(lambda _: next(answers)) as server:
-        assert _account(clock, server.url)._get("things/", read=int) == 1
+        assert _account(clock, server.url)._ask("GET", "things/", read=data_as(int)) == 1
 
 
 def test_retry_after_is_obeyed(account, api) -> None:
     """To the second, without jitter."""
     api.get(LIST_URL, status=503, headers={"Retry-After": "42"})
     api.get(LIST_URL, json=envelope(1))
-    account._get("things/", read=int)
+    account._ask("GET", "things/", read=data_as(int))
     assert account.retry_policy.clock.pauses == [42]
 
 
@@ -145,7 +145,7 @@ def test_a_rate_limit_waits_for_the_cool_down(account, api) -> None:
     """Five minutes, as documented, when the answer names no time."""
     api.get(LIST_URL, status=429)
     api.get(LIST_URL, json=envelope(1))
-    account._get("things/", read=int)
+    account._ask("GET", "things/", read=data_as(int))
     assert account.retry_policy.clock.pauses == [300]
 
 
@@ -153,7 +153,9 @@ def test_a_rate_limit_does_not_wait_beyond_the_deadline(account, api, clock) -> 
     """Whoever waits for a run polls again later by itself."""
     api.get(LIST_URL, status=429)
     with pytest.raises(DbtCloudRateLimitError):
-        account.with_options(deadline=Deadline.after(60, clock))._get("things/", read=int)
+        account.with_options(deadline=Deadline.after(60, clock))._ask(
+            "GET", "things/", read=data_as(int)
+        )
     assert clock.pauses == []
 
 
@@ -161,9 +163,12 @@ def test_the_caller_decides_when_a_post_is_repeated(account, api) -> None:
     """A body is sent as JSON, each time anew."""
     api.post(LIST_URL, status=500)
     with pytest.raises(DbtCloudResponseError):
-        account._post("things/", read=int, retryable=was_never_sent, body={"a": 1})
+        account._ask("POST", "things/", read=data_as(int), retryable=was_never_sent, body={"a": 1})
     api.post(LIST_URL, json=envelope(1))
-    assert account._post("things/", read=int, retryable=is_transient, body={"a": 1}) == 1
+    assert (
+        account._ask("POST", "things/", read=data_as(int), retryable=is_transient, body={"a": 1})
+        == 1
+    )
     assert [call.request.body for call in api.calls] == [b'{"a": 1}'] * 2
 
 
@@ -355,7 +360,7 @@ def test_a_json_answer_that_drips_ends_by_itself(head_too) -> None:
         )
         account = AccountApi(transport, ACCOUNT_ID, RetryPolicy(max_retries=0))
         with pytest.raises(DbtCloudRequestError, match="did not end in time"):
-            account._post("run/", read=int, retryable=is_transient)
+            account._ask("POST", "run/", read=data_as(int), retryable=is_transient)
     assert clock.monotonic() - began < 10
 
 
