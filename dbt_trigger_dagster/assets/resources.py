@@ -45,7 +45,7 @@ def _seconds(default: float, description: str) -> Any:
 class DbtCloudResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # it is no factory
     """An account of dbt Cloud. Every field takes a ``dg.EnvVar``."""
 
-    account_id: int = Field(description="The account's number, as in the address of its pages")
+    account_id: int = Field(description="The account's id, as in the address of its pages")
     token: str = Field(
         repr=False,
         description="A service token (or a personal access token) that may run the account's jobs; "

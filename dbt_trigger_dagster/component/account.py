@@ -46,10 +46,10 @@ class Workspace(Section):
     )
 
     account_id: int | None = Field(
-        default=None, description="The account's number, instead of account_id_env"
+        default=None, description="The account's id, instead of account_id_env"
     )
     account_id_env: str = Field(
-        default="DBT_CLOUD_ACCOUNT_ID", description="The variable with the account's number"
+        default="DBT_CLOUD_ACCOUNT_ID", description="The variable with the account's id"
     )
     token_env: str = Field(
         default="DBT_CLOUD_TOKEN", description="The variable with the token; never the token itself"

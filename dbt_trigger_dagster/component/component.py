@@ -52,7 +52,7 @@ attributes:
 class ScaffoldParams(BaseModel):
     """What ``dg scaffold defs`` asks for the first job; without it, DBT_CLOUD_JOB_ID names it."""
 
-    job_id: int | None = Field(default=None, description="The job's number")
+    job_id: int | None = Field(default=None, description="The job's id")
     job_name: str | None = Field(default=None, description="The job's exact name")
     key: str = Field(default="dbt_cloud", description="Goes before the keys of its assets")
 

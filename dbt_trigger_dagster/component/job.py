@@ -54,12 +54,12 @@ class JobSettings(_Defaults):
         }
     )
 
-    job_id: int | None = Field(default=None, description="The job's number")
+    job_id: int | None = Field(default=None, description="The job's id")
     job_name: str | None = Field(
         default=None, description="The job's exact name, looked up when a run starts"
     )
     job_id_env: str | None = Field(
-        default=None, description="The environment variable with the job's number"
+        default=None, description="The environment variable with the job's id"
     )
     key: str | None = Field(
         default=None,

@@ -112,7 +112,7 @@ def trigger_once(
     """
 
     def is_wanted(run: Run) -> bool:
-        # One that was cancelled is as good as none.
+        # One that was cancelled does not count.
         return run.cause.endswith(marker(intention.key)) and not run.is_cancelled
 
     sent = marked(request, intention.key)

@@ -88,7 +88,7 @@ def _with_details(client: DbtCloudClient, run: Run, log: logging.Logger) -> Run:
     try:
         found = _ask_for_details(client, run, log)
     except DbtCloudError as error:
-        log.warning("The steps of dbt Cloud run %s are not to be had: %s", run.run_id, error)
+        log.warning("The steps of dbt Cloud run %s cannot be fetched: %s", run.run_id, error)
         return run
     # An older copy may tell of the run as it was: that it is over is known.
     return found if found.is_over else run.with_related(found, DETAILS)

@@ -108,7 +108,7 @@ class MonitorCursor:
         """Read `as_text` back.
 
         Raises:
-            ValueError: It is none of ours, or one of another version.
+            ValueError: The monitor did not write it, or another version did.
         """
         try:
             return _TEXT.validate_json(text)

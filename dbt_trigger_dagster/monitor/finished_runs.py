@@ -144,7 +144,7 @@ class Findings:
 
     @property
     def runs(self) -> dict[int, Run]:
-        """All runs that are over, by number."""
+        """All runs that are over, by id."""
         return {run.run_id: run for run in [*self.late, *self.fresh] if run.is_over}
 
 

@@ -59,7 +59,7 @@ class Ownership:
     include_external_runs: bool
 
     def graph_of(self, run: Run) -> JobGraph | None:
-        """The graph that lands a run; None where it is none of ours."""
+        """The graph that lands a run; None where no graph of the monitor is its own."""
         owner = self._owner(run)
         if owner is _Owner.NOBODY and self.include_external_runs:
             owner = self._graph_of_job(run, "")
