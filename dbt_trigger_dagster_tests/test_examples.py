@@ -22,7 +22,7 @@ from dbt_trigger_dagster_tests.assets.scripts import FAILED
 from dbt_trigger_dagster_tests.graphs import BROKEN, GOOD, Project, a_project, materialized
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PROJECTS = ("existing_project.py", "alerts_and_reports.py")
+PROJECTS = ("existing_project.py", "alerts_and_reports.py", "newest_manifest.py")
 SHOP = [
     SandboxJob(name=job.name, script=FAILED if "broken" in job.name else GOOD) for job in SHOP_JOBS
 ]
@@ -123,6 +123,30 @@ def test_a_report_comes_after_a_run_that_was_retried(
         [report] = result.asset_materializations_for_node("duration_report")
         assert (failed["status_humanized"], succeeded["status_humanized"]) == ("Error", "Success")
         assert report.metadata["run_id"].value == succeeded["id"]
+
+
+def test_the_manifest_of_the_newest_run_is_read_wherever_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The example knows neither the folder nor the bucket."""
+    nodes = {
+        "model.shop.orders": {"resource_type": "model", "name": "orders", "description": ""},
+        "model.shop.customers": {"resource_type": "model", "name": "customers", "description": "x"},
+        "test.shop.unique": {"resource_type": "test", "name": "unique", "description": ""},
+    }
+    script = Script(artifacts={"manifest.json": json.dumps({"nodes": nodes})})
+    monkeypatch.chdir(tmp_path)
+    with a_project(tmp_path, script) as project:
+        for name, value in project.environment().items():
+            monkeypatch.setenv(name, value)
+        job = example("newest_manifest.py")["defs"].resolve_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            run_config={"ops": {"dbt_cloud_run": {"config": {"poll_interval": 0.05}}}},
+            instance=project.instance,
+        )
+    [report] = result.asset_materializations_for_node("undocumented_models")
+    assert report.metadata["models"].value == 2
+    assert report.metadata["undocumented"].value == ["orders"]
 
 
 def test_the_jobs_of_the_file_are_the_sandboxs_and_run(project: Project) -> None:

@@ -1,9 +1,11 @@
-"""The artifacts of a run that a download has stored, for those who read them again."""
+"""The artifacts that downloads have stored, for those who read them again."""
 
 from collections.abc import Iterable
 from typing import BinaryIO
 
 from dbt_trigger_dagster.artifacts.download import StoredArtifact
+from dbt_trigger_dagster.artifacts.paths import Artifact
+from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.file_store import FileStore
 
 
@@ -36,3 +38,32 @@ class StoredFiles:
         """Where an artifact is stored; None where it is not."""
         found = self._stored.get((step, path))
         return None if found is None else found.uri
+
+
+def open_stored(files: FileStore, artifact: Artifact) -> BinaryIO:
+    """A stored artifact of any run, from its beginning.
+
+    Which account and job the run is of, the folders say: no database is asked.
+
+    Raises:
+        FileNotFoundError: It is not stored.
+        StorageError: It cannot be read, or runs of several accounts have this id.
+    """
+    inside = f"{artifact.run_id}/{artifact.place.as_posix()}"
+    jobs = (
+        f"{account}/{job}"
+        for account in files.list_folders()
+        if account.isdecimal()  # beside "latest"
+        for job in files.list_folders(account)
+    )
+    found = [path for job in jobs if files.exists(path := f"{job}/{inside}")]
+    if len(found) > 1:
+        raise StorageError(
+            f"Several accounts have a run {artifact.run_id} with {artifact}: "
+            f"{', '.join(map(files.uri, found))}. Keep their artifacts under roots of their own."
+        )
+    if not found:
+        raise FileNotFoundError(
+            f"{artifact} of the run {artifact.run_id} is not stored in {files.uri('')}."
+        )
+    return files.open(found[0])

@@ -4,15 +4,18 @@ They hold settings, and build what does the work. Settings are judged when they 
 run, because an ``EnvVar`` has no value before.
 """
 
+import json
 import logging
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import dagster as dg
 from pydantic import BeforeValidator, Field
 
 from dbt_trigger_dagster.artifacts.download import DownloadReport
 from dbt_trigger_dagster.artifacts.latest import NAMES, publish_latest
+from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN, Artifact
+from dbt_trigger_dagster.artifacts.stored_files import open_stored
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Clock
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
@@ -141,6 +144,40 @@ class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg] 
             StorageError: The settings name no place; the message says why.
         """
         return open_file_store(self.root, values_of(self.options))
+
+    def open_artifact(self, run_id: int, path: str, *, step: int = OF_THE_RUN) -> BinaryIO:
+        """A stored artifact as a binary stream, to be closed after use; it can seek.
+
+        Args:
+            run_id: dbt Cloud's id of the run.
+            path: The artifact's path in dbt Cloud, such as ``manifest.json``.
+            step: Number of the step, for what a single step has left.
+
+        Raises:
+            FileNotFoundError: It is not stored.
+            StorageError: It cannot be read.
+        """
+        return open_stored(self.files(), Artifact(run_id, step, path))
+
+    def load_artifact(self, run_id: int, path: str, *, step: int = OF_THE_RUN) -> Any:
+        """What a stored artifact says that is JSON, as most of dbt's are.
+
+        Args:
+            run_id: dbt Cloud's id of the run.
+            path: The artifact's path in dbt Cloud, such as ``manifest.json``.
+            step: Number of the step, for what a single step has left.
+
+        Raises:
+            FileNotFoundError: It is not stored.
+            StorageError: It cannot be read, or is not JSON.
+        """
+        with self.open_artifact(run_id, path, step=step) as file:
+            try:
+                return json.load(file)
+            except ValueError as error:
+                raise StorageError(
+                    f"{path} of the run {run_id} is not JSON: {error}. Read it with open_artifact."
+                ) from error
 
     def publish(self, reports: Iterable[tuple[Run, DownloadReport]]) -> list[StorageError]:
         """Keep the artifacts of good runs as the latest ones, too, where that is wanted.
