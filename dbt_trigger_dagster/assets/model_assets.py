@@ -193,6 +193,7 @@ def _told_again(name: str, specs: Sequence[dg.AssetCheckSpec]) -> dg.AssetChecks
                     check_name=key.name,
                     passed=newest.passed,
                     severity=newest.severity,
+                    description=newest.description,
                     metadata=newest.metadata,
                 )
 

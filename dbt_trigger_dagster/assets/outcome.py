@@ -23,7 +23,7 @@ TESTS = frozenset({"test", "unit_test"})
 
 _HEADER = re.compile(r"\w+ Error in \w+ \S+ \(.*\)$")
 _RUNS_LOOKED_AT = 100
-_NODES_LOOKED_UP = 100
+_NODES_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,14 @@ def _failed_before(store: Store, run: Run, unique_ids: Collection[str]) -> dict[
 
     Runs that skipped or did not select a node say nothing of it.
     """
-    named = sorted(unique_ids)[:_NODES_LOOKED_UP]
-    if not named:
-        return {}
+    found: dict[str, int] = {}
+    named = sorted(unique_ids)
+    for begin in range(0, len(named), _NODES_AT_ONCE):
+        found.update(_failed_before_of(store, run, named[begin : begin + _NODES_AT_ONCE]))
+    return found
+
+
+def _failed_before_of(store: Store, run: Run, named: Sequence[str]) -> dict[str, int]:
     past = store.newest(
         NODE_RESULT,
         ["run_id", "unique_id", "status", "executed"],

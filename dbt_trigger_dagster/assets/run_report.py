@@ -76,6 +76,7 @@ class _Past:
     Attributes:
         runs: Their rows, the newest first.
         failed: The nodes that failed in each, names by ids.
+        known_since: The first of them of which all nodes that failed are known.
     """
 
     def __init__(self, store: Store, run: Run) -> None:
@@ -83,20 +84,27 @@ class _Past:
         newest = store.newest(RUN, _OF_A_RUN, by="id", limit=_PAST_RUNS, **job)
         self.runs = [row for row in newest if row["id"] < run.run_id]
         self.failed: dict[int, dict[str, str]] = defaultdict(dict)
-        for row in store.newest(
+        failures = store.newest(
             NODE_RESULT,
             ("run_id", "unique_id", "name"),
             by="run_id",
             limit=_PAST_FAILURES,
             status=FAILED,
             **job,
-        ):
+        )
+        is_cut = len(failures) == _PAST_FAILURES
+        self.known_since = failures[-1]["run_id"] + 1 if is_cut else 0
+        for row in failures:
             self.failed[row["run_id"]][row["unique_id"]] = row["name"] or row["unique_id"]
 
     def history(self, outcome: Outcome) -> list[Mapping[str, Any]]:
         """All of them and the run itself, the oldest first, with how many nodes failed."""
-        past = [{**row, "nodes_failed": len(self.failed[row["id"]])} for row in self.runs]
+        past = [{**row, "nodes_failed": self._number_of(row["id"])} for row in self.runs]
         return [*reversed(past), {**outcome.row, "nodes_failed": len(outcome.failing)}]
+
+    def _number_of(self, run_id: int) -> int | None:
+        """How many nodes failed in one of them; None where that is not known."""
+        return len(self.failed[run_id]) if run_id >= self.known_since else None
 
     def failed_last(self) -> dict[str, str]:
         """The nodes that failed in the run before."""

@@ -138,6 +138,16 @@ def test_executing_checks_looks_again_at_the_newest_run(tmp_path: Path) -> None:
         assert latest(project, "dbt_run_succeeded") == ("FAILED", again.run_id)
 
 
+def test_what_failed_before_is_known_of_every_node(tmp_path: Path) -> None:
+    """However many failed: none is called new that failed in the run before."""
+    many = [result(f"model.shop.m{number:03}", "error") for number in range(101)]
+    with a_project(tmp_path, a_script(*many, outcome="error")) as project:
+        project.materialize()
+        check = evaluations_of(project.materialize())["dbt_run_succeeded"]
+        said = "failing since 2 runs: m000, m001, m002 and 98 more. dbt Cloud run "
+        assert str(check.description).startswith(said)
+
+
 def test_one_check_can_be_executed_alone_before_any_run(tmp_path: Path) -> None:
     """It says in the log that there is nothing to look at."""
     with a_project(tmp_path, FINE) as project:

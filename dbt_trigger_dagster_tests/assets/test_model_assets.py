@@ -215,6 +215,7 @@ def test_executing_a_check_tells_again_what_the_test_said(tmp_path: Path) -> Non
                     check_name="unique_orders_id",
                     passed=passed,
                     severity=dg.AssetCheckSeverity.WARN,
+                    description="Got 3 results",
                     metadata={"dagster_dbt/failed_row_count": 3},
                 )
             )
@@ -228,4 +229,5 @@ def test_executing_a_check_tells_again_what_the_test_said(tmp_path: Path) -> Non
             False,
             dg.AssetCheckSeverity.WARN,
         )
+        assert told.description == "Got 3 results"
         assert told.metadata["dagster_dbt/failed_row_count"].value == 3

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dbt_trigger_dagster.sandbox import Script
-from dbt_trigger_dagster_tests.assets.scripts import FAILED, FINE, MANIFEST
+from dbt_trigger_dagster_tests.artifacts.files import result
+from dbt_trigger_dagster_tests.assets.scripts import FAILED, FINE, MANIFEST, a_script
 from dbt_trigger_dagster_tests.graphs import Project, a_project, metadata_of
 
 
@@ -47,6 +50,16 @@ def test_it_says_what_has_changed_and_how_the_runs_before_were(tmp_path: Path) -
         ]
         assert [each["failed"] for each in found[-1]["history"]] == [0, 1, 1, 0]
         assert found[2]["failing"][0]["since"] == "failing since 2 runs"
+
+
+@pytest.mark.slow
+def test_a_number_that_is_not_known_is_not_told_as_none(tmp_path: Path) -> None:
+    """Only so many rows are read of the runs before: what is older than those has no number."""
+    many = [result(f"model.shop.m{number}", "error") for number in range(2000)]
+    with a_project(tmp_path, a_script(*many, outcome="error"), FAILED, FINE) as project:
+        for _ in range(3):
+            project.materialize()
+        assert [each["failed"] for each in reports(project)[-1]["history"]] == [None, 1, 0]
 
 
 def test_the_compiled_code_of_what_failed_is_in_it(tmp_path: Path) -> None:
