@@ -20,7 +20,7 @@ from dbt_trigger_dagster_tests.documentation import (
 LONGEST_README = 900
 NAMES = [str(document.relative_to(ROOT)) for document in DOCUMENTS]
 COMMANDS = {"curl", "dagster", "dg", "dbt-trigger-dagster", "duckdb", "export", "kubectl", "helm"}
-COMMANDS |= {"docker", "make", "mkdir", "pip", "python", "python3", "git", "cp"}
+COMMANDS |= {"docker", "ls", "make", "mkdir", "pip", "python", "python3", "git", "cp"}
 
 
 @pytest.mark.parametrize("name", NAMES)
