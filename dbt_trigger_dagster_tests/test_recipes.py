@@ -1,5 +1,6 @@
 """The recipes: what stands in the document is loaded and run as it stands there."""
 
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from dbt_trigger_dagster_tests.graphs import BROKEN, GOOD, LANDED, Project, a_pr
 
 RECIPES = ROOT / "docs" / "recipes.md"
 BLOCKS = list(code_blocks(RECIPES))
+LOCATION = ROOT / "dbt_trigger_dagster" / "definitions.py"
 RAW = ("raw_orders", "raw_customers")
 JOB = [f"shop/{name}" for name in ("trigger_response", *LANDED)]
 
@@ -152,6 +154,17 @@ def test_nothing_comes_after_a_failed_run(account: Project) -> None:
     assert "dashboards" in materialized(automation.run(*JOB, "dashboards"))
 
 
+@pytest.mark.parametrize("account", [(FINE,)], indirect=True)
+def test_the_manifest_of_the_run_is_read(account: Project) -> None:
+    """The one that the run left: two models and a test."""
+    size = names_of("load_artifact")["project_size"]
+    shop = account.assets(key_prefix="shop")
+    definitions = dg.Definitions(assets=[*shop, size], resources=account.resources())
+    result = Automation(definitions, account.instance).run(*JOB, "project_size")
+    [made] = result.asset_materializations_for_node("project_size")
+    assert made.metadata["nodes"].value == 3
+
+
 @pytest.mark.parametrize("account", [(FAILED, FINE)], indirect=True)
 def test_what_is_downstream_of_a_model_comes_after_it(account: Project, tmp_path: Path) -> None:
     """When the model was built, and not where it failed; the models are those of the first run."""
@@ -193,7 +206,9 @@ def test_each_account_is_a_code_location() -> None:
     dg.Definitions.validate_loadable(definitions)
     account = definitions.resources["dbt_cloud"]
     assert isinstance(account, DbtCloudResource)
-    files = [each["python_file"] for each in yaml.safe_load(block("yaml", "load_from"))["load_from"]]
+    files = [
+        each["python_file"] for each in yaml.safe_load(block("yaml", "load_from"))["load_from"]
+    ]
     assert {each["relative_path"] for each in files} == {"accounts/east.py", "accounts/west.py"}
 
 
@@ -207,5 +222,24 @@ def test_one_code_location_cannot_have_two_accounts(tmp_path: Path) -> None:
                 project.assets(key_prefix=key), project.resources(account_id=account)
             )
         ]
-        with pytest.raises(dg.DagsterInvalidDefinitionError, match="[Cc]onflicting"):
+        with pytest.raises(dg.DagsterInvalidDefinitionError, match=r"[Cc]onflicting"):
             dg.Definitions.validate_loadable(dg.Definitions(assets=bound))
+
+
+def test_the_file_for_those_who_come_from_keboola_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its fields are those of every run, and tables and artifacts stand beside it."""
+    [content] = [text for kind, text in code_blocks(ROOT / "docs" / "keboola.md") if kind == "yaml"]
+    (tmp_path / "jobs.yaml").write_text(content.replace("nightly", "nightly\n    poll_interval: 1"))
+    with a_project(tmp_path, jobs=[SandboxJob(id=67890, name="any", script=GOOD)]) as project:
+        for name in ("DBT_CLOUD_ACCESS_URL", "DBT_CLOUD_ACCOUNT_ID", "DBT_CLOUD_TOKEN"):
+            monkeypatch.setenv(name, project.environment()[name])
+        monkeypatch.setenv("DBT_TRIGGER_JOBS", str(tmp_path / "jobs.yaml"))
+        defs: dg.Definitions = runpy.run_path(str(LOCATION))["defs"]
+        assert defs.resolve_implicit_global_asset_job_def().execute_in_process().success
+        [dbt_run] = project.dbt_runs()
+        assert dbt_run["trigger"]["cause"].startswith("Month-end close [dagster ")
+        folder = tmp_path / "data" / "artifacts" / str(dbt_run["account_id"]) / "67890"
+        assert [path.name for path in folder.iterdir()] == [str(dbt_run["id"])]
+    assert (tmp_path / "data" / "dbt_cloud.duckdb").is_file()
