@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse
@@ -47,21 +47,37 @@ class Exchange:
         self.was_ended = False
         self._deadline = deadline
         self._head_until: float | None = None
+        self._sock: Any = None
         self._hang_up: Callable[[], object] = lambda: None
 
     def begins_on(self, connection: HTTPConnection) -> None:
         """It has a connection, which may have to be made first."""
-        self._hang_up = lambda: connection.sock.shutdown(socket.SHUT_RD)
+        # Not both ways: TLS would take the socket for one that has yet to be connected.
+        self._hang_up = lambda: _shut(connection.sock, socket.SHUT_RD)
 
-    def leaves(self, timeout: Any) -> None:
-        """The connection is made; the head of the answer has to come in time."""
+    def leaves(self, connection: HTTPConnection) -> None:
+        """The connection is made; the head of the answer has to come in time.
+
+        Raises:
+            TimeoutError: The time is over already; nothing may be sent.
+        """
+        self.end_if_over()
+        if self.was_ended:
+            raise TimeoutError
+        self._sock = connection.sock
+        self._hang_up = lambda: _shut(self._sock, socket.SHUT_RDWR)
         self.may_have_been_sent = True
-        self._head_until = time.monotonic() + timeout
+        self._head_until = time.monotonic() + cast("float", connection.timeout)
 
     def is_answered_by(self, response: BaseHTTPResponse) -> None:
         """The head has come; from now on the timeout is for each read of the body."""
         self._head_until = None
-        self._hang_up = response.shutdown
+
+        def hang_up() -> None:
+            if response.connection is not None:  # it would be free for others
+                _shut(self._sock, socket.SHUT_RDWR)
+
+        self._hang_up = hang_up
 
     def end_if_over(self) -> None:
         """Hang up, now and at each later look, where the time is over."""
@@ -69,8 +85,16 @@ class Exchange:
         if late or (self._deadline is not None and self._deadline.is_over):
             self.was_ended = True
             # Not connected yet, or all has been read.
-            with contextlib.suppress(AttributeError, OSError, RuntimeError, ValueError):
+            with contextlib.suppress(AttributeError, OSError):
                 self._hang_up()
+
+
+def _shut(sock: Any, how: int) -> None:
+    """Hang up below the encryption, which stays: `ssl.SSLSocket.shutdown` takes it away first, and
+    what another thread writes then would leave in the clear.
+    """
+    # TLS within a proxy's TLS is no socket, but has one.
+    socket.socket.shutdown(getattr(sock, "socket", sock), how)
 
 
 class _Watchdog:
@@ -130,9 +154,7 @@ class _Connection(HTTPConnection):
     def request(self, *arguments: Any, **options: Any) -> None:
         if self.sock is None:
             self.connect()
-        exchange = _current.get()
-        exchange.begins_on(self)
-        exchange.leaves(self.timeout)
+        _current.get().leaves(self)
         super().request(*arguments, **options)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3 import BaseHTTPResponse, HTTPSConnectionPool
 
 from dbt_trigger_dagster.dbt_cloud.address import checked_token, normalize_access_url
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline, SystemClock
@@ -18,6 +19,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudRequestError,
     DbtCloudResponseError,
 )
+from dbt_trigger_dagster.dbt_cloud.exchange import Exchange
 from dbt_trigger_dagster.dbt_cloud.responses import CHUNK_SIZE, MAX_RATIO
 from dbt_trigger_dagster.dbt_cloud.transport import Transport
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope
@@ -576,27 +578,38 @@ def test_a_request_whose_time_is_over_is_not_sent(ask, clock) -> None:
     assert server.received == []
 
 
+class _Racing:
+    """A clock on which each look takes a second."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+@both_ways
+def test_a_request_whose_time_runs_out_while_it_connects_is_not_sent(ask) -> None:
+    """Whoever gave up meanwhile wants no run any more."""
+    with serving(lambda _: GOOD) as server:
+        with pytest.raises(DbtCloudRequestError, match="did not end in time") as caught:
+            ask(_transport(server.url), deadline=Deadline.after(1.5, _Racing()))
+        assert server.closed.acquire(timeout=10)
+    assert not caught.value.may_have_been_sent
+    assert server.received == []
+
+
 @both_ways
 def test_the_last_moment_before_a_deadline_is_no_timeout_of_zero(ask) -> None:
     """The time may run out while it is looked at; a timeout of zero is a ValueError of urllib3."""
-
-    class Racing:
-        """A clock on which each look takes a second."""
-
-        now = 0.0
-
-        def monotonic(self) -> float:
-            self.now += 1
-            return self.now
-
-        def sleep(self, seconds: float) -> None:
-            raise NotImplementedError
-
     for seconds in (1, 2, 3, 4):
         with pytest.raises(DbtCloudRequestError):
             ask(
                 _transport(f"http://127.0.0.1:{free_port()}"),
-                deadline=Deadline.after(seconds, Racing()),
+                deadline=Deadline.after(seconds, _Racing()),
             )
 
 
@@ -801,6 +814,33 @@ def test_an_encrypted_answer_that_drips_ends_with_the_deadline(ask, tmp_path, mo
         with pytest.raises(DbtCloudRequestError, match="did not end in time"):
             ask(_transport(f"https://{secure.host}"), deadline=Deadline.after(0.5, clock))
     assert clock.monotonic() - began < 4
+
+
+_STAGES: dict[str, Callable[[Exchange, BaseHTTPResponse], None]] = {
+    "connecting": lambda exchange, response: exchange.begins_on(response.connection),
+    "sending": lambda exchange, response: exchange.leaves(response.connection),
+    "reading": lambda exchange, response: exchange.is_answered_by(response),
+}
+
+
+@pytest.mark.parametrize("stage", _STAGES)
+def test_whoever_hangs_up_leaves_the_encryption_in_place(stage, tmp_path, clock) -> None:
+    """Another thread may be about to send the token, which would leave in the clear."""
+    exchange = Exchange(Deadline.after(1, clock))
+    with serving(lambda _: GOOD) as server, https_for(server.url, tmp_path) as secure:
+        host, _, port = secure.host.partition(":")
+        trusted = str(secure.certificate)
+        with HTTPSConnectionPool(host, int(port), timeout=10, ca_certs=trusted) as pool:
+            response = pool.urlopen("GET", "/", preload_content=False)
+            exchange.leaves(response.connection)
+            _STAGES[stage](exchange, response)
+            sock = response.connection.sock
+            clock.now += 2
+            exchange.end_if_over()
+            assert sock.version().startswith("TLS")
+            assert sock.recv(1) == b""
+            response.close()
+    assert exchange.was_ended
 
 
 def _bomb() -> Reply:
