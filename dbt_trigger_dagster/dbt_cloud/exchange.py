@@ -90,8 +90,10 @@ class Exchange:
 
 
 def _shut(sock: Any, how: int) -> None:
-    """Hang up below the encryption, which stays: `ssl.SSLSocket.shutdown` takes it away first, and
-    what another thread writes then would leave in the clear.
+    """Hang up below the encryption, which stays in place.
+
+    `ssl.SSLSocket.shutdown` takes it away first: what another thread writes then, the token with
+    it, would leave in the clear.
     """
     # TLS within a proxy's TLS is no socket, but has one.
     socket.socket.shutdown(getattr(sock, "socket", sock), how)

@@ -231,7 +231,7 @@ class _Start:
             try:
                 mine = self.send()
             except DbtCloudError as lost:
-                found = self._found_after(lost)
+                found = self._found_after(lost, retries)
                 if not found and retries >= self.client.retry_policy.max_retries:
                     raise
                 retries += 1
@@ -258,14 +258,14 @@ class _Start:
                 "may have taken its place."
             )
 
-    def _found_after(self, lost: DbtCloudError) -> list[Run]:
+    def _found_after(self, lost: DbtCloudError, retries: int) -> list[Run]:
         """What was started although no good answer came.
 
         Raises:
             DbtCloudError: Nothing can have been; the error itself.
         """
         if was_turned_away(lost):
-            pause = self.client.retry_policy.pause_after(lost, 0)
+            pause = self.client.retry_policy.pause_after(lost, retries)
             self.log.warning("%s Trying again in %.0f s, after a search.", lost, pause)
             self.client.sleep(pause)
             return _after(lost, self.search.now)

@@ -80,8 +80,8 @@ class PostgreSQL:
             # A server that is gone without a word is noticed.
             "keepalives_idle": 30,
             "tcp_user_timeout": int(wait_limit * 1000),
-            **_parsed(url),
             **own,
+            **_parsed(url),
             **(connection or {}),
         }
         self._schema = schema
@@ -249,7 +249,8 @@ def _parsed(url: str) -> dict[str, Any]:
         found = {"port": "none"}
     # A password with a slash in it ends the host: the rest of it would be the database's name.
     is_cut = "@" in url.partition("?")[0].partition("://")[2].partition("/")[2]
-    if is_cut or not all(port.isdigit() for port in found.get("port", "0").split(",")):
+    # Of several hosts, some may leave their port out.
+    if is_cut or not found.get("port", "0").replace(",", "0").isdigit():
         raise StorageError(
             "The URL of the PostgreSQL database cannot be read: give "
             "postgresql://user@host:5432/database. In a password, write @ : / ? # % as %40 %3A "

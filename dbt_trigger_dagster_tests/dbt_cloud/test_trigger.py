@@ -1,5 +1,6 @@
 """The exactly-once protocol, against a sandbox that loses answers, on a clock that is moved."""
 
+import dataclasses
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -210,6 +211,18 @@ def test_a_trigger_that_is_turned_away_for_good_is_the_refusal(account: Account)
     with pytest.raises(DbtCloudResponseError, match="503"):
         account.trigger()
     assert account.asked("POST") == 3
+
+
+def test_a_trigger_that_is_turned_away_again_and_again_waits_longer_each_time(
+    account: Account,
+) -> None:
+    """An overloaded dbt Cloud is given room to recover; only jitter makes a pause shorter."""
+    account.client.retry_policy = dataclasses.replace(
+        account.client.retry_policy, jitter=lambda: 1.0
+    )
+    account.sandbox.inject(Fault(method="POST", status=503, count=2))
+    assert not account.trigger().adopted
+    assert account.clock.pauses == [0.5, 1.0]
 
 
 def test_an_outage_of_the_search_leaves_the_question_open(account: Account) -> None:

@@ -104,6 +104,14 @@ def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
     assert "sesame" not in repr(store) + store.relation(RUN)
 
 
+@pytest.mark.parametrize("hosts", ["localhost,127.0.0.1:1", "127.0.0.1:1,localhost:1"])
+def test_a_url_may_name_several_hosts(hosts) -> None:
+    """As libpq takes them, the port left out or not: each is asked in turn."""
+    store = open_store(f"postgresql://{hosts}/tables", connection={"sslmode": "disable"})
+    with pytest.raises(StorageError, match="The database tables cannot be used: "):
+        store.check(TABLES.values())
+
+
 # Who may
 
 
@@ -140,11 +148,12 @@ def test_who_may_write_rows_needs_no_right_to_make_anything(place, store) -> Non
 def test_a_password_is_given_in_the_url_or_beside_it_or_in_a_file(
     place, keeper, monkeypatch, tmp_path: Path
 ) -> None:
-    """The driver's own ways are the user's, too; a wrong one is told, and not shown."""
+    """The URL counts first. The driver's own ways are the user's, too; no wrong one is shown."""
     quoted = "sesame%3Aof%40the%2Fcluster"
     settings: list[tuple[str, dict[str, Any]]] = [
         (keeper.replace("keeper@", f"keeper:{quoted}@"), {}),
         (f"{keeper}&password={quoted}", {}),
+        (keeper.replace("keeper@", f"keeper:{quoted}@"), {"user": "nobody", "password": "wrong"}),
         (keeper, {"password": PASSWORD}),
         (keeper.replace("keeper@", ""), {"user": KEEPER, "password": PASSWORD}),
         (keeper, {"connection": {"password": PASSWORD, "application_name": "us"}}),
@@ -156,8 +165,8 @@ def test_a_password_is_given_in_the_url_or_beside_it_or_in_a_file(
     file.write_text(f"*:*:*:keeper:{escaped}\n")
     file.chmod(0o600)
     monkeypatch.setenv("PGPASSFILE", str(file))
-    open_store(keeper, schema=place.schema).upsert(runs(5))
-    assert ids(place.open()) == [0, 1, 2, 3, 4, 5]
+    open_store(keeper, schema=place.schema).upsert(runs(6))
+    assert ids(place.open()) == [0, 1, 2, 3, 4, 5, 6]
     with pytest.raises(StorageError, match="password authentication failed") as caught:
         open_store(keeper, password="wrong-sesame").check(TABLES.values())
     assert "wrong-sesame" not in f"{caught.value} {caught.value.__cause__}"
