@@ -2,11 +2,14 @@
 
 Runs may be landed in any order and at the same time. Each says under ``published`` that it is
 there before it copies, and looks at the end whether a newer one has come: then that one's files
-are copied over its own. So what stands there in the end is of the newest run.
+are copied over its own. So what stands there in the end is of the newest run, but for files that
+it has not left: a note's ``names`` tells which are its own.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
 
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.storage.file_store import FileStore
@@ -15,12 +18,44 @@ NAMES = ("manifest.json", "run_results.json", "catalog.json", "sources.json")
 """What is published, as far as a run has left it; a run without one leaves that of the last."""
 
 
+_DEVIATIONS = (
+    "schema_override",
+    "target_name_override",
+    "git_sha",
+    "azure_pull_request_id",
+    "github_pull_request_id",
+    "gitlab_merge_request_id",
+    "non_native_pull_request_id",
+)
+"""What a trigger has whose run is built elsewhere, or of other code, than the job's own runs."""
+
+
+def is_of_the_job_itself(run: Run) -> bool:
+    """Whether a run is built where its job's runs are, of the code that they are built of.
+
+    One of a pull request is not: who deferred to it would read from the schema of its own.
+    """
+    trigger, job = _part(run, "trigger"), _part(run, "job")
+    if "ci" in {trigger.get("cause_category"), job.get("job_type")}:
+        return False
+    environment = _part(run, "environment")
+    branch = environment.get("custom_branch") if environment.get("use_custom_branch") else None
+    # dbt Cloud names a branch for every run; which is the repository's default, it does not tell.
+    is_other_branch = bool(branch) and (trigger.get("git_branch") or branch) != branch
+    return not is_other_branch and all(trigger.get(name) is None for name in _DEVIATIONS)
+
+
+def _part(run: Run, name: str) -> Mapping[str, Any]:
+    value = run.payload.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
 def publish_latest(files: FileStore, run: Run, folder: str, names: Sequence[str]) -> None:
     """Copy a good run's artifacts to where those of its job and of its environment stand.
 
     Args:
         files: Where files are kept.
-        run: The run.
+        run: The run; nothing happens where it is not `is_of_the_job_itself`.
         folder: Its own folder there.
         names: Those of `NAMES` that the folder has.
 
@@ -28,6 +63,8 @@ def publish_latest(files: FileStore, run: Run, folder: str, names: Sequence[str]
         StorageError: They cannot be kept.
         OSError: As above.
     """
+    if not is_of_the_job_itself(run):
+        return
     environment_id = run.payload.get("environment_id")
     places = [str(run.job_id)]
     if isinstance(environment_id, int):
@@ -43,7 +80,8 @@ def _publish(files: FileStore, run_id: int, folder: str, names: Sequence[str], t
     files.put(_note(target, run_id), [note.encode()])
     _copy(files, folder, names, target)
     copied = run_id
-    while (newest := max(_published(files, target))) != copied:
+    # Where even this run's own note has gone, a newer run has come since, and copies after it.
+    while (newest := max(_published(files, target), default=copied)) != copied:
         try:
             with files.open(_note(target, newest)) as file:
                 newer = json.load(file)
@@ -61,8 +99,8 @@ def _copy(files: FileStore, folder: str, names: Sequence[str], target: str) -> N
 
 def _published(files: FileStore, target: str) -> list[int]:
     """The runs that have been here; the newest one's files are there."""
-    stems = (each.path.rpartition("/")[2] for each in files.list_files(f"{target}/published"))
-    return [int(stem.removesuffix(".json")) for stem in stems if stem[:1].isdigit()]
+    names = (PurePosixPath(each.path) for each in files.list_files(f"{target}/published"))
+    return [int(name.stem) for name in names if name.suffix == ".json" and name.stem.isdecimal()]
 
 
 def _note(target: str, run_id: int) -> str:

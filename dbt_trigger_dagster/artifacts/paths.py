@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from fsspec.utils import glob_translate
 
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.files import NEW_PARTIAL, PARTIAL
+from dbt_trigger_dagster.storage.partial_files import is_partial
 
 OF_THE_RUN = 0
 """The step number of what dbt Cloud lists for the run as a whole."""
@@ -78,7 +78,7 @@ def safe_path(path: str) -> PurePosixPath:
     if (
         _FORBIDDEN.search(path)
         or first == STEPS
-        or first.startswith((PARTIAL, NEW_PARTIAL))
+        or is_partial(first)
         or any(
             part in {"", ".", ".."} or len(part.encode("utf-8", "replace")) > _LONGEST_NAME
             for part in parts

@@ -121,7 +121,8 @@ class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg] 
         description="After a good run, its manifest.json, run_results.json, catalog.json and "
         "sources.json stand at latest/<account_id>/<job_id> too, and at "
         "latest/<account_id>/environment-<id>, for catalogs and for dbt's --defer and --state; "
-        "never those of an older run than the ones that stand there",
+        "never those of an older run than the ones that stand there, of a pull request, or of a "
+        "run with another schema, target or commit",
     )
 
     def check(self, account_id: int | None = None, job_id: int | None = None) -> None:

@@ -48,7 +48,7 @@ class FileStore(Protocol):
         """Whether there is such a file."""
 
     def list_files(self, folder: str) -> Iterator[StoredFile]:
-        """All files in a folder and below."""
+        """All complete files in a folder and below."""
 
     def list_folders(self, folder: str = "") -> list[str]:
         """The names of the folders in a folder, sorted."""

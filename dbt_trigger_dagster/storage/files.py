@@ -1,15 +1,12 @@
 """Files on disk: each appears under its name only when it is complete, and never outside its root.
 
-A file is written in a folder for partial files and renamed. Several processes may store the
-artifacts of one run at the same time. A folder is made and locked under one name and used under
-another, so what has the second and is not locked is a dead one's. A folder that still has the first
-name is anybody's: a rename decides, and who loses makes another.
+A file is written in a folder for partial files (`storage.partial_files`) and renamed.
 """
 
 import contextlib
 import itertools
 import os
-import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,19 +15,13 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from filelock import FileLock
-
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.partial_files import (
+    is_partial,
+    partial_folder,
+    remove_left_over_partial_files,
+)
 from dbt_trigger_dagster.storage.stored_file import StoredFile
-
-IN_USE = ".in-use"
-"""The file in such a folder that is locked while the folder is in use."""
-
-PARTIAL = ".partial-"
-"""What the names of folders begin with that hold files which are not complete."""
-
-NEW_PARTIAL = ".partial.new-"
-"""What they begin with for the moment in which the folder is made."""
 
 FILE_MODE = 0o640
 """Logs are in artifacts: their owner's group reads them at most, or who the umask says."""
@@ -39,7 +30,6 @@ FOLDER_MODE = 0o750
 """The same for the folders that are made for them."""
 
 _PIECE = 1024 * 1024
-_ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,7 @@ class LocalFiles:
         inside = self.root / folder
         _check_within(self.root, inside)
         make_folders(inside)
-        remove_what_the_dead_left(inside)
+        remove_left_over_partial_files(inside)
         with partial_folder(inside) as partial:
             yield FolderWriter(inside, partial)
 
@@ -115,17 +105,19 @@ class LocalFiles:
         return (self.root / path).is_file()
 
     def list_files(self, folder: str) -> Iterator[StoredFile]:
-        """All files in a folder and below; links are left out."""
-        for parent, _, names in os.walk(self.root / folder):
+        """All complete files in a folder and below; links are left out."""
+        for parent, folders, names in os.walk(self.root / folder):
+            folders[:] = [each for each in folders if not is_partial(each)]
             for name in names:
                 file = Path(parent, name)
-                about = file.lstat()
-                if not file.is_symlink():
-                    yield StoredFile(
-                        file.relative_to(self.root).as_posix(),
-                        about.st_size,
-                        datetime.fromtimestamp(about.st_mtime, timezone.utc),
-                    )
+                with contextlib.suppress(FileNotFoundError):  # somebody has deleted it meanwhile
+                    about = file.lstat()
+                    if not stat.S_ISLNK(about.st_mode):
+                        yield StoredFile(
+                            file.relative_to(self.root).as_posix(),
+                            about.st_size,
+                            datetime.fromtimestamp(about.st_mtime, timezone.utc),
+                        )
 
     def list_folders(self, folder: str = "") -> list[str]:
         """The names of the folders in a folder."""
@@ -245,56 +237,6 @@ def _check_within(root: Path, path: Path) -> None:
         raise StorageError(
             f"{path} is not used: a link there leads out of {root}. Remove the link."
         )
-
-
-def remove_what_the_dead_left(folder: Path) -> None:
-    """Remove the partial files of processes that were killed, as far as that can be done."""
-    for new in folder.glob(f"{NEW_PARTIAL}*"):
-        with contextlib.suppress(OSError):  # somebody else was faster
-            new.rename(_named(new, PARTIAL, ".dead"))
-    for partial in folder.glob(f"{PARTIAL}*"):
-        # Where it fails, somebody else uses it (a Timeout is an OSError too) or removes it.
-        with contextlib.suppress(OSError), FileLock(partial / IN_USE, timeout=0):
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def partial_folder(folder: Path) -> Iterator[Path]:
-    """A new folder in a folder, which is in use until the end and then removed.
-
-    Raises:
-        OSError: It cannot be made.
-    """
-    with contextlib.ExitStack() as stack:
-        for attempt in range(_ATTEMPTS):
-            new = Path(tempfile.mkdtemp(prefix=NEW_PARTIAL, dir=folder))
-            try:
-                partial = stack.enter_context(_in_use(new))
-                break
-            except OSError:
-                if attempt + 1 == _ATTEMPTS:
-                    raise
-        yield partial
-
-
-@contextlib.contextmanager
-def _in_use(new: Path) -> Iterator[Path]:
-    """A folder under the name under which it is used; an error where another process took it."""
-    partial = _named(new, PARTIAL)
-    try:
-        with FileLock(new / IN_USE, timeout=0):
-            new.rename(partial)
-            try:
-                yield partial
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-    finally:
-        for left in (new, _named(new, PARTIAL, ".dead")):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _named(new: Path, prefix: str, suffix: str = "") -> Path:
-    return new.with_name(prefix + new.name.removeprefix(NEW_PARTIAL) + suffix)
 
 
 def check_writable(folder: Path) -> None:

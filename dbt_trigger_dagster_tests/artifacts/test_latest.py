@@ -1,7 +1,7 @@
 """The newest artifacts at a steady address, in whatever order runs are landed."""
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,58 @@ def test_the_newest_run_stands_at_the_jobs_and_the_environments_address(files) -
         assert note.path.endswith("/2.json")
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"trigger": {"schema_override": "pr_42"}},
+        {"trigger": {"target_name_override": "staging"}},
+        {"trigger": {"git_sha": "a" * 40}},
+        {"trigger": {"azure_pull_request_id": 42}},
+        {"trigger": {"github_pull_request_id": 42}},
+        {"trigger": {"gitlab_merge_request_id": 42}},
+        {"trigger": {"non_native_pull_request_id": 42}},
+        {"trigger": {"cause_category": "ci"}},
+        {"job": {"job_type": "ci"}},
+        {
+            "trigger": {"git_branch": "feature/orders"},
+            "environment": {"use_custom_branch": True, "custom_branch": "production"},
+        },
+    ],
+    ids=lambda more: " ".join(key for part in more.values() for key in part),
+)
+def test_a_run_of_other_code_or_elsewhere_is_not_the_latest(files, more) -> None:
+    """Who deferred to it would read from the schema of a pull request."""
+    land(files, 1, MANIFEST)
+    land(files, 2, MANIFEST, **more)
+    for place in ("9", "environment-5"):
+        assert latest(files, place) == {MANIFEST: "1"}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        None,
+        {"use_custom_branch": False, "custom_branch": "old"},
+        {"use_custom_branch": True, "custom_branch": "main"},
+    ],
+)
+def test_the_branch_and_the_nulls_that_every_trigger_has_are_no_override(
+    files, environment
+) -> None:
+    """So a run that nobody has changed anything about is published."""
+    trigger = {
+        "cause": "Nightly",
+        "cause_category": "api",
+        "git_branch": "main",
+        "git_sha": None,
+        "schema_override": None,
+        "github_pull_request_id": None,
+        "threads_override": 8,
+    }
+    land(files, 1, MANIFEST, trigger=trigger, environment=environment)
+    assert latest(files) == {MANIFEST: "1"}
+
+
 def test_an_older_run_that_lands_late_changes_nothing(files) -> None:
     """One that is landed again does."""
     land(files, 2, MANIFEST)
@@ -69,7 +121,10 @@ def test_a_run_of_no_environment_has_its_jobs_address(files) -> None:
     files.put("7/9/1/manifest.json", [b"1"])
     publish_latest(files, run, "7/9/1", [MANIFEST])
     assert latest(files) == {MANIFEST: "1"}
-    assert files.list_folders("latest/7") == ["9"]
+    assert [each.path for each in files.list_files("latest")] == [
+        "latest/7/9/manifest.json",
+        "latest/7/9/published/1.json",
+    ]
 
 
 class Between:
@@ -96,14 +151,19 @@ def test_a_newer_run_that_comes_in_between_stays(files) -> None:
     assert latest(files) == {MANIFEST: "3"}
 
 
+def test_what_is_no_note_is_no_run(files) -> None:
+    """Such as what another program has left half written."""
+    files.put("latest/7/9/published/7", [b"half of i"])
+    files.put("latest/7/9/published/old.json", [b"{}"])
+    land(files, 2, MANIFEST)
+    assert latest(files) == {MANIFEST: "2"}
+
+
 def test_of_runs_that_land_at_once_the_newest_stays(files) -> None:
     """Each in a thread of its own."""
-    threads = [
-        threading.Thread(target=land, args=(files, run_id, MANIFEST)) for run_id in range(1, 13)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(12) as threads:
+        landed = [threads.submit(land, files, run_id, MANIFEST) for run_id in range(1, 61)]
+    for each in landed:
+        each.result()  # none has failed
     for place in ("9", "environment-5"):
-        assert latest(files, place) == {MANIFEST: "12"}
+        assert latest(files, place) == {MANIFEST: "60"}

@@ -1,13 +1,9 @@
-"""Partial files: those in use stay, those of the dead go, and nobody takes one for the other.
-
-And no link leads out of the root, and nobody else reads what is kept.
-"""
+"""Files of this machine: no link leads out of the root, and nobody else reads what is kept."""
 
 import os
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,95 +11,7 @@ from pathlib import Path
 import pytest
 
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.files import (
-    IN_USE,
-    NEW_PARTIAL,
-    PARTIAL,
-    LocalFiles,
-    partial_folder,
-    remove_what_the_dead_left,
-)
-
-
-def test_a_folder_is_there_until_the_end(tmp_path) -> None:
-    """With all that is in it then."""
-    with partial_folder(tmp_path) as partial:
-        (partial / "half").write_text("half of i")
-        assert partial.parent == tmp_path
-        assert partial.name.startswith(PARTIAL)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_in_use_stays(tmp_path) -> None:
-    """Another process stores artifacts of the same run."""
-    with partial_folder(tmp_path) as one, partial_folder(tmp_path) as other:
-        (one / "half").write_text("half of i")
-        remove_what_the_dead_left(tmp_path)
-        assert (one / "half").read_text() == "half of i"
-        assert other.is_dir()
-
-
-def test_what_the_dead_left_goes(tmp_path) -> None:
-    """Killed before the lock, while writing, or before anything was written; the rest stays."""
-    for name in ("early", "writing", "empty"):
-        (tmp_path / f"{PARTIAL}{name}").mkdir()
-    for name in ("writing", "empty"):
-        (tmp_path / f"{PARTIAL}{name}" / IN_USE).touch()
-    (tmp_path / f"{PARTIAL}writing" / "half").write_text("half of i")
-    (tmp_path / f"{NEW_PARTIAL}locked").mkdir()
-    (tmp_path / f"{NEW_PARTIAL}locked" / IN_USE).touch()
-    (tmp_path / f"{NEW_PARTIAL}made").mkdir()
-    (tmp_path / "manifest.json").write_text("{}")
-    remove_what_the_dead_left(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
-
-
-def test_what_cannot_be_removed_does_not_keep_the_rest(tmp_path) -> None:
-    """Nor does it keep anybody from storing artifacts."""
-    strange = [tmp_path / f"{PARTIAL}{name}" for name in ("a", "z")]
-    for path in strange:
-        path.write_text("a file")
-    (tmp_path / f"{PARTIAL}m").mkdir()
-    remove_what_the_dead_left(tmp_path)
-    assert sorted(tmp_path.iterdir()) == strange
-
-
-def test_a_folder_is_in_use_as_soon_as_it_can_be_found(tmp_path) -> None:
-    """Whoever comes upon it at the first moment leaves it alone."""
-    found: list[bool] = []
-    ended = threading.Event()
-
-    def look() -> None:
-        while not ended.is_set():
-            remove_what_the_dead_left(tmp_path)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        for _ in range(300):
-            with partial_folder(tmp_path) as partial:
-                (partial / "half").touch()
-                found.append((partial / IN_USE).exists())
-    finally:
-        ended.set()
-        watcher.join()
-    assert all(found)
-    remove_what_the_dead_left(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_whatever_goes_wrong_nothing_is_left(tmp_path) -> None:
-    """The error comes out as it is."""
-    with pytest.raises(KeyboardInterrupt), partial_folder(tmp_path):
-        raise KeyboardInterrupt
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_cannot_be_made_is_the_error(tmp_path) -> None:
-    """It is not tried for ever."""
-    with pytest.raises(FileNotFoundError), partial_folder(tmp_path / "gone"):
-        pass
-
+from dbt_trigger_dagster.storage.files import LocalFiles
 
 _USES: dict[str, Callable[[LocalFiles], object]] = {
     "check": lambda files: files.check("run"),
@@ -147,6 +55,44 @@ def test_a_root_that_is_a_link_itself_is_used(tmp_path) -> None:
     files.put("run/manifest.json", [b"{}"])
     with files.open("run/manifest.json") as file:
         assert file.read() == b"{}"
+
+
+def test_a_folder_that_is_empty_then_goes_with_its_last_file(tmp_path) -> None:
+    """The root stays."""
+    files = LocalFiles(tmp_path)
+    files.put("7/10/a.json", [b"{}"])
+    files.put("7/9/a.json", [b"{}"])
+    files.delete(["7/10/a.json"])
+    assert [path.name for path in (tmp_path / "7").iterdir()] == ["9"]
+    files.delete(["7/9/a.json"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_complete_is_not_listed(tmp_path) -> None:
+    """Nor are the folders that hold it."""
+    files = LocalFiles(tmp_path)
+    files.put("run/a.json", [b"{}"])
+    listed: list[list[str]] = []
+
+    def chunks() -> Iterator[bytes]:
+        yield b"half"
+        listed.append([each.path for each in files.list_files("")])
+
+    files.put("run/b.json", chunks())
+    assert listed == [["run/a.json"]]
+
+
+def test_a_file_that_goes_while_files_are_listed_is_left_out(tmp_path) -> None:
+    """Another process deletes it; the rest is listed."""
+    files = LocalFiles(tmp_path)
+    names = {"run/a", "run/b", "run/c"}
+    for name in names:
+        files.put(name, [b"{}"])
+    listing = files.list_files("run")
+    first = next(listing).path
+    gone = min(names - {first})
+    files.delete([gone])
+    assert {each.path for each in listing} == names - {first, gone}
 
 
 @contextmanager
