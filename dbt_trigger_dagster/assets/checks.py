@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from dbt_trigger_dagster.assets.job import RUN_RESULT, JobGraph
+from dbt_trigger_dagster.assets.job import NODE_RESULTS, RUN_RESULT, JobGraph
 from dbt_trigger_dagster.assets.keeping import Keeping
 from dbt_trigger_dagster.assets.metadata import (
     cut,
@@ -27,8 +27,8 @@ RUN_SUCCEEDED = "dbt_run_succeeded"
 TESTS_PASSED = "dbt_tests_passed"
 SOURCES_FRESH = "dbt_sources_fresh"
 
+_OF_NODES = (TESTS_PASSED, SOURCES_FRESH)
 _NAMED = 3
-_NOT_EXECUTED = frozenset({"skipped", "no-op"})
 _ERROR = dg.AssetCheckSeverity.ERROR
 _WARN = dg.AssetCheckSeverity.WARN
 
@@ -43,7 +43,7 @@ class _Verdict(NamedTuple):
 
 
 def check_specs(graph: JobGraph) -> list[dg.AssetCheckSpec]:
-    """The checks of a graph's `run_result`."""
+    """The checks of a graph's `run_result`; without node results, the one of the run alone."""
     described = {
         RUN_SUCCEEDED: "The newest dbt Cloud run ended well.",
         TESTS_PASSED: "The tests of the newest dbt Cloud run passed; with dbt's own severities.",
@@ -51,8 +51,12 @@ def check_specs(graph: JobGraph) -> list[dg.AssetCheckSpec]:
     }
     key = graph.key(RUN_RESULT)
     return [
-        dg.AssetCheckSpec(name, asset=key, description=text) for name, text in described.items()
+        dg.AssetCheckSpec(name, asset=key, description=described[name]) for name in _names(graph)
     ]
+
+
+def _names(graph: JobGraph) -> list[str]:
+    return [RUN_SUCCEEDED, *(_OF_NODES if NODE_RESULTS in graph.landed else ())]
 
 
 Evaluation = dg.AssetCheckResult | dg.AssetCheckEvaluation
@@ -63,7 +67,8 @@ def evaluations(keeping: Keeping, outcomes: Sequence[Outcome]) -> Iterator[Evalu
     """What the checks say of some runs, the newest last.
 
     They also speak where Dagster did not select them, as where it executes again what was not
-    materialized: a check that has failed would stay so after a good run.
+    materialized: a check that has failed would stay so after a good run. Of a run whose nodes
+    nobody has looked at, those that are about nodes say nothing.
     """
     for number, outcome in enumerate(outcomes, 1):
         awaited = keeping.checks if number == len(outcomes) else ()
@@ -73,8 +78,10 @@ def evaluations(keeping: Keeping, outcomes: Sequence[Outcome]) -> Iterator[Evalu
 def _evaluations(
     graph: JobGraph, outcome: Outcome, awaited: Collection[dg.AssetCheckKey]
 ) -> Iterator[Evaluation]:
-    for name, evaluate in _EVALUATE.items():
-        verdict = evaluate(outcome)
+    for name in _names(graph):
+        if name in _OF_NODES and not outcome.knows_nodes:
+            continue
+        verdict = _EVALUATE[name](outcome)
         key = dg.AssetCheckKey(graph.key(RUN_RESULT), name)
         event = dg.AssetCheckResult if key in awaited else dg.AssetCheckEvaluation
         yield event(
@@ -116,7 +123,7 @@ def _run_succeeded(outcome: Outcome) -> _Verdict:
 
 
 def _tests_passed(outcome: Outcome) -> _Verdict:
-    ran = [row for row in outcome.tests if row["status"] not in _NOT_EXECUTED]
+    ran = outcome.tests
     failed = [row for row in outcome.failing if row["resource_type"] in TESTS]
     warned = [row for row in ran if row["status"] == "warn"]
     counts = {"tests_run": len(ran), "tests_failed": len(failed), "tests_warned": len(warned)}

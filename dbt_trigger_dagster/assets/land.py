@@ -131,17 +131,25 @@ def _collect(step: Step, followed: Sequence[FollowedRun], keeping: Keeping) -> _
         landed.errors += [error for report in landed.reports for _, error in report.errors]
         landed.errors += keeping.artifacts.publish(zip(runs, landed.reports, strict=True))
     landed.found = _read(step, landed, keeping)
+    store = keeping.tables.store()
     landed.outcomes = [
-        Outcome.of(run, found, keeping.tables.store())
+        Outcome.of(run, found, store)
+        if _looks_inside(step, landed, keeping)
+        else Outcome.kept(run, RUN_STEP.rows(found.steps), store)
         for run, found in zip(runs, landed.found, strict=True)
     ]
     return landed
 
 
+def _looks_inside(step: Step, landed: _Landed, keeping: Keeping) -> bool:
+    """Whether the runs' files are read, for what happened to nodes."""
+    wanted = NODE_RESULTS in keeping.outputs and step.config.node_results
+    return landed.reports is not None and wanted
+
+
 def _read(step: Step, landed: _Landed, keeping: Keeping) -> list[NodeResults]:
     """What happened inside the runs, as the stored files tell; of the rest, the steps alone."""
-    wanted = NODE_RESULTS in keeping.outputs and step.config.node_results
-    if landed.reports is None or not wanted:
+    if landed.reports is None or not _looks_inside(step, landed, keeping):
         return [NodeResults(steps=step_records(run)) for run in landed.runs]
     store, files = keeping.artifacts, keeping.artifacts.files()
     found = [
@@ -186,7 +194,7 @@ def _parts(step: Step, landed: _Landed, keeping: Keeping) -> list[Part]:
         parts.append(Part(RUN_RESULT, [run_rows(RUN, landed.runs), steps], about))
     if landed.reports is not None and ARTIFACTS in keeping.outputs:
         parts.append(_artifacts(step, landed, keeping, _in_short(about)))
-    if landed.reports is not None and NODE_RESULTS in keeping.outputs and step.config.node_results:
+    if _looks_inside(step, landed, keeping):
         metadata = {**node_metadata(landed.judged), **_in_short(about)}
         parts.append(Part(NODE_RESULTS, node_rows(landed.found), metadata))
     return parts

@@ -21,6 +21,7 @@ Record = Mapping[str, Any]
 TESTS = frozenset({"test", "unit_test"})
 """The resource types of nodes that test others."""
 
+_NOT_RUN = frozenset({"skipped", "no-op", "reused", "started"})
 _HEADER = re.compile(r"\w+ Error in \w+ \S+ \(.*\)$")
 _RUNS_LOOKED_AT = 100
 _NODES_AT_ONCE = 100
@@ -37,6 +38,8 @@ class Outcome:
         freshness: Its rows of `SOURCE_FRESHNESS`.
         failed_before: In how many landed runs in a row a node has failed right before this one,
             by the node's id.
+        knows_nodes: Whether somebody has looked at its nodes: where nobody has, that none failed
+            says nothing.
     """
 
     run: Run
@@ -44,6 +47,7 @@ class Outcome:
     results: Sequence[Record] = ()
     freshness: Sequence[Record] = ()
     failed_before: Mapping[str, int] = field(default_factory=dict)
+    knows_nodes: bool = True
 
     @classmethod
     def of(cls, run: Run, found: NodeResults, store: Store) -> "Outcome":
@@ -82,15 +86,32 @@ class Outcome:
         if not found:
             return None
         run = Run.from_payload(json.loads(found[0]["raw"]))
+        steps = store.read(RUN_STEP, account_id=run.account_id, run_id=run.run_id)
+        return cls.kept(run, steps, store)
+
+    @classmethod
+    def kept(cls, run: Run, steps: Iterable[Record], store: Store) -> "Outcome":
+        """What became of a run whose files are not looked at now: its nodes as they were landed.
+
+        Args:
+            run: The run.
+            steps: Its rows of `RUN_STEP`.
+            store: Holds what was landed of it, and the runs before.
+
+        Raises:
+            StorageError: The store cannot be read.
+        """
         whose = {"account_id": run.account_id, "run_id": run.run_id}
         results = list(store.read(NODE_RESULT, **whose))
+        freshness = list(store.read(SOURCE_FRESHNESS, **whose))
         failed = {row["unique_id"] for row in failing(results)}
         return cls(
             run=run,
-            steps=list(store.read(RUN_STEP, **whose)),
+            steps=list(steps),
             results=results,
-            freshness=list(store.read(SOURCE_FRESHNESS, **whose)),
+            freshness=freshness,
             failed_before=_failed_before(store, run, failed),
+            knows_nodes=bool(results or freshness),
         )
 
     @property
@@ -105,8 +126,12 @@ class Outcome:
 
     @property
     def tests(self) -> list[Record]:
-        """The results of tests."""
-        return [row for row in self.executed if row["resource_type"] in TESTS]
+        """Of each test that ran, its last result."""
+        return [
+            row
+            for row in _at_last(self.results)
+            if row["resource_type"] in TESTS and row["status"] not in _NOT_RUN
+        ]
 
     @property
     def failing(self) -> list[Record]:
@@ -133,8 +158,16 @@ def cause_lines(node: Record) -> list[str]:
 
 def failing(results: Iterable[Record]) -> list[Record]:
     """The nodes that failed, each once, as it was at last."""
-    last = {row["unique_id"]: row for row in _executed(results)}
-    return [row for row in last.values() if kind_of(row["status"] or "") == "failed"]
+    return [row for row in _at_last(results) if kind_of(row["status"] or "") == "failed"]
+
+
+def _at_last(results: Iterable[Record]) -> list[Record]:
+    """Of each node its last result: a step that skips it does not undo what it did before."""
+    last: dict[str, Record] = {}
+    for row in sorted(_executed(results), key=lambda row: row["step"] or 0):
+        if row["unique_id"] not in last or row["status"] not in _NOT_RUN:
+            last[row["unique_id"]] = row
+    return list(last.values())
 
 
 def _executed(results: Iterable[Record]) -> list[Record]:

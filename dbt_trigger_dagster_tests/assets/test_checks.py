@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from dbt_trigger_dagster.sandbox import Script, ScriptStep
-from dbt_trigger_dagster_tests.artifacts.files import result
-from dbt_trigger_dagster_tests.assets.scripts import FAILED, FINE, a_script, timed
+from dbt_trigger_dagster_tests.artifacts.files import result, results_of
+from dbt_trigger_dagster_tests.assets.scripts import FAILED, FINE, MANIFEST, a_script, timed
 from dbt_trigger_dagster_tests.graphs import (
     BROKEN,
     GOOD,
@@ -188,3 +189,79 @@ def test_a_run_that_only_compiled_has_tested_nothing(tmp_path: Path) -> None:
     with a_project(tmp_path, Script(steps=steps, artifacts=script.artifacts)) as project:
         evaluation = evaluations_of(project.materialize())["dbt_tests_passed"]
         assert evaluation.description == "The run has run no tests."
+
+
+@pytest.mark.parametrize(
+    ("script", "name"), [(TEST_WARNS, "dbt_tests_passed"), (freshness("warn"), "dbt_sources_fresh")]
+)
+def test_landing_a_run_again_without_its_nodes_turns_no_check_green(
+    tmp_path: Path, script: Script, name: str
+) -> None:
+    """What was landed of its nodes before counts."""
+    with a_project(tmp_path, script) as project:
+        first = evaluations_of(project.materialize())[name]
+        again = evaluations_of(project.materialize(selection=["run_result"]))[name]
+        assert (first.passed, again.passed, again.severity) == (False, False, WARN)
+        assert again.description == first.description
+
+
+@pytest.mark.parametrize("run", [{"node_results": False}, {"store_artifacts": False}])
+def test_of_nodes_that_nobody_has_looked_at_no_check_speaks(
+    tmp_path: Path, run: dict[str, bool]
+) -> None:
+    """Neither at the landing, nor when the checks are executed afterwards."""
+    with a_project(tmp_path, TEST_WARNS) as project:
+        landed = project.materialize(run=run)
+        again = dg.materialize(
+            project.assets(),
+            selection=dg.AssetSelection.checks_for_assets("run_result"),
+            resources=project.resources(),
+            instance=project.instance,
+        )
+        for landing in (landed, again):
+            assert landing.success
+            assert list(evaluations_of(landing)) == ["dbt_run_succeeded"]
+
+
+def test_a_graph_without_node_results_has_no_check_of_them(tmp_path: Path) -> None:
+    """It has the one of the run, and lands as ever."""
+    with a_project(tmp_path, TEST_WARNS) as project:
+        assets = project.assets(node_results=False)
+        keys = {key.name for each in assets for key in each.check_keys}
+        assert keys == {"dbt_run_succeeded"}
+        landed = project.materialize(assets=assets)
+        assert list(evaluations_of(landed)) == ["dbt_run_succeeded"]
+
+
+def in_two_steps(first: dict[str, Any], second: dict[str, Any]) -> Script:
+    """A run of ``dbt build`` and then ``dbt test``, each with a result."""
+    files = [
+        {"manifest.json": MANIFEST, "run_results.json": json.dumps(results_of(which, each))}
+        for which, each in (("build", first), ("test", second))
+    ]
+    steps = (
+        ScriptStep("Invoke dbt with `dbt build`", artifacts=files[0]),
+        ScriptStep("Invoke dbt with `dbt test`", artifacts=files[1]),
+    )
+    return Script(steps=steps, artifacts=files[1])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ("warn", "pass", "1 tests passed."),
+        ("fail", "pass", "1 tests passed."),
+        ("pass", "warn", "unique_id: warned, of 1 tests."),
+        ("warn", "skipped", "unique_id: warned, of 1 tests."),
+        ("fail", "skipped", "newly failing: unique_id"),
+    ],
+)
+def test_of_a_test_in_several_steps_the_last_landingcounts(
+    tmp_path: Path, first: str, second: str, said: str
+) -> None:
+    """For warnings, failures and their number alike; where it was skipped, it did not run."""
+    test = "test.shop.unique_id.1"
+    with a_project(tmp_path, in_two_steps(timed(test, first), timed(test, second))) as project:
+        check = evaluations_of(project.materialize())["dbt_tests_passed"]
+        assert check.description == said
+        assert check.metadata["tests_run"].value == 1
