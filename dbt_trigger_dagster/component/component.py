@@ -90,9 +90,10 @@ def _job_of(params: ScaffoldParams) -> str:
 class DbtCloudJobsComponent(dg.Component, Section):
     """Runs dbt Cloud jobs that exist already, as assets.
 
-    Each job has three: `trigger_response` starts it, exactly once; `run_result` is how its run
-    ended; `artifacts` are the files that it left. A job with a `cron` has a schedule. With
-    `monitor`, a sensor lands the runs that no step waits for.
+    Each job has four: `trigger_response` starts it, exactly once; `run_result` is how its run
+    ended; `artifacts` are the files that it left; `node_results` is what happened to each node.
+    A job with a `cron` has a schedule. With `monitor`, a sensor lands the runs that no step waits
+    for.
 
     Nothing is asked over the network when the project is loaded, and no variable is read: the
     account is named by environment variables that count when a run starts.
