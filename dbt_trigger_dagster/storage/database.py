@@ -74,6 +74,15 @@ class Database(Protocol):
     def view(self, view: View, select: str, mark: str) -> list[str]:
         """The statements that make a view with a mark."""
 
+    def remake_views(self, connection: Any, drops: Sequence[str], makes: Sequence[str]) -> str:
+        """Make views anew, all or none; why that is refused, empty where it is not.
+
+        Args:
+            connection: In a transaction.
+            drops: The statements that drop them.
+            makes: The statements that make them.
+        """
+
     def write(self, connection: Any, rows: Rows) -> None:
         """Write rows of different keys, in place of those of the same keys."""
 
@@ -88,6 +97,12 @@ class Database(Protocol):
 
     def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
         """Values of a kind from what the driver gives."""
+
+
+def execute_all(connection: Connection, statements: Iterable[str]) -> None:
+    """Execute statements, one after another."""
+    for statement in statements:
+        connection.execute(statement)
 
 
 def quote(name: str) -> str:

@@ -1,6 +1,7 @@
 """The tables and views as they are declared, made of what is there."""
 
 import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 
 from dbt_trigger_dagster.storage.columns import Column, Table
@@ -14,6 +15,7 @@ _FOREIGN = (
     "tables (schema), or rename it."
 )
 _OURS = "dbt_trigger_dagster"
+_logger = logging.getLogger(__name__)
 
 
 def prepare(database: Database, connection: Connection, tables: Sequence[Table]) -> None:
@@ -68,12 +70,15 @@ def show(
     names = {table.name: database.name(table) for table in tables}
     names |= {view.name: database.name(view) for view in views}
     # The last ones first, and all of them: one may be made of another.
-    for view in reversed(views):
-        connection.execute(f"DROP VIEW IF EXISTS {names[view.name]}")
-    for view in views:
-        select = view.select.format_map(names)
-        for statement in database.view(view, select, wanted[view.name]):
-            connection.execute(statement)
+    drops = [f"DROP VIEW IF EXISTS {names[view.name]}" for view in reversed(views)]
+    makes = [
+        statement
+        for view in views
+        for statement in database.view(view, view.select.format_map(names), wanted[view.name])
+    ]
+    if refusal := database.remake_views(connection, drops, makes):
+        # They are but a way to look at the tables: what is to be written can be.
+        _logger.warning("The views stay as they are. %s", refusal)
 
 
 def _declaration(database: Database, column: Column) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-from dbt_trigger_dagster.storage.database import WAIT_LIMIT, quote, text
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT, execute_all, quote, text
 from dbt_trigger_dagster.storage.duckdb_file import DuckDBFile
 from dbt_trigger_dagster.storage.existing import Existing
 from dbt_trigger_dagster.storage.view import View
@@ -122,6 +122,13 @@ class DuckDB:
         """With a comment."""
         name = self.name(view)
         return [f"CREATE VIEW {name} AS {select}", f"COMMENT ON VIEW {name} IS {text(mark)}"]
+
+    def remake_views(
+        self, connection: "duckdb.DuckDBPyConnection", drops: Sequence[str], makes: Sequence[str]
+    ) -> str:
+        """Nothing that others have made of a view keeps it from being dropped."""
+        execute_all(connection, [*drops, *makes])
+        return ""
 
     def write(self, connection: "duckdb.DuckDBPyConnection", rows: Rows) -> None:
         """Delete the rows that have these rows' keys, and insert these."""

@@ -5,29 +5,32 @@ one statement. They are sorted by key, so that writers of the same rows wait for
 in a circle.
 """
 
-import json
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
+from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-from dbt_trigger_dagster.storage.database import NO_KEY, WAIT_LIMIT, quote, replacement, text
+from dbt_trigger_dagster.storage.database import (
+    NO_KEY,
+    WAIT_LIMIT,
+    execute_all,
+    quote,
+    replacement,
+    text,
+)
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
+from dbt_trigger_dagster.storage.postgresql_rows import chunks, without_nul
 from dbt_trigger_dagster.storage.view import View
 
 if TYPE_CHECKING:
     import psycopg
 
-CHUNK = 1_000_000
-"""About so many characters travel in one statement."""
-
 _LONGEST_NAME = 63
 _DRIVER = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 _LOCK_OF_DEFINITIONS = int.from_bytes(b"dbt_trig", "big")
 # Of the classes 08 (connection), 40 (rollback), and 57P (shutdown, start); too many connections.
 _MOMENTARY = re.compile(r"08|40|57P0[123]|53300")
@@ -167,7 +170,16 @@ class PostgreSQL:
     def view(self, view: View, select: str, mark: str) -> list[str]:
         """With a comment."""
         name = self.name(view)
-        return [f"CREATE VIEW {name} AS {select}", f"COMMENT ON VIEW {name} IS {text(mark)}"]
+        return [
+            f"CREATE OR REPLACE VIEW {name} AS {select}",
+            f"COMMENT ON VIEW {name} IS {text(mark)}",
+        ]
+
+    def remake_views(
+        self, connection: "psycopg.Connection[Any]", drops: Sequence[str], makes: Sequence[str]
+    ) -> str:
+        """Replaced, which keeps grants and what others have made of them; else dropped before."""
+        return self._refusal(connection, makes) and self._refusal(connection, [*drops, *makes])
 
     def write(self, connection: "psycopg.Connection[Any]", rows: Rows) -> None:
         """Insert, or update where the key is there; other columns stay as they are."""
@@ -184,7 +196,7 @@ class PostgreSQL:
             f"SELECT {values} FROM json_to_recordset($1::json) AS incoming({fields}) "
             f"{replacement(table)}"
         )
-        for chunk in _chunks(rows):
+        for chunk in chunks(rows):
             connection.execute(statement, [chunk])
 
     def value(self, column: Column) -> str:
@@ -200,7 +212,7 @@ class PostgreSQL:
         """Text as `write` has kept it."""
         if isinstance(value, list | tuple):
             return [self.as_parameter(each) for each in value]
-        return _without_nul(value) if isinstance(value, str) else value
+        return without_nul(value) if isinstance(value, str) else value
 
     def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
         """Times are in UTC."""
@@ -218,9 +230,22 @@ class PostgreSQL:
             self._schema = found[0][0]
         return connection
 
+    def _refusal(self, connection: "psycopg.Connection[Any]", statements: Sequence[str]) -> str:
+        """Why some statements are refused, of which none is executed then; empty if all are."""
+        try:
+            with connection.transaction():
+                execute_all(connection, statements)
+        except _driver().Error as error:
+            if _is_momentary(error):
+                raise
+            return self._explain(error)
+        return ""
+
     def _explain(self, error: "psycopg.Error") -> str:
         first_line = str(error).strip().partition("\n")[0]
+        detail = one_line(error.diag.message_detail or "")
         hint = {
+            "2BP01": f" ({detail}) Drop what was made of it, run this again, and make it anew.",
             "42P10": NO_KEY,
             "55P03": f" Another run or program has held a table for {self._wait_limit:.0f} s: see "
             "which one hangs, and run this again.",
@@ -265,53 +290,3 @@ def _is_momentary(error: "psycopg.Error") -> bool:
     if error.sqlstate is None:  # the server said nothing, or has gone
         return isinstance(error, psycopg.OperationalError)
     return bool(_MOMENTARY.match(error.sqlstate))
-
-
-def _chunks(rows: Rows) -> Iterator[str]:
-    """The rows as JSON arrays of about `CHUNK` characters; a null is left out."""
-    parts: list[str] = []
-    length = 0
-    as_json = {column.name: _AS_JSON.get(column.kind) for column in rows.table.columns}
-    for row in rows:
-        fields = {
-            name: convert(value) if (convert := as_json[name]) else value
-            for name, value in row.items()
-            if value is not None
-        }
-        parts.append(json.dumps(fields, ensure_ascii=False))
-        length += len(parts[-1])
-        if length >= CHUNK:
-            yield f"[{','.join(parts)}]"
-            parts, length = [], 0
-    if parts:
-        yield f"[{','.join(parts)}]"
-
-
-def _without_nul(text: str) -> str:
-    """PostgreSQL's text has no place for a NUL."""
-    return text.replace("\0", "\ufffd")
-
-
-def _as_jsonb(text: str) -> str:
-    """JSON text that jsonb takes: it refuses an escaped NUL, and half of a surrogate pair."""
-    if "\\u" not in text:
-        return text
-    (clean,) = Kind.JSON.values([json.loads(text)])
-    return _NUL.sub(r"\1\\ufffd", clean)
-
-
-def _as_number(number: float) -> float | str:
-    """What JSON has no word for, PostgreSQL reads from text."""
-    return number if math.isfinite(number) else str(number)
-
-
-def _as_moment(moment: datetime) -> str:
-    return moment.isoformat()
-
-
-_AS_JSON: dict[Kind, Any] = {
-    Kind.TEXT: _without_nul,
-    Kind.JSON: _as_jsonb,
-    Kind.NUMBER: _as_number,
-    Kind.TIMESTAMP: _as_moment,
-}

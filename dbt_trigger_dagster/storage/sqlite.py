@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-from dbt_trigger_dagster.storage.database import NO_KEY, WAIT_LIMIT, quote, replacement
+from dbt_trigger_dagster.storage.database import NO_KEY, WAIT_LIMIT, execute_all, quote, replacement
 from dbt_trigger_dagster.storage.database_file import check_room, keep_private, make_folder
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
@@ -114,6 +114,13 @@ class SQLite:
     def view(self, view: View, select: str, mark: str) -> list[str]:
         """SQLite has no comments on views but those in the statement."""
         return [f"CREATE VIEW {self.name(view)} AS /* {mark} */ {select}"]
+
+    def remake_views(
+        self, connection: sqlite3.Connection, drops: Sequence[str], makes: Sequence[str]
+    ) -> str:
+        """Nothing that others have made of a view keeps it from being dropped."""
+        execute_all(connection, [*drops, *makes])
+        return ""
 
     def write(self, connection: sqlite3.Connection, rows: Rows) -> None:
         """Insert, or update where the key is there; other columns stay as they are."""

@@ -1,5 +1,6 @@
 """What is special about a PostgreSQL: roles, passwords, schemas, and connections that are lost."""
 
+import dataclasses
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES, TRIGGER
+from dbt_trigger_dagster.storage.view import View
 from dbt_trigger_dagster.storage.views import VIEWS
 from dbt_trigger_dagster_tests.databases import (
     KEEPER,
@@ -220,6 +222,55 @@ def test_without_a_schema_it_is_the_first_of_the_search_path(place) -> None:
     anew().check(TABLES.values(), VIEWS)
     with pytest.raises(StorageError, match=r"The search path of postgres has no schema: name one"):
         open_store(place.url, connection={"options": "-c search_path=none"}).check([RUN])
+
+
+# Views
+
+RUNS_OF = View("runs_of", "Runs of accounts", "SELECT account_id, id FROM {dbt_cloud_run}")
+COUNT = View("run_count", "Their number", "SELECT count(account_id) AS n FROM {runs_of}")
+VIEWS_OF_RUNS = [RUNS_OF, COUNT]
+
+
+@pytest.fixture
+def with_others(place, store) -> SqlStore:
+    """A store whose views others may read, and have made a view of their own of."""
+    store.check([RUN], VIEWS_OF_RUNS)
+    place.sql("GRANT SELECT ON {runs_of} TO PUBLIC")
+    place.sql("CREATE VIEW {theirs} AS SELECT id FROM {runs_of}")
+    store.upsert(runs(1, 2))
+    return store
+
+
+def test_a_view_is_replaced_with_its_grants_and_under_what_others_made_of_it(
+    place, with_others
+) -> None:
+    """A release has changed what it says, and added a column."""
+    changed = dataclasses.replace(
+        RUNS_OF, select="SELECT account_id, id + 10 AS id, href FROM {dbt_cloud_run}"
+    )
+    with_others.check([RUN], [changed, COUNT])
+    assert place.sql("SELECT id FROM {theirs} ORDER BY id") == [(11,), (12,)]
+    (granted,) = place.sql(
+        "SELECT relacl::text FROM pg_class WHERE oid = to_regclass($${runs_of}$$)"
+    )
+    assert "{=r/" in granted[0] or ",=r/" in granted[0]
+
+
+def test_a_view_that_cannot_be_remade_stops_nothing_and_is_told(place, with_others, caplog) -> None:
+    """It has lost a column, and others' view is made of it: so it stays until theirs has gone."""
+    changed = dataclasses.replace(RUNS_OF, select="SELECT account_id FROM {dbt_cloud_run}")
+    with_others.check([RUN], [changed, COUNT])
+    assert "The views stay as they are." in caplog.text
+    assert "theirs depends on view" in caplog.text
+    assert "Drop what was made of it, run this again, and make it anew." in caplog.text
+    with_others.upsert(runs(3))
+    assert place.sql("SELECT id FROM {theirs} ORDER BY id") == [(1,), (2,), (3,)]
+    assert place.sql("SELECT n FROM {run_count}") == [(3,)]
+    caplog.clear()
+    place.sql("DROP VIEW {theirs}")
+    with_others.check([RUN], [changed, COUNT])
+    assert caplog.text == ""
+    assert place.sql("SELECT * FROM {runs_of} LIMIT 1") == [(101,)]
 
 
 # Types

@@ -1,0 +1,65 @@
+"""Rows as the JSON in which they travel to PostgreSQL, of what it takes."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from dbt_trigger_dagster.storage.columns import Kind, Rows
+
+CHUNK = 1_000_000
+"""About so many characters travel in one statement."""
+
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def chunks(rows: Rows) -> Iterator[str]:
+    """The rows as JSON arrays of about `CHUNK` characters; a null is left out."""
+    parts: list[str] = []
+    length = 0
+    as_json = {column.name: _AS_JSON.get(column.kind) for column in rows.table.columns}
+    for row in rows:
+        fields = {
+            name: convert(value) if (convert := as_json[name]) else value
+            for name, value in row.items()
+            if value is not None
+        }
+        parts.append(json.dumps(fields, ensure_ascii=False))
+        length += len(parts[-1])
+        if length >= CHUNK:
+            yield f"[{','.join(parts)}]"
+            parts, length = [], 0
+    if parts:
+        yield f"[{','.join(parts)}]"
+
+
+def without_nul(text: str) -> str:
+    """PostgreSQL's text has no place for a NUL."""
+    return text.replace("\0", "\ufffd")
+
+
+def _as_jsonb(text: str) -> str:
+    """JSON text that jsonb takes: it refuses an escaped NUL, and half of a surrogate pair."""
+    if "\\u" not in text:
+        return text
+    (clean,) = Kind.JSON.values([json.loads(text)])
+    return _NUL.sub(r"\1\\ufffd", clean)
+
+
+def _as_number(number: float) -> float | str:
+    """What JSON has no word for, PostgreSQL reads from text."""
+    return number if math.isfinite(number) else str(number)
+
+
+def _as_moment(moment: datetime) -> str:
+    return moment.isoformat()
+
+
+_AS_JSON: dict[Kind, Any] = {
+    Kind.TEXT: without_nul,
+    Kind.JSON: _as_jsonb,
+    Kind.NUMBER: _as_number,
+    Kind.TIMESTAMP: _as_moment,
+}
