@@ -20,6 +20,7 @@ from dbt_trigger_dagster.artifacts.spans import (
     kind_of,
     spans_of,
 )
+from dbt_trigger_dagster.storage.node_statuses import is_executed
 
 LONGEST_TEXT = 20_000
 """Characters of a message, or of compiled code."""
@@ -50,7 +51,7 @@ def report_html(
         compiled: The compiled SQL of failed nodes, by ``unique_id``.
     """
     spans = spans_of(steps)
-    executed = [node for node in nodes if node.get("executed") is not False]
+    executed = [node for node in nodes if is_executed(node)]
     bars = [bar_of(node) for node in executed]
     begun = [span.started for span in spans] + [bar.started for bar in bars if bar is not None]
     first = min(begun, default=None)

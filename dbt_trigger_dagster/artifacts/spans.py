@@ -6,12 +6,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from dbt_trigger_dagster.artifacts.critical_path import interval_of
-
-FAILED = ("error", "fail", "runtime error", "partial success")
-"""The statuses of nodes that failed."""
+from dbt_trigger_dagster.storage.node_statuses import FAILED, GOOD, TESTS, is_executed
 
 _KINDS = {
-    **dict.fromkeys(("success", "pass"), "good"),
+    **dict.fromkeys(GOOD, "good"),
     **dict.fromkeys(FAILED, "failed"),
     "warn": "warned",
 }
@@ -71,7 +69,7 @@ def bar_of(node: Mapping[str, Any]) -> Bar | None:
     Args:
         node: A row of `dbt_cloud_node_result`.
     """
-    interval = None if node.get("executed") is False else interval_of(node)
+    interval = interval_of(node) if is_executed(node) else None
     if interval is None:
         return None
     started, ended = interval
@@ -82,7 +80,7 @@ def bar_of(node: Mapping[str, Any]) -> Bar | None:
         started=started,
         ended=ended,
         status=str(node.get("status") or ""),
-        is_test=node.get("resource_type") in {"test", "unit_test"},
+        is_test=node.get("resource_type") in TESTS,
         is_critical=bool(node.get("on_critical_path")),
     )
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dbt_trigger_dagster.artifacts.run_results import named_by
+from dbt_trigger_dagster.storage.node_statuses import TESTS
 
 _CORE = re.compile(
     r"(?<!Batch )\b(?P<number>\d+) of (?P<total>\d+) "
@@ -179,7 +180,7 @@ def _fusion_line(found: re.Match[str], time: str | None) -> _Line:
     kind = _KINDS.get(found["kind"], found["kind"])
     status = _STATUSES.get(outcome, outcome.lower())
     if outcome == "Failed":
-        status = "fail" if kind in {"test", "unit_test"} else "error"
+        status = "fail" if kind in TESTS else "error"
     return _Line("", status, kind, found["name"], time, _seconds(found["result"]), None)
 
 

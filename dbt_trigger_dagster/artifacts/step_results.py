@@ -97,7 +97,9 @@ class StepReader:
         if is_whole:  # then a name that no file knows is a name that was not understood
             known = {**self.nodes, **results}
             logged = {name: record for name, record in logged.items() if name in known}
-        executed = executes(invocation.command or kind)
+        executed = executes(invocation.command)
+        if executed is None:
+            executed = executes(kind)
         return StepResults(invocation.invocation_id, executed, {**logged, **results}, {})
 
     def _is_own(self, invocation_id: str, command: str, kind: str) -> bool:

@@ -20,8 +20,9 @@ from dbt_trigger_dagster.assets.metadata import (
     table,
     timeline_metadata,
 )
-from dbt_trigger_dagster.assets.outcome import TESTS, Outcome, Record
+from dbt_trigger_dagster.assets.outcome import Outcome, Record
 from dbt_trigger_dagster.dbt_cloud.text import one_line
+from dbt_trigger_dagster.storage.node_statuses import TESTS
 
 RUN_SUCCEEDED = "dbt_run_succeeded"
 TESTS_PASSED = "dbt_tests_passed"

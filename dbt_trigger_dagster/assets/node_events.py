@@ -23,15 +23,14 @@ from dbt_trigger_dagster.assets.node_keys import (
     table_name,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run, parse_timestamp
+from dbt_trigger_dagster.storage.node_statuses import GOOD, NOT_RUN, is_executed
 
 NodeEvent = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 COMPLETED_AT = "dagster_dbt/completed_at_timestamp"
 
 _BUILT = frozenset(["success", "warn"])
-_PASSED = frozenset(["pass", "success"])
 _LONGEST_MESSAGE = 2000
-_NOT_RUN = frozenset(["skipped", "no-op", "reused", "started"])
 
 
 def node_events(run: Run, found: NodeResults) -> Iterator[NodeEvent]:
@@ -43,7 +42,7 @@ def node_events(run: Run, found: NodeResults) -> Iterator[NodeEvent]:
     """
     nodes = {node["unique_id"]: node for node in found.nodes}
     ends = {step["step"]: step["finished_at"] for step in found.steps}
-    executed = [row for row in found.results if row["executed"] and row["unique_id"] in nodes]
+    executed = [row for row in found.results if is_executed(row) and row["unique_id"] in nodes]
     for row in executed:
         at = _end_of(row) or _moment(ends.get(row["step"]))
         yield from _events(row, nodes, _metadata(run, row, at))
@@ -93,7 +92,7 @@ def _events(
 ) -> Iterator[NodeEvent]:
     node = nodes[row["unique_id"]]
     status = str(row["status"])
-    if is_test(node) and status not in _NOT_RUN:
+    if is_test(node) and status not in NOT_RUN:
         yield from _evaluations(row, nodes, metadata)
     elif is_asset(node) and status in _BUILT:
         yield dg.AssetMaterialization(asset_key(node), metadata={**metadata, **_table(node)})
@@ -117,7 +116,7 @@ def _evaluations(
     yield dg.AssetCheckEvaluation(
         asset_key=key.asset_key,
         check_name=key.name,
-        passed=row["status"] in _PASSED,
+        passed=row["status"] in GOOD,
         severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
         description=_message(row),
         metadata=metadata,

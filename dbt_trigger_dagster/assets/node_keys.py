@@ -10,11 +10,12 @@ from typing import Any
 
 import dagster as dg
 
+from dbt_trigger_dagster.storage.node_statuses import TESTS
+
 Node = Mapping[str, Any]
 Nodes = Mapping[str, Node]
 
 _ASSETS = frozenset(["model", "seed", "snapshot", "source"])
-_TESTS = frozenset(["test", "unit_test"])
 _PLACE = ("database", "schema", "alias")
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_]+")
 
@@ -26,7 +27,7 @@ def is_asset(node: Node) -> bool:
 
 def is_test(node: Node) -> bool:
     """Whether a node is a data test or a unit test."""
-    return node["resource_type"] in _TESTS
+    return node["resource_type"] in TESTS
 
 
 def asset_key(node: Node) -> dg.AssetKey:

@@ -11,6 +11,7 @@ from dbt_trigger_dagster.artifacts.node_results import NodeResults
 from dbt_trigger_dagster.artifacts.spans import kind_of
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.text import lines
+from dbt_trigger_dagster.storage.node_statuses import NOT_RUN, TESTS, is_executed
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT, RUN_STEP, SOURCE_FRESHNESS
 from dbt_trigger_dagster.storage.store import Store
 from dbt_trigger_dagster.storage.tables import RUN, run_rows
@@ -18,10 +19,6 @@ from dbt_trigger_dagster.storage.tables import RUN, run_rows
 Record = Mapping[str, Any]
 """A row of a table."""
 
-TESTS = frozenset({"test", "unit_test"})
-"""The resource types of nodes that test others."""
-
-_NOT_RUN = frozenset({"skipped", "no-op", "reused", "started"})
 _HEADER = re.compile(r"\w+ Error in \w+ \S+ \(.*\)$")
 _RUNS_LOOKED_AT = 100
 _NODES_AT_ONCE = 100
@@ -122,7 +119,7 @@ class Outcome:
     @property
     def executed(self) -> list[Record]:
         """The results of nodes that were not merely compiled."""
-        return _executed(self.results)
+        return [*filter(is_executed, self.results)]
 
     @property
     def tests(self) -> list[Record]:
@@ -130,7 +127,7 @@ class Outcome:
         return [
             row
             for row in _at_last(self.results)
-            if row["resource_type"] in TESTS and row["status"] not in _NOT_RUN
+            if row["resource_type"] in TESTS and row["status"] not in NOT_RUN
         ]
 
     @property
@@ -164,14 +161,10 @@ def failing(results: Iterable[Record]) -> list[Record]:
 def _at_last(results: Iterable[Record]) -> list[Record]:
     """Of each node its last result: a step that skips it does not undo what it did before."""
     last: dict[str, Record] = {}
-    for row in sorted(_executed(results), key=lambda row: row["step"] or 0):
-        if row["unique_id"] not in last or row["status"] not in _NOT_RUN:
+    for row in sorted(filter(is_executed, results), key=lambda row: row["step"] or 0):
+        if row["unique_id"] not in last or row["status"] not in NOT_RUN:
             last[row["unique_id"]] = row
     return list(last.values())
-
-
-def _executed(results: Iterable[Record]) -> list[Record]:
-    return [row for row in results if row["executed"] is not False]
 
 
 def _failed_before(store: Store, run: Run, unique_ids: Collection[str]) -> dict[str, int]:
@@ -198,7 +191,7 @@ def _failed_before_of(store: Store, run: Run, named: Sequence[str]) -> dict[str,
     )
     kinds: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for row in past:
-        if row["run_id"] < run.run_id and row["executed"] is not False:
+        if row["run_id"] < run.run_id and is_executed(row):
             kinds[row["unique_id"]][row["run_id"]].add(kind_of(row["status"] or ""))
     return {name: _in_a_row(of_runs.values()) for name, of_runs in kinds.items()}
 

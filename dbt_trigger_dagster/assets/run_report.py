@@ -8,13 +8,14 @@ from typing import Any
 
 from dbt_trigger_dagster.artifacts.download import StoredArtifact
 from dbt_trigger_dagster.artifacts.report import LONGEST_TEXT, report_html
-from dbt_trigger_dagster.artifacts.spans import FAILED, kind_of
+from dbt_trigger_dagster.artifacts.spans import kind_of
 from dbt_trigger_dagster.assets.keeping import Keeping
 from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.trigger import without_marker
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.file_store import FileStore
+from dbt_trigger_dagster.storage.node_statuses import FAILED, is_executed
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.store import Store
 from dbt_trigger_dagster.storage.tables import RUN
@@ -86,7 +87,7 @@ class _Past:
         self.failed: dict[int, dict[str, str]] = defaultdict(dict)
         failures = store.newest(
             NODE_RESULT,
-            ("run_id", "unique_id", "name"),
+            ("run_id", "unique_id", "name", "executed"),
             by="run_id",
             limit=_PAST_FAILURES,
             status=FAILED,
@@ -94,7 +95,7 @@ class _Past:
         )
         is_cut = len(failures) == _PAST_FAILURES
         self.known_since = failures[-1]["run_id"] + 1 if is_cut else 0
-        for row in failures:
+        for row in filter(is_executed, failures):
             self.failed[row["run_id"]][row["unique_id"]] = row["name"] or row["unique_id"]
 
     def history(self, outcome: Outcome) -> list[Mapping[str, Any]]:

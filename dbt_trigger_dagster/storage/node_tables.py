@@ -71,7 +71,7 @@ NODE_RESULT = Table(
             "executed",
             Kind.BOOLEAN,
             "Whether the command executes nodes (build, run, test, …) or only compiles them (docs, "
-            "compile, …); null of a command that is not known",
+            "compile, …); null of a command that is not known, which counts as one that does",
         ),
         *_NAMES,
         Column("status", Kind.TEXT, "As dbt says: success, error, skipped, pass, fail, warn, …"),

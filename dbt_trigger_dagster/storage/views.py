@@ -5,12 +5,13 @@ the standard's. A store names the tables in its own way.
 """
 
 from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Kind, Table
+from dbt_trigger_dagster.storage.node_statuses import EXECUTED, FAILED, GOOD, in_sql
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.tables import RUN
 from dbt_trigger_dagster.storage.view import View
 
-_BAD = "('error', 'fail', 'runtime error', 'partial success')"
-_GOOD = "('success', 'pass')"
+_BAD = in_sql(FAILED)
+_GOOD = in_sql(GOOD)
 _OF_A_NODE = "account_id, job_id, unique_id"
 
 
@@ -36,7 +37,7 @@ FROM (
         PARTITION BY {_OF_A_NODE} ORDER BY run_id DESC, step DESC
     ) AS age
     FROM {{dbt_cloud_node_result}} AS result
-    WHERE executed
+    WHERE {EXECUTED}
 ) AS latest
 LEFT JOIN {{dbt_cloud_node}} AS node
     ON node.account_id = latest.account_id AND node.job_id = latest.job_id
@@ -76,7 +77,7 @@ NODE_CHANGE = View(
         COUNT(*) OVER (PARTITION BY {_OF_A_NODE}) AS results,
         MIN(run_id) OVER (PARTITION BY account_id, job_id) AS first_run_id
     FROM {{dbt_cloud_node_result}}
-    WHERE executed AND (status IN {_GOOD} OR status IN {_BAD} OR status = 'warn')
+    WHERE {EXECUTED} AND (status IN {_GOOD} OR status IN {_BAD} OR status = 'warn')
 ), history AS (
     SELECT result.*,
         LAG(status) OVER (PARTITION BY {_OF_A_NODE} ORDER BY ordinal) AS previous_status,
@@ -200,7 +201,7 @@ LEFT JOIN (
         {", ".join(counted for _, counted in _COUNTS)},
         {", ".join(f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _SUMS)}
     FROM {{dbt_cloud_node_result}}
-    WHERE executed
+    WHERE {EXECUTED}
     GROUP BY account_id, run_id
 ) AS node ON node.account_id = run.account_id AND node.run_id = run.id""",
 )

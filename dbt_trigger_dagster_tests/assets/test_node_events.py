@@ -75,6 +75,12 @@ def test_what_was_built_is_materialized() -> None:
     }
 
 
+def test_what_a_command_that_is_not_known_did_is_told() -> None:
+    """It counts as one that executes nodes, as in the checks and the views."""
+    (event,) = _events(result("model.shop.orders"), which="novelty")
+    assert isinstance(event, dg.AssetMaterialization)
+
+
 @pytest.mark.parametrize("status", ["error", "skipped", "partial success", "no-op", "reused"])
 def test_what_was_not_built_is_observed(status: str) -> None:
     """With dbt's word for it and what it said; nothing downstream takes it for a build."""

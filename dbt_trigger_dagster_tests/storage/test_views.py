@@ -120,6 +120,16 @@ def test_the_latest_is_the_newest_executed_one(place, store) -> None:
     assert found == [(7, 2, 4, "success"), (8, 1, 4, "skipped")]
 
 
+def test_what_a_command_that_is_not_known_did_counts(place, store) -> None:
+    """In every view; elsewhere a failure of it is told, too."""
+    write(store, results("a", "success", "error", executed=None))
+    latest = "SELECT unique_id, run_id, status FROM {dbt_cloud_node_latest}"
+    assert place.sql(latest) == [("a", 2, "error")]
+    assert change_of(place, "a") == ("newly failing", 2, 1)
+    overview = "SELECT run_id, nodes, nodes_failed FROM {dbt_cloud_run_overview} ORDER BY run_id"
+    assert place.sql(overview) == [(1, 1, 0), (2, 1, 1)]
+
+
 @pytest.mark.parametrize(
     ("statuses", "change"),
     [
