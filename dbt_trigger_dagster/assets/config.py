@@ -6,10 +6,17 @@ Field names and defaults are a contract with users.
 import math
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import dagster as dg
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
 
 from dbt_trigger_dagster.artifacts.paths import check_patterns
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
@@ -104,6 +111,25 @@ class TriggerResponseConfig(dg.Config):
         return TriggerRequest(**self.model_dump(exclude={"job_id", "job_name"}))
 
 
+_Policy = Literal["never", "always", "transient"]
+_ONCE = {"true": "always", "false": "never"}
+
+
+def _as_policy(value: Any) -> Any:
+    """A policy, or true or false, which were the only values once."""
+    policy = _ONCE.get(str(value).lower(), value)
+    if policy not in get_args(_Policy):
+        raise SettingError("retry_failed_run", f"is {value!r}: give never, always or transient.")
+    return policy
+
+
+if TYPE_CHECKING:
+    RetryFailedRun = bool | _Policy  # what may be given; what is read is a policy
+else:  # Dagster's config knows no word that may be true or false too: it lets any value come here
+    _VALUES = {"type": ["boolean", "string"], "enum": [True, False, *get_args(_Policy)]}
+    RetryFailedRun = Annotated[Any, BeforeValidator(_as_policy), WithJsonSchema(_VALUES)]
+
+
 class DbtCloudRunConfig(dg.Config):
     """How long to wait for the run, what to do then, and which artifacts to keep."""
 
@@ -132,10 +158,18 @@ class DbtCloudRunConfig(dg.Config):
         description="Terminate in Dagster, or Ctrl-C on the command line, cancels the dbt run; a "
         "worker that is drained or killed does not",
     )
-    retry_failed_run: bool = Field(
-        default=True,
+    retry_failed_run: RetryFailedRun = Field(
+        default="always",
         description="When this step is re-executed or retried by Dagster and the dbt run has ended "
-        "in error, dbt Cloud retries it from its point of failure, and the new run is followed",
+        'in error: "always" (or true): dbt Cloud retries it from its point of failure, and the new '
+        'run is followed; "transient": only where the error of every node that failed may heal by '
+        'itself; "never" (or false): it is left as it is',
+    )
+    max_run_retries: int = Field(
+        default=0,
+        description="The same inside the step, without Dagster's help: so many retries at most of "
+        "a run that fails while it is waited for, after pauses of 30 s, 1 min, 2 min and so on up "
+        "to 10 min; all within max_wait_time",
     )
     raise_on_failed_run: bool = Field(
         default=True,
@@ -185,6 +219,8 @@ class DbtCloudRunConfig(dg.Config):
             raise SettingError(
                 "poll_interval", f"is {self.poll_interval:g}: give more than 0 seconds."
             )
+        if self.max_run_retries < 0:
+            raise SettingError("max_run_retries", f"is {self.max_run_retries}: give 0 or more.")
         if not 1 <= self.max_parallel_downloads <= POOL_SIZE:
             raise SettingError(
                 "max_parallel_downloads",

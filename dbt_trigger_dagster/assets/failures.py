@@ -67,18 +67,26 @@ def run_error(outcome: Outcome, outlook: str = "") -> DbtCloudRunError | None:
     return DbtCloudRunFailedError(message, run=run)
 
 
-def retry_outlook(outcome: Outcome, not_retried: DbtCloudError | None = None) -> str:
+def retry_outlook(
+    outcome: Outcome, not_retried: DbtCloudError | None = None, *, lasting: str = ""
+) -> str:
     """What dbt Cloud's retry can do for a run that failed; empty for any other run.
 
     Args:
         outcome: What became of the run.
         not_retried: Why it was not retried although that was tried.
+        lasting: Why a retry is of no use, where only what may heal by itself is retried.
     """
     run = outcome.run
     if not run.has_failed:
         return ""
     if not_retried is not None:
         return f"It could not be retried from its point of failure: {not_retried}"
+    if lasting:
+        return (
+            f"It is not retried from its point of failure: {lasting} (retry_failed_run: transient)."
+            " Mend the cause, then re-execute the whole Dagster run."
+        )
     if not _may_heal(outcome):
         return (
             "This does not heal by itself: mend the code or the data, then re-execute the Dagster "

@@ -1,11 +1,12 @@
 """Follows runs to their end under the wait policy, retries and interrupts included."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from dbt_trigger_dagster.artifacts.progress import progress_of
 from dbt_trigger_dagster.assets.job import JobGraph
+from dbt_trigger_dagster.assets.lasting import why_lasting
 from dbt_trigger_dagster.assets.named_runs import check_job
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import start_run
@@ -27,6 +28,12 @@ ONE_LOOK = 2.0
 CANCEL_WAIT = 60.0
 """Seconds to wait until a run that we have cancelled is over."""
 
+RETRY_PAUSE = 30.0
+"""Seconds before the first retry inside a step; doubles with each."""
+
+LONGEST_RETRY_PAUSE = 600.0
+"""The cap of that."""
+
 
 @dataclass(frozen=True)
 class FollowedRun:
@@ -39,6 +46,7 @@ class FollowedRun:
         continued_by: The run that continues it from its point of failure.
         was_retried: Whether this step has asked for that run.
         not_retried: Why it is not continued although that was tried.
+        lasting: Why a retry is of no use, where only what may heal by itself is retried.
         saw_end: Whether it ended while it was waited for.
     """
 
@@ -47,6 +55,7 @@ class FollowedRun:
     continued_by: Run | None = None
     was_retried: bool = False
     not_retried: DbtCloudError | None = None
+    lasting: str = ""
     saw_end: bool = False
 
     @property
@@ -89,7 +98,7 @@ def follow(
             if not _is_among(followed, live[0]):
                 one = _wait_for(step, live[0], deadline)
                 del live[0]
-                followed.append(_continued(step, one, followed, live))
+                followed.append(_continued(step, one, followed, live, deadline))
             else:  # it continues another one, and was named as well
                 del live[0]
     return followed
@@ -214,30 +223,81 @@ def _end_of(step: Step, run: Run, deadline: Deadline) -> Run:
 
 
 def _continued(
-    step: Step, one: FollowedRun, before: Sequence[FollowedRun], live: list[Run]
+    step: Step,
+    one: FollowedRun,
+    before: Sequence[FollowedRun],
+    live: list[Run],
+    deadline: Deadline,
 ) -> FollowedRun:
-    """Where Dagster wants a failed run to go on: add the run that continues it to those waited for.
+    """Where a failed run is to go on: add the run that continues it to those waited for.
 
-    A run that was started here has had its chance.
+    A repetition by Dagster is worth one retry, and `max_run_retries` as many as it says for a run
+    that has ended while it was waited for.
     """
-    failed = one.run
-    is_wanted = step.is_repeated and step.config.retry_failed_run
-    if failed is None or not failed.has_failed or not is_wanted:
+    failed, policy = one.run, step.config.retry_failed_run
+    if failed is None or not failed.has_failed or policy == "never":
         return one
-    started_here = [each.continued_by for each in before if each.was_retried and each.continued_by]
-    if failed.run_id in {run.run_id for run in started_here}:
+    if policy == "transient" and failed.retry_obstacle is None:
+        one = replace(one, lasting=why_lasting(step, failed, saw_end=one.saw_end))
+    made = _retries_made(failed, before)
+    if made >= step.is_repeated + one.saw_end * step.config.max_run_retries:
+        if made:
+            step.log.info("dbt Cloud run %s failed after %d retries.", failed.run_id, made)
         return one
     try:
-        newer = find_retry(step.client, failed)
-        if newer is not None:
-            live.insert(0, newer)
-            return replace(one, continued_by=newer)
-        if failed.retry_obstacle is not None:
-            return one
-        return replace(one, continued_by=_retry(step, failed, live), was_retried=True)
+        return _with_newer(step, one, failed, live, lambda: _pause(step, failed, made, deadline))
     except DbtCloudError as error:
         _check_not_cancelled(step, error)
         return replace(one, not_retried=error)
+
+
+def _with_newer(
+    step: Step, one: FollowedRun, failed: Run, live: list[Run], has_time: Callable[[], bool]
+) -> FollowedRun:
+    """The same with the run that continues it: one that is there, or else a new one."""
+    newer = find_retry(step.client, failed)
+    if newer is not None:
+        live.insert(0, newer)
+        return replace(one, continued_by=newer)
+    if failed.retry_obstacle is not None or one.lasting or not has_time():
+        return one
+    return replace(one, continued_by=_retry(step, failed, live), was_retried=True)
+
+
+def _retries_made(run: Run, before: Sequence[FollowedRun]) -> int:
+    """How many retries this step has asked for in a row, up to a run."""
+    made, run_id = 0, run.run_id
+    for each in reversed(before):
+        newer = each.continued_by if each.was_retried else None
+        if each.run is not None and newer is not None and newer.run_id == run_id:
+            made, run_id = made + 1, each.run.run_id
+    return made
+
+
+def _pause(step: Step, run: Run, made: int, deadline: Deadline) -> bool:
+    """Give what failed the time to heal; False where there is no time for it.
+
+    Dagster has its own pauses before it repeats a step.
+    """
+    if step.is_repeated and not made:
+        return True
+    seconds = min(LONGEST_RETRY_PAUSE, RETRY_PAUSE * 2.0 ** min(made, 32))
+    if deadline.remaining() <= seconds:
+        step.log.warning(
+            "dbt Cloud run %s failed; it is not retried: less than %.0f s are left of "
+            "max_wait_time.",
+            run.run_id,
+            seconds,
+        )
+        return False
+    step.log.info(
+        "dbt Cloud run %s failed; retry %d in this step comes in %.0f s.",
+        run.run_id,
+        made + 1,
+        seconds,
+    )
+    step.client.clock.sleep(seconds, step.client.cancellation)
+    return True
 
 
 def _retry(step: Step, run: Run, live: list[Run]) -> Run:

@@ -247,7 +247,8 @@ def _failure(
     errors = [*run_errors, *((error, of_the_run) for error in landed.errors)]
     if not errors:
         return None
-    retry = step.config.retry_failed_run
+    lasts = any(each.lasting for each in landed.counting)
+    retry = step.config.retry_failed_run != "never" and not lasts
     if len(errors) == 1:
         error, run = errors[0]
         return as_failure(error, run=run, retry_failed_run=retry)
@@ -264,9 +265,9 @@ def _error_of(step: Step, each: FollowedRun, landed: _Landed) -> DbtCloudError |
     if each.run is None or not each.run.is_over or not is_judged:
         return None
     outcome = landed.outcome_of(each.run)
-    if not step.config.retry_failed_run:
+    if step.config.retry_failed_run == "never":
         return run_error(outcome)
-    return run_error(outcome, retry_outlook(outcome, each.not_retried))
+    return run_error(outcome, retry_outlook(outcome, each.not_retried, lasting=each.lasting))
 
 
 def _store_artifacts(

@@ -47,7 +47,8 @@ RUN_DEFAULTS = {
     "poll_interval": 10,
     "on_timeout": "fail",
     "cancel_on_termination": True,
-    "retry_failed_run": True,
+    "retry_failed_run": "always",
+    "max_run_retries": 0,
     "raise_on_failed_run": True,
     "run_ids": [],
     "store_artifacts": True,
@@ -137,6 +138,11 @@ def test_a_job_by_number_and_by_name_is_refused() -> None:
             f"max_wait_time is -5.5: {MORE_THAN_0}",
         ),
         ({"poll_interval": 0}, "poll_interval is 0: give more than 0 seconds."),
+        ({"max_run_retries": -1}, "max_run_retries is -1: give 0 or more."),
+        (
+            {"retry_failed_run": "often"},
+            "retry_failed_run is 'often': give never, always or transient.",
+        ),
         ({"poll_interval": -1}, "poll_interval is -1: give more than 0 seconds."),
         ({"max_parallel_downloads": 0}, f"max_parallel_downloads is 0: give 1 to {POOL_SIZE}."),
         (
@@ -172,3 +178,34 @@ def test_the_ends_of_the_ranges_are_fine(values: dict[str, Any]) -> None:
 def test_no_values_are_the_defaults() -> None:
     """So reading the config ahead of its step gives what the step will get."""
     assert as_run_config({}) == DbtCloudRunConfig()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("value", "policy"),
+    [
+        (True, "always"),
+        (False, "never"),
+        ("true", "always"),
+        ("never", "never"),
+        ("always", "always"),
+        ("transient", "transient"),
+    ],
+)
+def test_true_and_false_go_on_as_policies_of_retries(value: Any, policy: str) -> None:
+    """In a run's config, where Dagster itself reads the value first; "true" is a variable's."""
+    seen: list[Any] = []
+
+    @dg.op
+    def waits(config: DbtCloudRunConfig) -> None:
+        seen.append(config.retry_failed_run)
+
+    job = dg.GraphDefinition("job", node_defs=[waits]).to_job()
+    job.execute_in_process({"ops": {"waits": {"config": {"retry_failed_run": value}}}})
+    assert seen == [policy]
+
+
+def test_a_policy_of_retries_that_there_is_not_is_refused_by_a_runs_config() -> None:
+    """With the words that there are."""
+    with pytest.raises(ValueError, match="'often': give never, always or transient"):
+        as_run_config({"retry_failed_run": "often"})

@@ -1,12 +1,14 @@
 """What a repeated step makes of a run that failed: dbt Cloud continues it, exactly once."""
 
 import functools
+import json
 import logging
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +24,7 @@ from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudWaitTimeoutError
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault, Script
+from dbt_trigger_dagster_tests.artifacts.telemetry_files import node, telemetry
 from dbt_trigger_dagster_tests.clocks import FakeClock, until
 from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
@@ -38,6 +41,29 @@ from dbt_trigger_dagster_tests.graphs import (
 from dbt_trigger_dagster_tests.harness import ask
 
 RESUMES = {"dagster/is_resume_retry": "true"}
+
+
+def failing_with(*messages: str) -> Script:
+    """A run in which nodes failed for these reasons, as its run_results.json says."""
+    results = [
+        {"unique_id": f"model.shop.m{number}", "status": "error", "message": message}
+        for number, message in enumerate(messages)
+    ]
+    document = {"metadata": {"invocation_id": "a"}, "args": {"which": "build"}, "results": results}
+    return replace(BROKEN, artifacts={**ARTIFACTS, "run_results.json": json.dumps(document)})
+
+
+LOCKED = failing_with("Database Error in model m0 (m0.sql)\n  deadlock detected")
+HALF_LOCKED = failing_with("deadlock detected", 'column "a" does not exist')
+FUSION = replace(
+    failing_with("Remote Error"),
+    artifacts={
+        **failing_with("Remote Error").artifacts,
+        "metadata/telemetry-2-otel.parquet": telemetry(
+            node("model.shop.m0", "NODE_OUTCOME_ERROR", node_error_type="NODE_ERROR_TYPE_EXTERNAL")
+        ),
+    },
+)
 ANEW = "Re-execute the whole Dagster run"
 
 
@@ -297,6 +323,103 @@ def test_a_run_that_is_named_beside_the_one_it_continues_is_followed_once(
             assert failed.run is not None
             assert failed.run.has_failed
             assert not failed.was_retried
+
+
+def test_a_step_retries_by_itself_what_fails(tmp_path: Path) -> None:
+    """max_run_retries 2: two runs that failed are continued, with nobody's help, and all kept."""
+    with a_project(tmp_path, BROKEN, BROKEN, GOOD) as project:
+        result = project.materialize(run={"max_run_retries": 2})
+        assert result.success
+        rows = project.rows("dbt_cloud_run")
+        assert [row["status"] for row in rows] == [20, 20, 10]
+        assert [row["retrying_run_id"] for row in rows] == [None, *project.run_ids()[:-1]]
+        assert (triggers(project.sandbox), retries(project)) == (1, 2)
+        told = "\n".join(project.logs(result))
+        assert "retry 1 in this step comes in 30 s" in told
+        assert "retry 2 in this step comes in 60 s" in told
+
+
+def test_a_step_retries_no_more_often_than_it_may(tmp_path: Path) -> None:
+    """max_run_retries 1: the second failure is the step's, and it says how to go on."""
+    with a_project(tmp_path, BROKEN, BROKEN, GOOD) as project:
+        result = project.materialize(run={"max_run_retries": 1})
+        assert not result.success
+        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 20]
+        assert retries(project) == 1
+        assert "failed after 1 retries" in "\n".join(project.logs(result))
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        {"max_run_retries": 2, "retry_failed_run": "never"},
+        {"max_run_retries": 2, "max_wait_time": 25},
+    ],
+    ids=["never", "no time left"],
+)
+def test_a_step_does_not_retry_where_it_must_not(tmp_path: Path, wait: dict[str, Any]) -> None:
+    """Switched off, or with less than the pause left of max_wait_time."""
+    with a_project(tmp_path, BROKEN, GOOD) as project:
+        assert not project.materialize(run=wait).success
+        assert retries(project) == 0
+
+
+def test_a_run_that_was_over_before_is_looked_at_and_not_retried(tmp_path: Path) -> None:
+    """max_run_retries is for what fails while it is waited for; run_ids may name old runs."""
+    with a_project(tmp_path, BROKEN, GOOD) as project:
+        project.materialize()
+        (run_id,) = project.run_ids()
+        again = {"run_ids": [run_id], "max_run_retries": 2}
+        assert not project.materialize(selection=["run_result", "artifacts"], run=again).success
+        assert retries(project) == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"), [(LOCKED, "deadlock"), (FUSION, "external")], ids=["Core", "Fusion"]
+)
+def test_what_may_heal_is_retried(tmp_path: Path, script: Script, kind: str) -> None:
+    """transient: one error is all that failed, and it is of such a kind; the log says so."""
+    with a_project(tmp_path, script, GOOD) as project:
+        result = project.materialize(run={"retry_failed_run": "transient", "max_run_retries": 1})
+        assert result.success
+        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 10]
+        assert f"the error of every node may heal by itself: 1 of {kind}" in "\n".join(
+            project.logs(result)
+        )
+
+
+@pytest.mark.parametrize("script", [HALF_LOCKED, BROKEN], ids=["one of two", "unknown"])
+def test_what_does_not_heal_is_not_retried(tmp_path: Path, script: Script) -> None:
+    """transient: not in the step, not by Dagster's policy; the failure says why."""
+    with a_project(tmp_path, script, GOOD) as project:
+        job = dg.Definitions(
+            assets=project.assets(),
+            resources=project.resources(),
+            jobs=[dg.define_asset_job("eager", op_retry_policy=dg.RetryPolicy(max_retries=3))],
+        ).resolve_job_def("eager")
+        result = job.execute_in_process(
+            instance=project.instance,
+            run_config=config({"retry_failed_run": "transient", "max_run_retries": 1}),
+            raise_on_error=False,
+        )
+        assert not result.success
+        assert not [event for event in result.all_events if event.is_step_up_for_retry]
+        assert retries(project) == 0
+        (event,) = [event for event in result.all_events if event.is_step_failure]
+        said = str(event.step_failure_data.user_failure_data)
+        assert "It is not retried from its point of failure" in said
+
+
+def test_a_resumed_run_retries_what_may_heal_alone(tmp_path: Path, monkeypatch) -> None:
+    """transient: the repetition that Dagster is asked for keeps to it as well."""
+    with a_location(tmp_path, monkeypatch, LOCKED, HALF_LOCKED, GOOD) as project:
+        first = executed(project, retry_failed_run="transient")
+        assert "retries the dbt run from its point of failure" in said(first)
+        second = resumed(project, first, retry_failed_run="transient")
+        assert "the error of model m1 is none that heals by itself" in said(second)
+        assert retries(project) == 1
+        assert not resumed(project, second, retry_failed_run="transient").success
+        assert retries(project) == 1
 
 
 @contextmanager

@@ -18,7 +18,8 @@ POLICY: dict[str, Any] = {
     "poll_interval": 3.0,
     "on_timeout": "leave",
     "cancel_on_termination": False,
-    "retry_failed_run": False,
+    "retry_failed_run": "transient",
+    "max_run_retries": 2,
     "raise_on_failed_run": False,
     "store_artifacts": False,
     "artifact_steps": "all",
@@ -69,6 +70,15 @@ def test_every_setting_is_what_the_config_starts_from() -> None:
     assert run == {**POLICY, NEEDS_OTHERS: False, "run_ids": []}
     _, reporting = map(defaults_of, JobSettings(job_id=1, **{NEEDS_OTHERS: True}).assets)
     assert reporting[NEEDS_OTHERS] is True
+
+
+def test_true_and_false_still_say_whether_a_failed_run_is_retried() -> None:
+    """Files of before go on; a word that there is not is told with its field."""
+    for value, policy in ((True, "always"), (False, "never")):
+        _, run = map(defaults_of, JobSettings(job_id=1, retry_failed_run=value).assets)
+        assert run["retry_failed_run"] == policy
+    problem = problem_of(job_id=1, retry_failed_run="often")
+    assert "give never, always or transient" in str(problem)
 
 
 def test_a_job_that_says_nothing_of_it_has_the_usual_defaults() -> None:
