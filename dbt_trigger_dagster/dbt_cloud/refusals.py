@@ -86,7 +86,7 @@ def _hint(response: Response, *, denied: bool) -> str:
 def parse_retry_after(value: str | None) -> float | None:
     """Seconds from now that a Retry-After header names, as a number or as a date.
 
-    Anything else is as good as no header.
+    Anything else counts as no header.
     """
     value = (value or "").strip()
     try:

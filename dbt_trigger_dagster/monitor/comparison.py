@@ -16,9 +16,9 @@ from dbt_trigger_dagster.monitor.cursor import CLOCK_OVERLAP, MonitorCursor
 from dbt_trigger_dagster.monitor.finished_runs import Findings
 from dbt_trigger_dagster.monitor.landings import (
     Due,
-    LandingRuns,
-    PastLanding,
-    PastLandings,
+    PastAttempts,
+    RequestedRun,
+    RequestedRuns,
     batches,
 )
 from dbt_trigger_dagster.monitor.ownership import Ownership, Records, dagster_run_id_of
@@ -66,7 +66,7 @@ class Comparison:
         graphs: Whose runs count.
         last: The cursor that the tick began with.
         found: What dbt Cloud says.
-        landing_runs: What Dagster's instance says.
+        requested_runs: What Dagster's instance says.
         tables: What is held.
         account_id: Whose runs they are.
         now: By our clock.
@@ -77,7 +77,7 @@ class Comparison:
     graphs: Sequence[JobGraph]
     last: MonitorCursor
     found: Findings
-    landing_runs: LandingRuns
+    requested_runs: RequestedRuns
     tables: DbtCloudTableIOManager
     account_id: int
     now: datetime
@@ -89,7 +89,7 @@ class Comparison:
         new = self._new()
         due = [*self._again(), *self._anew(new)]
         requests = [
-            self.landing_runs.request(batch) for batch in batches(due, self.policy.batch_size)
+            self.requested_runs.request(batch) for batch in batches(due, self.policy.batch_size)
         ]
         awaited = {each.run_id for each in due} | in_flight
         cursor = replace(
@@ -101,22 +101,22 @@ class Comparison:
         return requests, cursor, self._sentence(len(due), len(requests), cursor)
 
     @cached_property
-    def _under_way(self) -> tuple[set[int], list[PastLanding]]:
+    def _under_way(self) -> tuple[set[int], list[RequestedRun]]:
         """The runs that are being landed, and landings that must have died."""
-        return self.landing_runs.in_flight(self.now)
+        return self.requested_runs.in_flight(self.now)
 
     @cached_property
-    def _failed(self) -> list[PastLanding]:
+    def _failed(self) -> list[RequestedRun]:
         """What has not been looked at yet; for late runs, whatever may have tried to land them."""
         since = self.last.landings_seen - CLOCK_OVERLAP
         if self.found.late:
             since = min(since, self.now - LANDINGS_LOOKBACK)
-        return self.landing_runs.failed_since(since)
+        return self.requested_runs.failed_since(since)
 
     @cached_property
-    def _past(self) -> PastLandings:
+    def _past(self) -> PastAttempts:
         stale = self._under_way[1]
-        return PastLandings([*stale, *self._failed], {graph.op_name for graph in self.graphs})
+        return PastAttempts([*stale, *self._failed], {graph.op_name for graph in self.graphs})
 
     @cached_property
     def _runs(self) -> dict[int, Run]:
@@ -141,7 +141,7 @@ class Comparison:
         return self.tables.rows_of_runs(table, run_ids, column=column, account_id=self.account_id)
 
     @cached_property
-    def _waiting(self) -> list[PastLanding]:
+    def _waiting(self) -> list[RequestedRun]:
         """For each run whose next try is not due yet, the last one."""
         return [
             landing
@@ -150,7 +150,7 @@ class Comparison:
         ]
 
     @cached_property
-    def _unsettled(self) -> dict[int, PastLanding]:
+    def _unsettled(self) -> dict[int, RequestedRun]:
         """Runs whose landing failed before everything was written, with the last one."""
         half_landed = self._half_landed()
         return {
@@ -169,7 +169,7 @@ class Comparison:
         tries = self._past.attempts.keys() & self._landed
         writers = self._look_up(RUN, tries, column="dagster_run_id")
         wrote = [by_id[each] for each in set(writers.values()) if each in by_id]
-        broke_off = {each.dagster_run_id for each in wrote if self.landing_runs.broke_off(each)}
+        broke_off = {each.dagster_run_id for each in wrote if self.requested_runs.broke_off(each)}
         return {run_id for run_id, writer in writers.items() if writer in broke_off}
 
     def _again(self) -> Iterator[Due]:
@@ -193,7 +193,7 @@ class Comparison:
     def _given_up(self) -> tuple[int, ...]:
         """The runs that are left to people; the new ones are told."""
         known = [run_id for run_id in self.last.given_up if run_id not in self._landed]
-        new: dict[str, tuple[PastLanding, list[int]]] = {}
+        new: dict[str, tuple[RequestedRun, list[int]]] = {}
         for run_id, landing in self._unsettled.items():
             if landing.was_last and run_id not in known:
                 new.setdefault(landing.op_name, (landing, []))[1].append(run_id)
@@ -202,7 +202,7 @@ class Comparison:
             known += run_ids
         return tuple(known[-MOST_REMEMBERED:])
 
-    def _tell(self, landing: PastLanding, run_ids: Sequence[int]) -> None:
+    def _tell(self, landing: RequestedRun, run_ids: Sequence[int]) -> None:
         """Say in the log and at the asset that nobody could land some runs."""
         named = ", ".join(map(str, run_ids))
         said = (
@@ -213,7 +213,7 @@ class Comparison:
         run_result = next(
             graph.run_result for graph in self.graphs if graph.op_name == landing.op_name
         )
-        self.landing_runs.instance.report_runless_asset_event(
+        self.requested_runs.instance.report_runless_asset_event(
             dg.AssetObservation(
                 dg.AssetKey.from_user_string(run_result),
                 description=said,
@@ -251,7 +251,7 @@ class Comparison:
         ids = {run.run_id for run in new} | _retried(new)
         triggered = self._look_up(TRIGGER, ids)
         marked = set(filter(None, map(dagster_run_id_of, self.found.runs.values())))
-        return Records(triggered, self._landed, self.landing_runs.known(marked))
+        return Records(triggered, self._landed, self.requested_runs.known(marked))
 
     def _settled(self, awaited: Collection[int]) -> tuple[int, ...]:
         """What the next tick lists again and need not look up."""

@@ -67,7 +67,7 @@ class Due:
 
 
 @dataclass(frozen=True)
-class PastLanding:
+class RequestedRun:
     """A Dagster run that was to land dbt Cloud runs.
 
     Attributes:
@@ -98,8 +98,8 @@ class PastLanding:
         return self.updated_at + BACKOFF[self.attempt - 1]
 
 
-class PastLandings:
-    """Past landings of graphs that there still are.
+class PastAttempts:
+    """What has been tried for the graphs that there still are.
 
     Args:
         landings: All that are known.
@@ -110,34 +110,34 @@ class PastLandings:
         attempts: Of each dbt Cloud run, by id, the last attempt.
     """
 
-    def __init__(self, landings: Iterable[PastLanding], op_names: Collection[str]) -> None:
+    def __init__(self, landings: Iterable[RequestedRun], op_names: Collection[str]) -> None:
         ours = [each for each in landings if each.op_name in op_names]
         self.by_id = {each.dagster_run_id: each for each in ours}
-        self.attempts: dict[int, PastLanding] = {}
+        self.attempts: dict[int, RequestedRun] = {}
         for landing in sorted(ours, key=lambda each: each.attempt):
             self.attempts.update(dict.fromkeys(landing.run_ids, landing))
 
 
 @dataclass(frozen=True)
-class LandingRuns:
-    """The landings of one monitor, as Dagster's instance knows them."""
+class RequestedRuns:
+    """The Dagster runs that one monitor has requested, as Dagster's instance knows them."""
 
     instance: dg.DagsterInstance
     monitor: str
 
-    def in_flight(self, now: datetime) -> tuple[set[int], list[PastLanding]]:
+    def in_flight(self, now: datetime) -> tuple[set[int], list[RequestedRun]]:
         """The dbt Cloud runs that are being landed, and landings that must have died."""
         records = self._records(statuses=[*_WAITING, *_UNDER_WAY])
         stale = [each for each in records if _is_stale(each, now)]
         alive = [each for each in records if each not in stale]
-        run_ids = {run_id for each in alive for run_id in _as_landing(each).run_ids}
-        return run_ids, [_as_landing(each) for each in stale]
+        run_ids = {run_id for each in alive for run_id in _as_requested(each).run_ids}
+        return run_ids, [_as_requested(each) for each in stale]
 
-    def failed_since(self, moment: datetime) -> list[PastLanding]:
+    def failed_since(self, moment: datetime) -> list[RequestedRun]:
         """Landings that did not succeed and have changed since a moment."""
-        return [*map(_as_landing, self._records(statuses=_FAILED, updated_after=moment))]
+        return [*map(_as_requested, self._records(statuses=_FAILED, updated_after=moment))]
 
-    def broke_off(self, landing: PastLanding) -> bool:
+    def broke_off(self, landing: RequestedRun) -> bool:
         """Whether a landing was ended from outside, perhaps between rows and artifacts.
 
         Its process was killed or drained, or its rows could not be written. A landing that comes
@@ -219,10 +219,10 @@ def _is_stale(record: dg.RunRecord, now: datetime) -> bool:
     return now - record.update_timestamp > (STUCK_AFTER if waits else STALE_AFTER)
 
 
-def _as_landing(record: dg.RunRecord) -> PastLanding:
+def _as_requested(record: dg.RunRecord) -> RequestedRun:
     op_name, run_ids, raises = _wanted(record.dagster_run.run_config)
     attempt = record.dagster_run.tags.get(ATTEMPT_TAG, "")
-    return PastLanding(
+    return RequestedRun(
         dagster_run_id=record.dagster_run.run_id,
         run_ids=run_ids,
         op_name=op_name,

@@ -27,7 +27,7 @@ from dbt_trigger_dagster.monitor.cursor import (
     first_position,
 )
 from dbt_trigger_dagster.monitor.finished_runs import Findings, FinishedRuns, look
-from dbt_trigger_dagster.monitor.landings import LandingRuns
+from dbt_trigger_dagster.monitor.landings import RequestedRuns
 from dbt_trigger_dagster.monitor.open_runs import OpenRuns
 from dbt_trigger_dagster.monitor.orphans import Terminations, cancel_orphans
 from dbt_trigger_dagster.storage.errors import StorageError
@@ -83,7 +83,7 @@ class Monitor:
         now = self.now()
         deadline = Deadline.after(TICK_SECONDS, client.clock)
         graphs = [graph.known() for graph in self.graphs]
-        landing_runs = LandingRuns(instance, self.name)
+        requested_runs = RequestedRuns(instance, self.name)
         terminations = Terminations(instance, graphs)
         try:
             hasty = client.with_options(deadline=deadline)
@@ -101,7 +101,7 @@ class Monitor:
                 graphs=graphs,
                 last=last,
                 found=found,
-                landing_runs=landing_runs,
+                requested_runs=requested_runs,
                 tables=tables,
                 account_id=client.account_id,
                 now=now,

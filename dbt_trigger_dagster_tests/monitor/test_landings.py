@@ -13,7 +13,7 @@ from dbt_trigger_dagster.assets.job import JobGraph, JobReference
 from dbt_trigger_dagster.monitor.landings import (
     MONITOR_TAG,
     Due,
-    LandingRuns,
+    RequestedRuns,
     batches,
 )
 
@@ -56,7 +56,7 @@ def test_batches_hold_every_run_once(wanted: list[tuple[JobGraph, int]], size: i
 
 def run_key(instance: dg.DagsterInstance, *due: Due) -> str:
     """The run key of a request."""
-    request = LandingRuns(instance, "monitor").request(due)
+    request = RequestedRuns(instance, "monitor").request(due)
     return str(request.run_key)
 
 
@@ -108,9 +108,9 @@ def test_only_the_landings_of_the_monitor_itself_count(instance: dg.DagsterInsta
     a_landing(instance, dg.DagsterRunStatus.FAILURE, config(5))
     a_landing(instance, dg.DagsterRunStatus.CANCELED, config(6))
     a_landing(instance, dg.DagsterRunStatus.STARTED, config(7), monitor="other")
-    landing_runs = LandingRuns(instance, "monitor")
-    assert landing_runs.in_flight(datetime.now(timezone.utc)) == ({1, 2, 3}, [])
-    failed = landing_runs.failed_since(BEGINNING)
+    requested_runs = RequestedRuns(instance, "monitor")
+    assert requested_runs.in_flight(datetime.now(timezone.utc)) == ({1, 2, 3}, [])
+    failed = requested_runs.failed_since(BEGINNING)
     assert {each.run_ids for each in failed} == {(5,), (6,)}
 
 
@@ -119,11 +119,11 @@ def test_a_failed_landing_is_found_by_the_moment_of_its_last_change(
 ) -> None:
     """As the instance writes it."""
     a_landing(instance, dg.DagsterRunStatus.FAILURE, config(1))
-    landing_runs = LandingRuns(instance, "monitor")
-    (failed,) = landing_runs.failed_since(BEGINNING)
+    requested_runs = RequestedRuns(instance, "monitor")
+    (failed,) = requested_runs.failed_since(BEGINNING)
     assert failed.updated_at.tzinfo is not None
-    assert landing_runs.failed_since(failed.updated_at - timedelta(seconds=1)) == [failed]
-    assert landing_runs.failed_since(failed.updated_at + timedelta(seconds=1)) == []
+    assert requested_runs.failed_since(failed.updated_at - timedelta(seconds=1)) == [failed]
+    assert requested_runs.failed_since(failed.updated_at + timedelta(seconds=1)) == []
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_a_landing_that_a_person_has_changed_breaks_no_tick(
 ) -> None:
     """Somebody launched it again from the launchpad with a config of their own."""
     a_landing(instance, dg.DagsterRunStatus.STARTED, run_config)
-    assert LandingRuns(instance, "monitor").in_flight(BEGINNING) == (set(), [])
+    assert RequestedRuns(instance, "monitor").in_flight(BEGINNING) == (set(), [])
 
 
 def test_dagster_runs_are_known_by_their_ids(instance: dg.DagsterInstance) -> None:
     """Those of another instance are not."""
     run = a_landing(instance, dg.DagsterRunStatus.SUCCESS, {})
-    landing_runs = LandingRuns(instance, "monitor")
+    requested_runs = RequestedRuns(instance, "monitor")
     ended = a_landing(instance, dg.DagsterRunStatus.CANCELED, {})
-    known = landing_runs.known({run.run_id, ended.run_id, "somebody-elses"})
+    known = requested_runs.known({run.run_id, ended.run_id, "somebody-elses"})
     assert known == {run.run_id: False, ended.run_id: True}
-    assert landing_runs.known(set()) == {}
+    assert requested_runs.known(set()) == {}
