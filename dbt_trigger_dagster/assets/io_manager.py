@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from dbt_trigger_dagster.assets.dagster_run import (
-    has_materialized,
-    materialized_with,
-    re_executed,
-    run_that_loads,
-)
-from dbt_trigger_dagster.assets.job import RUN_ID_KEY
+from dbt_trigger_dagster.assets.latest_rows import latest_rows
 from dbt_trigger_dagster.assets.resources import Options, Secret, value_of, values_of
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT
@@ -264,59 +258,13 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
                 f'The input {context.asset_key.to_user_string()} has the metadata "{ROWS_KEY}": '
                 f'{wanted!r}; it can be "{LATEST_ROWS}", "{ALL_ROWS}" or "{ROWS_IF_ANY}".'
             )
-        rows = _latest(store, context, table)
+        rows = latest_rows(store, context, table)
         if rows is None and wanted == LATEST_ROWS:
             raise ValueError(
                 f"{context.asset_key.to_user_string()} has no rows in "
                 f"{store.relation(table)} yet: materialize it first."
             )
         return table.rows([]) if rows is None else rows
-
-
-def _latest(store: Store, context: dg.InputContext, table: Table) -> Rows | None:
-    """The rows of this run, of one it re-executes, or of the latest; None where none are."""
-    asset_key = context.asset_key.to_user_string()
-    event = context.instance.get_latest_materialization_event(context.asset_key)
-    latest = [event.run_id] if event is not None else []
-    for dagster_run_id in dict.fromkeys([*_this_run_and_those_before(context), *latest]):
-        rows = store.read(table, asset_key=asset_key, dagster_run_id=dagster_run_id)
-        if not len(rows):
-            rows = _written_since(store, context, table, dagster_run_id)
-        # A materialization may well have no rows: a run without artifacts, for example.
-        if len(rows) or dagster_run_id in latest:
-            return rows
-    return None
-
-
-def _written_since(
-    store: Store, context: dg.InputContext, table: Table, dagster_run_id: str
-) -> Rows:
-    """What a Dagster run materialized, where another has written the same dbt Cloud run since.
-
-    Two that are executed again at the same time follow one dbt Cloud run: the rows tell of it by
-    its id, and name the last that wrote them.
-    """
-    shown = materialized_with(context.instance, dagster_run_id, context.asset_key)
-    run_id = str(shown.get(RUN_ID_KEY) or "")
-    if not run_id.isdecimal():
-        return table.rows([])
-    column = "id" if table in {TRIGGER, RUN} else "run_id"
-    return store.read(table, asset_key=context.asset_key.to_user_string(), **{column: int(run_id)})
-
-
-def _this_run_and_those_before(context: dg.InputContext) -> list[str]:
-    """The Dagster run and those that it re-executes, as far as they materialized the asset.
-
-    One whose dbt run failed has rows, and is not what comes downstream.
-    """
-    run = run_that_loads(context)
-    if run is None:
-        return [context.upstream_output.run_id] if context.upstream_output else []
-    return [
-        chained.run_id
-        for chained in re_executed(context.instance, run)
-        if has_materialized(context.instance, chained, context.asset_key)
-    ]
 
 
 def _table_of(
