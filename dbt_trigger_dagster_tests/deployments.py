@@ -22,7 +22,7 @@ from dbt_trigger_dagster_tests.databases import (
     as_libpq_takes_it,
     missing_programs,
 )
-from dbt_trigger_dagster_tests.harness import Account, Place
+from dbt_trigger_dagster_tests.harness import REPORT, Account, Place
 from dbt_trigger_dagster_tests.processes import a_process, a_short_folder, kill_all
 from dbt_trigger_dagster_tests.servers import free_port
 
@@ -179,8 +179,9 @@ class Deployment(Place):
             return connection.execute(statement.format(psycopg.sql.Identifier(table))).fetchall()
 
     def files(self) -> dict[str, bytes]:
-        """All artifacts by their path below the root."""
-        return self.bucket.files()
+        """All artifacts by their path below the root; not the reports of their runs."""
+        found = self.bucket.files()
+        return {path: found[path] for path in found if not path.endswith(f"/{REPORT}")}
 
     def logs(self) -> str:
         """What all processes wrote."""
