@@ -256,7 +256,7 @@ def in_two_steps(first: dict[str, Any], second: dict[str, Any]) -> Script:
         ("fail", "skipped", "newly failing: unique_id"),
     ],
 )
-def test_of_a_test_in_several_steps_the_last_landingcounts(
+def test_of_a_test_in_several_steps_the_last_result_counts(
     tmp_path: Path, first: str, second: str, said: str
 ) -> None:
     """For warnings, failures and their number alike; where it was skipped, it did not run."""
