@@ -165,6 +165,8 @@ _EVALUATE: Mapping[str, Callable[[Outcome], _Verdict]] = {
 
 def failed_in_words(outcome: Outcome, failed: Sequence[Record]) -> str:
     """What failed, what did not fail before first."""
+    if not outcome.knows_past:
+        return f"failing: {_named(failed)}"
     before = outcome.failed_before
     new = [row for row in failed if not before.get(row["unique_id"])]
     old = [row for row in failed if before.get(row["unique_id"])]

@@ -5,10 +5,12 @@ asset is green in Dagster and sets off what is downstream. Rows and files are ke
 and observations tell of them.
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -40,9 +42,12 @@ from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.node_tables import RUN_STEP
+from dbt_trigger_dagster.storage.store import Store
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, run_rows
 
 _KEPT_HEADERS = ("content-type", "content-length", "etag", "last-modified")
+
+_Told = TypeVar("_Told")
 
 Event = dg.Output[Any] | dg.AssetObservation | Evaluation | NodeEvent
 """What a step hands to Dagster."""
@@ -57,6 +62,8 @@ class _Landed:
         runs: Those that are over.
         reports: What became of the artifacts of each; None where none are wanted.
         found: What each run's files tell of its inside.
+        unread: Runs whose files could not be read.
+        past: Holds the runs before; None where they cannot be read.
         outcomes: What became of each.
         errors: What could not be fetched or kept.
     """
@@ -65,6 +72,8 @@ class _Landed:
     runs: list[Run]
     reports: list[DownloadReport] | None = None
     found: list[NodeResults] = field(default_factory=list)
+    unread: set[int] = field(default_factory=set)
+    past: Store | None = None
     outcomes: list[Outcome] = field(default_factory=list)
     errors: list[DbtCloudError | StorageError] = field(default_factory=list)
 
@@ -83,6 +92,15 @@ class _Landed:
     def outcome_of(self, run: Run) -> Outcome:
         """What became of one of the runs."""
         return next(each for each in self.outcomes if each.run.run_id == run.run_id)
+
+    def with_past(self, log: logging.Logger, tell: Callable[[Store | None], _Told]) -> _Told:
+        """What is told by the runs before, and without them where they cannot be read."""
+        try:
+            return tell(self.past)
+        except StorageError as error:
+            log.warning("Earlier runs are not compared with: %s", error)
+            self.past = None
+            return tell(None)
 
 
 def land(
@@ -131,13 +149,16 @@ def _collect(step: Step, followed: Sequence[FollowedRun], keeping: Keeping) -> _
         landed.errors += [error for report in landed.reports for _, error in report.errors]
         landed.errors += keeping.artifacts.publish(zip(runs, landed.reports, strict=True))
     landed.found = _read(step, landed, keeping)
-    store = keeping.tables.store()
-    landed.outcomes = [
-        Outcome.of(run, found, store)
-        if _looks_inside(step, landed, keeping)
-        else Outcome.kept(run, RUN_STEP.rows(found.steps), store)
-        for run, found in zip(runs, landed.found, strict=True)
-    ]
+    landed.past = keeping.tables.store()
+    landed.outcomes = landed.with_past(
+        step.log,
+        lambda past: [
+            Outcome.of(run, found, past)
+            if _looks_inside(step, landed, keeping) and run.run_id not in landed.unread
+            else Outcome.kept(run, RUN_STEP.rows(found.steps), past)
+            for run, found in zip(runs, landed.found, strict=True)
+        ],
+    )
     return landed
 
 
@@ -153,12 +174,22 @@ def _read(step: Step, landed: _Landed, keeping: Keeping) -> list[NodeResults]:
         return [NodeResults(steps=step_records(run)) for run in landed.runs]
     store, files = keeping.artifacts, keeping.artifacts.files()
     found = [
-        collect_node_results(run, StoredFiles(files, store.folder_of(run), report.stored))
+        _read_files(landed, run, StoredFiles(files, store.folder_of(run), report.stored))
         for run, report in zip(landed.runs, landed.reports, strict=True)
     ]
     for warning in (warning for each in found for warning in each.warnings):
         step.log.warning("%s", warning)
     return found
+
+
+def _read_files(landed: _Landed, run: Run, files: StoredFiles) -> NodeResults:
+    """What they tell; where they cannot be had again, the run is kept all the same."""
+    try:
+        return collect_node_results(run, files)
+    except (StorageError, OSError) as error:
+        landed.unread.add(run.run_id)
+        told = f"What dbt Cloud run {run.run_id} did to each node is not kept: {error}"
+        return NodeResults(steps=step_records(run), warnings=[told])
 
 
 def _runs_of(ended: Sequence[FollowedRun]) -> list[Run]:
@@ -209,7 +240,12 @@ def _about(landed: _Landed) -> dict[str, Any]:
 def _reports(step: Step, landed: _Landed, keeping: Keeping) -> dict[str, Any]:
     """Store the reports of the runs; where that of the newest is."""
     uris = {
-        run.run_id: store_report(landed.outcome_of(run), report.stored, keeping, step.log)
+        run.run_id: landed.with_past(
+            step.log,
+            partial(
+                store_report, landed.outcome_of(run), report.stored, keeping.artifacts, step.log
+            ),
+        )
         for run, report in zip(landed.runs, landed.reports or (), strict=False)
     }
     newest = (landed.judged or landed.outcomes)[-1].run.run_id

@@ -35,6 +35,7 @@ class Outcome:
         freshness: Its rows of `SOURCE_FRESHNESS`.
         failed_before: In how many landed runs in a row a node has failed right before this one,
             by the node's id.
+        knows_past: Whether that is known.
         knows_nodes: Whether somebody has looked at its nodes: where nobody has, that none failed
             says nothing.
     """
@@ -44,16 +45,17 @@ class Outcome:
     results: Sequence[Record] = ()
     freshness: Sequence[Record] = ()
     failed_before: Mapping[str, int] = field(default_factory=dict)
+    knows_past: bool = True
     knows_nodes: bool = True
 
     @classmethod
-    def of(cls, run: Run, found: NodeResults, store: Store) -> "Outcome":
+    def of(cls, run: Run, found: NodeResults, past: Store | None) -> "Outcome":
         """What became of a run that is landed now.
 
         Args:
             run: The run.
             found: What its files tell.
-            store: Holds the runs before.
+            past: Holds the runs before; None where they cannot be read.
 
         Raises:
             StorageError: The store cannot be read.
@@ -65,7 +67,8 @@ class Outcome:
             steps=list(RUN_STEP.rows(found.steps)),
             results=results,
             freshness=list(SOURCE_FRESHNESS.rows(found.freshness)),
-            failed_before=_failed_before(store, run, failed),
+            failed_before=_failed_before(past, run, failed) if past else {},
+            knows_past=past is not None,
         )
 
     @classmethod
@@ -87,27 +90,28 @@ class Outcome:
         return cls.kept(run, steps, store)
 
     @classmethod
-    def kept(cls, run: Run, steps: Iterable[Record], store: Store) -> "Outcome":
+    def kept(cls, run: Run, steps: Iterable[Record], past: Store | None) -> "Outcome":
         """What became of a run whose files are not looked at now: its nodes as they were landed.
 
         Args:
             run: The run.
             steps: Its rows of `RUN_STEP`.
-            store: Holds what was landed of it, and the runs before.
+            past: Holds what was landed of it, and the runs before; None where they cannot be read.
 
         Raises:
             StorageError: The store cannot be read.
         """
         whose = {"account_id": run.account_id, "run_id": run.run_id}
-        results = list(store.read(NODE_RESULT, **whose))
-        freshness = list(store.read(SOURCE_FRESHNESS, **whose))
+        results = list(past.read(NODE_RESULT, **whose)) if past else []
+        freshness = list(past.read(SOURCE_FRESHNESS, **whose)) if past else []
         failed = {row["unique_id"] for row in failing(results)}
         return cls(
             run=run,
             steps=list(steps),
             results=results,
             freshness=freshness,
-            failed_before=_failed_before(store, run, failed),
+            failed_before=_failed_before(past, run, failed) if past else {},
+            knows_past=past is not None,
             knows_nodes=bool(results or freshness),
         )
 
@@ -143,6 +147,8 @@ class Outcome:
 
     def since(self, unique_id: str) -> str:
         """Since when a node fails, in words."""
+        if not self.knows_past:
+            return "failing"
         before = self.failed_before.get(unique_id, 0)
         return f"failing since {before + 1} runs" if before else "newly failing"
 

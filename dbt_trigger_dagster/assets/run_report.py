@@ -4,13 +4,14 @@ import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from dbt_trigger_dagster.artifacts.download import StoredArtifact
 from dbt_trigger_dagster.artifacts.report import LONGEST_TEXT, report_html
 from dbt_trigger_dagster.artifacts.spans import kind_of
-from dbt_trigger_dagster.assets.keeping import Keeping
 from dbt_trigger_dagster.assets.outcome import Outcome
+from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.trigger import without_marker
 from dbt_trigger_dagster.storage.errors import StorageError
@@ -37,15 +38,20 @@ _OF_A_RUN = (
 
 
 def store_report(
-    outcome: Outcome, stored: Sequence[StoredArtifact], keeping: Keeping, log: logging.Logger
+    outcome: Outcome,
+    stored: Sequence[StoredArtifact],
+    artifacts: DbtCloudArtifactStore,
+    log: logging.Logger,
+    past: Store | None,
 ) -> str | None:
     """Store the report of a run; its address, or None where it cannot be stored.
 
     Args:
         outcome: What became of the run.
         stored: Its artifacts.
-        keeping: Where it goes, and where past runs are.
+        artifacts: Where it goes.
         log: Where it tells why there is none.
+        past: Where past runs are; None for a report without them.
 
     Raises:
         StorageError: Past runs cannot be read.
@@ -53,15 +59,15 @@ def store_report(
     if any(each.artifact.place.as_posix() == REPORT for each in stored):
         log.warning("There is no report of the run: dbt Cloud has an artifact of its name.")
         return None
-    files, folder = keeping.artifacts.files(), keeping.artifacts.folder_of(outcome.run)
-    past = _Past(keeping.tables.store(), outcome.run)
+    files, folder = artifacts.files(), artifacts.folder_of(outcome.run)
+    before = _Past.of(outcome.run, past) if past else _Past()
     page = report_html(
         {**outcome.row, "cause": without_marker(outcome.run.cause)},
         outcome.steps,
         outcome.results,
-        changes=_changes(outcome, past),
+        changes=_changes(outcome, before) if past else [],
         since={row["unique_id"]: outcome.since(row["unique_id"]) for row in outcome.failing},
-        history=past.history(outcome),
+        history=before.history(outcome),
         compiled=dict(_compiled(outcome, files, folder, stored)),
     )
     try:
@@ -71,6 +77,7 @@ def store_report(
         return None
 
 
+@dataclass
 class _Past:
     """The runs of a job before one of them.
 
@@ -80,11 +87,19 @@ class _Past:
         known_since: The first of them of which all nodes that failed are known.
     """
 
-    def __init__(self, store: Store, run: Run) -> None:
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    failed: dict[int, dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
+    known_since: int = 0
+
+    @classmethod
+    def of(cls, run: Run, store: Store) -> "_Past":
+        """What a store holds of them.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
         job = {"account_id": run.account_id, "job_id": run.job_id}
         newest = store.newest(RUN, _OF_A_RUN, by="id", limit=_PAST_RUNS, **job)
-        self.runs = [row for row in newest if row["id"] < run.run_id]
-        self.failed: dict[int, dict[str, str]] = defaultdict(dict)
         failures = store.newest(
             NODE_RESULT,
             ("run_id", "unique_id", "name", "executed"),
@@ -94,9 +109,13 @@ class _Past:
             **job,
         )
         is_cut = len(failures) == _PAST_FAILURES
-        self.known_since = failures[-1]["run_id"] + 1 if is_cut else 0
+        past = cls(
+            [row for row in newest if row["id"] < run.run_id],
+            known_since=failures[-1]["run_id"] + 1 if is_cut else 0,
+        )
         for row in filter(is_executed, failures):
-            self.failed[row["run_id"]][row["unique_id"]] = row["name"] or row["unique_id"]
+            past.failed[row["run_id"]][row["unique_id"]] = row["name"] or row["unique_id"]
+        return past
 
     def history(self, outcome: Outcome) -> list[Mapping[str, Any]]:
         """All of them and the run itself, the oldest first, with how many nodes failed."""

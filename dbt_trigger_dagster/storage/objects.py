@@ -9,9 +9,11 @@ import errno
 import importlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -150,10 +152,12 @@ class ObjectFiles:
 
         Raises:
             FileNotFoundError: There is none.
-            StorageError: It cannot be read.
+            StorageError: It cannot be read; what is read later raises the same.
         """
         with self._told_as_ours(f"{self.uri(path)} cannot be read"):
-            return io.BufferedReader(_Reader(obstore.open_reader(self._store, path)), _READ)
+            reader = obstore.open_reader(self._store, path)
+        told = partial(self._told_as_ours, f"{self.uri(path)} cannot be read")
+        return io.BufferedReader(_Reader(reader, told), _READ)
 
     def exists(self, path: str) -> bool:
         """Whether there is such an object.
@@ -247,8 +251,9 @@ class FolderWriter:
 class _Reader(io.RawIOBase):
     """What obstore reads, as a file of Python's."""
 
-    def __init__(self, reader: Any) -> None:
+    def __init__(self, reader: Any, told: Callable[[], AbstractContextManager[None]]) -> None:
         self._reader = reader
+        self._told_as_ours = told
 
     def readable(self) -> bool:
         return True
@@ -257,16 +262,19 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        piece = self._reader.read(len(buffer))
+        with self._told_as_ours():
+            piece = self._reader.read(len(buffer))
         buffer[: len(piece)] = memoryview(piece)
         return len(piece)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        position: int = self._reader.seek(offset, whence)
+        with self._told_as_ours():
+            position: int = self._reader.seek(offset, whence)
         return position
 
     def tell(self) -> int:
-        position: int = self._reader.tell()
+        with self._told_as_ours():
+            position: int = self._reader.tell()
         return position
 
 

@@ -60,7 +60,7 @@ class SqlStore:
             for table in prepared:
                 self._database.write(connection, probe_of(table))
 
-        self._run(define, rehearsal=rehearse, writes=True)
+        self._run(define, rehearsal=rehearse, writes=True, is_patient=False)
 
     def upsert(self, *rows: Rows) -> None:
         """Write rows of one or several tables, all or none, in place of those of the same keys.
@@ -80,7 +80,7 @@ class SqlStore:
                 if len(each):
                     self._database.write(connection, each)
 
-        self._run(write, writes=True, is_patient=True)
+        self._run(write, writes=True)
 
     def read(self, table: Table, **equal: str | int) -> Rows:
         """Rows whose columns equal the given values; with none given, the whole table.
@@ -202,7 +202,7 @@ class SqlStore:
         *,
         rehearsal: Callable[[Any], None] | None = None,
         writes: bool = False,
-        is_patient: bool = False,
+        is_patient: bool = True,
     ) -> _Result:
         """Do some work in a transaction, again where the database was away meanwhile.
 

@@ -3,16 +3,24 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import dagster as dg
 import pytest
 
+from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.assets.trigger_step import triggered_run
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.sandbox import Fault, Script, ScriptStep
+from dbt_trigger_dagster.storage.columns import Table
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT
+from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.file_store import FileStore
+from dbt_trigger_dagster.storage.node_tables import NODE
+from dbt_trigger_dagster.storage.store import Store
 from dbt_trigger_dagster.storage.tables import TRIGGER
+from dbt_trigger_dagster_tests.assets.scripts import FAILED, FINE
 from dbt_trigger_dagster_tests.graphs import (
     ARTIFACTS,
     BROKEN,
@@ -545,3 +553,77 @@ def test_a_queued_run_is_waited_for_like_any_other(tmp_path: Path) -> None:
         assert "Queued" in str(failure_of(result, "dbt_cloud_run").description)
         assert any(line.endswith(": Queued") for line in project.logs(result))
         assert triggers(project.sandbox) == 2
+
+
+class _WriteOnlyFiles:
+    """Files of which none can be read."""
+
+    def __init__(self, files: FileStore) -> None:
+        self._files = files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+    def open(self, path: str) -> BinaryIO:
+        """Opens nothing."""
+        raise StorageError(f"{path} cannot be read: 403.")
+
+
+class WriteOnly(DbtCloudArtifactStore):
+    """A bucket whose credentials may write and not read."""
+
+    def files(self) -> Any:
+        """What keeps the files."""
+        return _WriteOnlyFiles(super().files())
+
+
+def test_files_that_cannot_be_read_again_cost_what_only_they_tell(tmp_path: Path) -> None:
+    """The run's row and those of its files and steps are kept, and a warning says what is not."""
+    with a_project(tmp_path, FINE) as project:
+        store = WriteOnly(root=str(project.artifacts))
+        result = project.materialize(resources={"dbt_cloud_artifacts": store})
+        assert result.success
+        assert len(project.rows("dbt_cloud_run")) == 1
+        assert len(project.rows("dbt_cloud_artifact")) == 2
+        assert len(project.rows("dbt_cloud_run_step")) == 2
+        assert project.rows("dbt_cloud_node_result") == []
+        assert any("did to each node is not kept:" in line for line in project.logs(result))
+
+
+class _Forgetful:
+    """Tables whose past nobody can look up."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def newest(self, table: Table, *arguments: Any, **options: Any) -> Any:
+        """Finds only what is needed for a write."""
+        if table is not NODE:
+            raise StorageError("The database is away.")
+        return self._store.newest(table, *arguments, **options)
+
+
+class Forgetful(DbtCloudTableIOManager):
+    """An IO manager of such tables."""
+
+    def store(self, wait_limit: float = WAIT_LIMIT) -> Any:
+        """The tables themselves."""
+        return _Forgetful(super().store(wait_limit))
+
+
+def test_a_past_that_cannot_be_read_costs_the_comparison_alone(tmp_path: Path) -> None:
+    """Rows and report are kept; nothing is called new that may be old, and one line says why."""
+    with a_project(tmp_path, FAILED) as project:
+        project.materialize()
+        tables = Forgetful(database=str(project.database))
+        result = project.materialize(resources={"dbt_cloud_tables": tables})
+        assert len(project.rows("dbt_cloud_run")) == len(project.reports()) == 2
+        assert "orders (failing): no such column" in str(
+            failure_of(result, "dbt_cloud_run").description
+        )
+        assert "ewly failing" not in project.reports()[-1].read_text().partition('id="data">')[2]
+        told = [line for line in project.logs(result) if "Earlier runs are not compared" in line]
+        assert len(told) == 1

@@ -218,6 +218,16 @@ def test_a_bucket_that_is_not_there_is_told_at_the_check(s3: Bucket) -> None:
     assert "\n" not in str(told.value)
 
 
+def test_a_server_that_goes_away_while_a_file_is_read_is_told() -> None:
+    """As ours, whichever error the driver has for it."""
+    with an_s3_server() as server:
+        files = ObjectFiles(server.new_root(), server.options, patience=1)
+        files.put("run/manifest.json", [PIECE, PIECE])
+        file = files.open("run/manifest.json")
+    with file, pytest.raises(StorageError, match=r"run/manifest\.json cannot be read: "):
+        file.read()
+
+
 def test_a_server_that_does_not_answer_is_told_at_the_check() -> None:
     """It is not waited for without an end."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
