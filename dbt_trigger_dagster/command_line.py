@@ -1,7 +1,7 @@
 """The package on the command line: ``dbt-trigger-dagster``, a thin shell over the rooms below."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -14,7 +14,10 @@ from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Job
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter
 from dbt_trigger_dagster.dbt_cloud.text import one_line
+from dbt_trigger_dagster.storage.copy import Source, copy_tables, rows_of
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.keboola import rows_of_exports
+from dbt_trigger_dagster.storage.store import file_of, open_store
 
 _MARKS = {True: "ok", False: "NO", None: "? "}
 _WIDEST = 44
@@ -146,6 +149,55 @@ def backfill(job_id: int, days: int, batch_size: int, key: str) -> None:
         raise click.ClickException(str(error)) from error
     if not is_good:
         sys.exit(1)
+
+
+@main.command()
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--from-schema", default="", help="Schema of the tables to copy.")
+@click.option("--to-schema", default="", help="Schema to copy them to.")
+def copy(source: str, target: str, from_schema: str, to_schema: str) -> None:
+    r"""Copy all tables to another database; rows of the same keys are replaced.
+
+    FROM and TO are what DBT_TRIGGER_DATABASE may be. FROM may be a folder with Keboola's exports,
+    dbt_cloud_trigger.csv and dbt_cloud_run.csv, too. A copy that was interrupted may be started
+    again.
+
+    \b
+    Examples:
+      dbt-trigger-dagster copy data/dbt_cloud.duckdb postgresql://dagster@db/dbt
+      dbt-trigger-dagster copy exports data/dbt_cloud.duckdb
+    """
+    unreadable = 0
+
+    def tell(sentence: str) -> None:
+        nonlocal unreadable
+        unreadable += 1
+        click.echo(f"NO  {one_line(sentence)}", err=True)
+
+    try:
+        is_empty = True
+        for progress in copy_tables(
+            _source(source, from_schema, tell), open_store(target, schema=to_schema)
+        ):
+            is_empty = False
+            checked = "" if progress.total is None else f", all found in {progress.total:,}"
+            click.echo(f"{progress.table.name}: {progress.copied:,} rows copied{checked}")
+    except StorageError as error:
+        raise click.ClickException(str(error)) from error
+    if is_empty:
+        raise click.ClickException("There was nothing to copy.")
+    if unreadable:
+        raise click.ClickException(f"{unreadable} rows could not be read; the rest is copied.")
+
+
+def _source(source: str, schema: str, tell: Callable[[str], None]) -> Source:
+    file = file_of(source)
+    if file is not None and file.is_dir():
+        return rows_of_exports(file, tell)
+    if file is not None and not file.exists():
+        raise StorageError(f"{file} is not there.")
+    return rows_of(open_store(source, schema=schema))
 
 
 class _PassedOn(click.Command):

@@ -14,6 +14,9 @@ from dbt_trigger_dagster import DbtCloudJobsComponent
 from dbt_trigger_dagster.command_line import main
 from dbt_trigger_dagster.component.yaml_sections import read_section
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script, SeededRun
+from dbt_trigger_dagster.storage.store import open_store
+from dbt_trigger_dagster.storage.tables import RUN
+from dbt_trigger_dagster_tests.databases import runs
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +42,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments, catch_exceptions=False)
 
 
-@pytest.mark.parametrize("verb", ["jobs", "check", "backfill", "sandbox", ""])
+@pytest.mark.parametrize("verb", ["jobs", "check", "backfill", "copy", "sandbox", ""])
 def test_help_shows_what_to_type(verb) -> None:
     """Each verb has examples."""
     done = run(*filter(None, [verb]), "--help") if verb != "sandbox" else run("--help")
@@ -190,3 +193,39 @@ def test_the_keys_are_those_of_the_jobs_file(sandbox) -> None:
     with duckdb.connect("data/dbt_cloud.duckdb", read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT asset_key FROM dbt_cloud_run").fetchall()
     assert found == [("nightly/run_result",)]
+
+
+def test_copy_tells_its_progress_and_what_is_there_in_the_end(tmp_path: Path) -> None:
+    """From one kind of database to another."""
+    open_store(str(tmp_path / "from.duckdb")).upsert(runs(1, 2, 3))
+    done = run("copy", str(tmp_path / "from.duckdb"), f"sqlite:///{tmp_path}/to.db")
+    assert (done.exit_code, done.output.splitlines()) == (
+        0,
+        ["dbt_cloud_run: 3 rows copied", "dbt_cloud_run: 3 rows copied, all found in 3"],
+    )
+    assert len(open_store(f"sqlite:///{tmp_path}/to.db").read(RUN)) == 3
+
+
+def test_copy_names_the_lines_of_an_export_that_it_cannot_read(tmp_path: Path) -> None:
+    """The rest lands, and the exit code says that it is not all."""
+    (tmp_path / "dbt_cloud_run.csv").write_text("account_id,id\n101,x\n101,2\n")
+    done = run("copy", str(tmp_path), str(tmp_path / "to.duckdb"))
+    assert done.exit_code == 1
+    assert "NO  dbt_cloud_run.csv, line 2: id is not a whole number: 'x'." in done.output
+    assert "dbt_cloud_run: 1 rows copied, all found in 1" in done.output
+    assert "1 rows could not be read; the rest is copied." in done.output
+
+
+@pytest.mark.parametrize("source", ["{}/none.duckdb", "sqlite:///{}/none.db"])
+def test_copy_makes_no_database_to_copy_from(tmp_path: Path, source: str) -> None:
+    """A name that was mistyped is told, and leaves nothing."""
+    done = run("copy", source.format(tmp_path), str(tmp_path / "to.duckdb"))
+    assert (done.exit_code, list(tmp_path.iterdir())) == (1, [])
+    assert re.search(r"none\.d\w+ is not there\.", done.output)
+
+
+def test_copy_of_nothing_is_no_success(tmp_path: Path) -> None:
+    """Another schema was meant, or another file."""
+    duckdb.connect(tmp_path / "from.duckdb").close()
+    done = run("copy", str(tmp_path / "from.duckdb"), str(tmp_path / "to.duckdb"))
+    assert (done.exit_code, "There was nothing to copy." in done.output) == (1, True)

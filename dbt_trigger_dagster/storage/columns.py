@@ -97,6 +97,23 @@ class Table:
         """The pandas dtype of each column."""
         return {column.name: column.kind.dtype for column in self.columns}
 
+    @property
+    def keys_left_out(self) -> dict[str, Any]:
+        """What stands in each part of the key that dbt Cloud left out: 0, or empty text.
+
+        A null equals nothing, not even itself.
+        """
+        kinds = {column.name: column.kind for column in self.columns}
+        return {name: _KEY_LEFT_OUT[kinds[name]] for name in self.primary_key}
+
+    def keys(self, columns: Mapping[str, list[Any]]) -> list[tuple[Any, ...]]:
+        """The primary key of each row, none of its parts null."""
+        parts = (
+            [left_out if value is None else value for value in columns[name]]
+            for name, left_out in self.keys_left_out.items()
+        )
+        return list(zip(*parts, strict=True))
+
     def rows(self, records: Iterable[Mapping[str, Any]]) -> "Rows":
         """Rows with exactly this table's columns, each value of its declared kind.
 
@@ -170,17 +187,13 @@ class Rows:
         """The last row of each primary key, in the order of the keys, none of them null.
 
         A database that takes many rows at once refuses two of one key, or keeps both; and writers
-        that take their rows in one order cannot wait for each other in a circle. A part of a key
-        that dbt Cloud left out is 0 or empty: a null equals nothing, not even itself.
+        that take their rows in one order cannot wait for each other in a circle.
         """
-        kinds = {column.name: column.kind for column in self.table.columns}
+        keys = self.table.keys(self.columns)
         filled = {
-            name: [_KEY_LEFT_OUT[kinds[name]] if value is None else value for value in column]
-            if name in self.table.primary_key
-            else column
-            for name, column in self.columns.items()
+            **self.columns,
+            **dict(zip(self.table.primary_key, map(list, zip(*keys, strict=True)), strict=False)),
         }
-        keys = list(zip(*(filled[name] for name in self.table.primary_key), strict=True))
         last = {key: number for number, key in enumerate(keys)}
         kept = [last[key] for key in sorted(last)]
         return Rows(

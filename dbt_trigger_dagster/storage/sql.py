@@ -6,12 +6,13 @@ whose connection is lost, before its commit or after, is sent again.
 """
 
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-from dbt_trigger_dagster.storage.database import WAIT_LIMIT, Connection, Database, quote
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT, Connection, Database, quote, text
 from dbt_trigger_dagster.storage.definitions import prepare, show
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import probe_of
@@ -99,6 +100,53 @@ class SqlStore:
             ).fetchall()
 
         return Rows(table, self._as_columns(table.columns, self._run(select)))
+
+    def pages(
+        self, table: Table, names: Collection[str], size: int
+    ) -> Iterator[dict[str, list[Any]]]:
+        """As `storage.store.Store` says.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        wanted = [column for column in table.columns if column.name in names]
+        after: Sequence[Any] = ()
+        while found := self._run(partial(self._page, table, wanted, after, size)):
+            page = self._as_columns(wanted, found)
+            yield page
+            last = {name: [values[-1]] for name, values in page.items()}
+            (after,) = table.keys(last)
+
+    def _page(
+        self,
+        table: Table,
+        columns: Sequence[Column],
+        after: Sequence[Any],
+        size: int,
+        connection: Connection,
+    ) -> list[Any]:
+        """The first rows whose keys come after one."""
+        there = self._columns(connection, table)
+        if not there:
+            return []
+        if lacking := [name for name in table.primary_key if name not in there]:
+            raise StorageError(
+                f"{self.relation(table)} was made by an older version and has no "
+                f"{', '.join(lacking)}: run dbt-trigger-dagster check with this database first."
+            )
+        # A key that was written by an older version may be null, which nothing comes after.
+        order = ", ".join(
+            f"coalesce({quote(name)}, {text(value) if isinstance(value, str) else value})"
+            for name, value in table.keys_left_out.items()
+        )
+        if self._database.keeps_keys:
+            order = ", ".join(map(quote, table.primary_key))
+        marks = ", ".join(f"{self._database.mark}{n}" for n in range(1, len(after) + 1))
+        beyond = f" AND ({order}) > ({marks})" if after else ""
+        return connection.execute(
+            f"{self._select(table, columns, there, {})}{beyond} ORDER BY {order} LIMIT {size:d}",
+            self._parameters(after),
+        ).fetchall()
 
     def look_up(
         self, table: Table, wanted: str, *, key: str, values: Iterable[int], **equal: str | int

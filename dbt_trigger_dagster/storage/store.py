@@ -1,7 +1,7 @@
 """The store that a database setting names."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,6 +39,19 @@ class Store(Protocol):
 
     def read(self, table: Table, **equal: str | int) -> Rows:
         """Rows whose columns equal the given values; with none given, the whole table."""
+
+    def pages(
+        self, table: Table, names: Collection[str], size: int
+    ) -> Iterator[dict[str, list[Any]]]:
+        """Some columns of all rows, a number of rows at a time, in the order of their keys.
+
+        Each page is read in a transaction of its own: nobody waits for the whole.
+
+        Args:
+            table: Where; there are no pages where it is missing.
+            names: The columns that are wanted, the primary key's among them.
+            size: Most rows of a page.
+        """
 
     def look_up(
         self, table: Table, wanted: str, *, key: str, values: Iterable[int], **equal: str | int
@@ -101,6 +114,16 @@ def database_below(database: str, folder: Path) -> str:
     return database
 
 
+def file_of(database: str) -> Path | None:
+    """The file that a database setting names; None where it names none."""
+    named = _URL.match(database)
+    if named is None:
+        return Path(database).expanduser().absolute()
+    if named["kind"] not in _FILES or not named["place"].startswith("///"):
+        return None
+    return Path(named["place"].removeprefix("///")).expanduser().absolute()
+
+
 def open_store(
     database: str,
     *,
@@ -125,7 +148,7 @@ def open_store(
         StorageError: It names a database of another kind, or a setting cannot be used.
     """
     named = _URL.match(database)
-    kind, place = (named["kind"], named["place"]) if named else ("duckdb", f"///{database}")
+    kind = named["kind"] if named else "duckdb"
     if kind.partition("+")[0] in _POSTGRESQL:
         server = PostgreSQL(
             database,
@@ -136,7 +159,8 @@ def open_store(
             wait_limit=wait_limit,
         )
         return SqlStore(server, wait_limit=wait_limit)
-    if kind not in _FILES or not place.startswith("///"):
+    path = file_of(database)
+    if path is None:
         raise StorageError(
             f"The kind of database {kind} is not supported: give the path of a DuckDB file, such "
             "as data/dbt_cloud.duckdb, or a URL: duckdb:///path, sqlite:///path or "
@@ -144,6 +168,5 @@ def open_store(
         )
     if user or password or connection:
         raise StorageError("The file of a database takes no user, password or connection.")
-    path = Path(place.removeprefix("///")).expanduser().absolute()
     file = _FILES[kind](path, schema=schema or "main", wait_limit=wait_limit)
     return SqlStore(file, wait_limit=wait_limit)
