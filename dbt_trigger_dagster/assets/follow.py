@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from dbt_trigger_dagster.artifacts.progress import progress_of
 from dbt_trigger_dagster.assets.job import JobGraph
@@ -149,7 +150,7 @@ def _wait_for(step: Step, run: Run, deadline: Deadline) -> FollowedRun:
     if deadline.is_over:  # time to see whether this run is over too
         deadline = step.client.until_cancelled(ONE_LOOK)
     try:
-        return FollowedRun(_end_of(step, run, deadline), saw_end=not run.is_over)
+        return FollowedRun(_until_over(step)(run, deadline=deadline), saw_end=not run.is_over)
     except DbtCloudWaitTimeoutError as error:
         _check_not_cancelled(step, error)
         return _on_timeout(step, error)
@@ -192,7 +193,7 @@ def _cancel_and_wait(step: Step, run: Run) -> Run:
     try:
         run = cancel_and_look(step.client.with_options(deadline=deadline), run.run_id)
         step.log.info("dbt Cloud run %s is to be cancelled: %s", run.run_id, run.href)
-        return _end_of(step, run, deadline)
+        return _until_over(step)(run, deadline=deadline)
     except DbtCloudWaitTimeoutError as error:
         _check_not_cancelled(step, error)
         step.log.error("It was to be cancelled. %s %s", error, run.href)  # noqa: TRY400  # as below
@@ -205,17 +206,11 @@ def _cancel_and_wait(step: Step, run: Run) -> Run:
         return run
 
 
-def _end_of(step: Step, run: Run, deadline: Deadline) -> Run:
-    """Wait until a run is over.
-
-    Raises:
-        DbtCloudWaitTimeoutError: It is not, at the deadline.
-        DbtCloudError: dbt Cloud refuses.
-    """
-    return wait_for_run(
+def _until_over(step: Step) -> Callable[..., Run]:
+    """How a step waits for a run: by one function, with the step's policy filled in."""
+    return partial(
+        wait_for_run,
         step.client,
-        run,
-        deadline=deadline,
         poll_interval=step.config.poll_interval,
         log=step.log,
         progress=progress_of,
