@@ -14,7 +14,7 @@ HOME_OF_DAGSTER := data/dagster/dagster.yaml
 # what it does itself.
 DAGSTER := PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" PYTHONWARNINGS=ignore
 
-.PHONY: help demo dev test test-fast test-oldest truth check docs bench faults audit clean
+.PHONY: help demo dev test test-fast test-oldest test-deployment truth check docs bench faults audit clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ test: $(STAMP)  ## All tests
 
 test-fast: $(STAMP)  ## The tests that start neither Dagster nor a process, while you work
 	$(BIN)/python -m pytest -n auto -m 'not slow'
+
+test-deployment: $(STAMP)  ## Queue, daemon, webserver and two code servers on PostgreSQL and a bucket, on a quiet machine
+	TEST_DEPLOYMENT=1 $(BIN)/python -m pytest dbt_trigger_dagster_tests/test_deployment.py
 
 $(OLDEST)/installed: pyproject.toml
 	$(PYTHON) -m venv $(OLDEST)
