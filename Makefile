@@ -17,7 +17,7 @@ DAGSTER := PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" 
 .PHONY: help demo dev test test-fast test-oldest test-deployment truth check docs bench faults audit clean
 
 help:  ## What can be made
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 17
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -132,9 +132,10 @@ def test_a_lost_answer_says_how_to_go_on(project: Project) -> None:
 def test_two_resumptions_at_the_same_time_follow_one_dbt_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A double click, where the request to trigger takes a second: the older run counts.
+    """A double click, where the request to trigger takes a second: one dbt run goes on.
 
-    Both have searched before either's has come; both Dagster runs find their rows and end well.
+    Where both have searched before either's has come, the older counts and the younger is
+    cancelled; where one is late, it finds the other's. Both Dagster runs end well.
     """
     with a_project(tmp_path, SLOW) as project, dg.DagsterInstance.local_temp() as instance:
         for name, value in project.environment().items():
@@ -153,8 +154,7 @@ def test_two_resumptions_at_the_same_time_follow_one_dbt_run(
         with ThreadPoolExecutor(2) as threads:
             resumed = [threads.submit(resume, number) for number in range(2)]
             try:
-                until(lambda: len(project.dbt_runs()) == 2, "both have triggered")
-                until(lambda: statuses(project)[1:] == [30], "the younger run is cancelled")
+                until(project.dbt_runs, "one of them has triggered")
                 followed = {RUN_ID_TAG: str(project.dbt_runs()[0]["id"])}
                 until(
                     lambda: len(instance.get_runs(dg.RunsFilter(tags=followed))) == 2,
@@ -165,7 +165,7 @@ def test_two_resumptions_at_the_same_time_follow_one_dbt_run(
                     run["id"] for run in project.dbt_runs() if run["status"] < 10
                 )
             assert [future.result() for future in resumed] == [True, True]
-        assert statuses(project) == [10, 30]
+        assert statuses(project) in ([10], [10, 30])
         assert project.run_ids() == [project.dbt_runs()[0]["id"]]
 
 
