@@ -2,39 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
-from dbt_trigger_dagster.storage.columns import Rows, Table
+from dbt_trigger_dagster.storage.columns import Rows
 from dbt_trigger_dagster.storage.node_tables import NODE
+from dbt_trigger_dagster.storage.store import Store
 
 _MANIFEST = "manifest_run_id"
 _NAMES = ("unique_id", "gone_at", _MANIFEST)
 _MOST_NODES = 1_000_000
 
 
-class Reader(Protocol):
-    """What rows can be read from."""
-
-    def newest(
-        self,
-        table: Table,
-        columns: Sequence[str],
-        *,
-        by: str,
-        limit: int,
-        **equal: str | int | Sequence[str],
-    ) -> list[dict[str, Any]]:
-        """Some columns of the rows with the highest value in one, highest first."""
-
-
-def with_gone(reader: Reader, nodes: Rows, now: datetime) -> Rows:
+def with_gone(store: Store, nodes: Rows, now: datetime) -> Rows:
     """The nodes of newer manifests, and those that are gone since.
 
     Runs may be landed in any order: what an older run says of the project is left out. Of what the
     table holds, names are read, and whole rows of what is gone.
 
     Args:
-        reader: Where the table is kept.
+        store: Where the table is kept.
         nodes: Rows of `NODE`, of one manifest for each job.
         now: When nodes that are not among them are found to be gone.
 
@@ -47,10 +33,10 @@ def with_gone(reader: Reader, nodes: Rows, now: datetime) -> Rows:
         numbers = [n for n, project in enumerate(projects) if project == (account_id, job_id)]
         project = _picked(nodes, numbers)
         of_the_job = {"account_id": account_id, "job_id": job_id}
-        known = reader.newest(NODE, _NAMES, by=_MANIFEST, limit=_MOST_NODES, **of_the_job)
+        known = store.newest(NODE, _NAMES, by=_MANIFEST, limit=_MOST_NODES, **of_the_job)
         newest = known[0][_MANIFEST] if known else None
         if newest is None or newest <= project.columns[_MANIFEST][0]:
-            parts += [project, *_gone(reader, project, known, now, of_the_job)]
+            parts += [project, *_gone(store, project, known, now, of_the_job)]
     return Rows(
         NODE,
         {name: [value for part in parts for value in part.columns[name]] for name in nodes.columns},
@@ -58,7 +44,7 @@ def with_gone(reader: Reader, nodes: Rows, now: datetime) -> Rows:
 
 
 def _gone(
-    reader: Reader,
+    store: Store,
     project: Rows,
     known: Sequence[dict[str, Any]],
     now: datetime,
@@ -74,7 +60,7 @@ def _gone(
     if not names:
         return []
     columns = [column.name for column in NODE.columns]
-    found = reader.newest(
+    found = store.newest(
         NODE, columns, by=_MANIFEST, limit=len(names), unique_id=names, **of_the_job
     )
     rows = Rows(NODE, {name: [node[name] for node in found] for name in columns})
