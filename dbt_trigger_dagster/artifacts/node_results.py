@@ -15,7 +15,11 @@ from dbt_trigger_dagster.artifacts.json_stream import BrokenFileError
 from dbt_trigger_dagster.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN
 from dbt_trigger_dagster.artifacts.run_files import FileReader, RunFiles, without_nulls
-from dbt_trigger_dagster.artifacts.run_steps import dbt_steps_of, step_records
+from dbt_trigger_dagster.artifacts.run_steps import (
+    dbt_steps_of,
+    step_records,
+    unreadable_steps,
+)
 from dbt_trigger_dagster.artifacts.step_results import StepReader, StepResults, with_place
 from dbt_trigger_dagster.dbt_cloud.models import Run
 
@@ -49,7 +53,7 @@ class NodeResults:
         results: Of `NODE_RESULT`.
         freshness: Of `SOURCE_FRESHNESS`.
         nodes: Of `NODE`.
-        warnings: What could not be read, each naming its file.
+        warnings: What could not be read, each naming its file, or its run and steps.
     """
 
     steps: list[dict[str, Any]] = field(default_factory=list)
@@ -57,6 +61,11 @@ class NodeResults:
     freshness: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of_steps(cls, run: Run) -> "NodeResults":
+        """What the run itself says of its steps."""
+        return cls(steps=step_records(run), warnings=unreadable_steps(run))
 
 
 def collect_node_results(run: Run, files: RunFiles) -> NodeResults:
@@ -66,7 +75,7 @@ def collect_node_results(run: Run, files: RunFiles) -> NodeResults:
         run: The run, when it is over, with its steps.
         files: Its stored artifacts.
     """
-    found = NodeResults(steps=step_records(run))
+    found = NodeResults.of_steps(run)
     steps = dbt_steps_of(run)
     reader = FileReader(run.run_id, files, list(steps), found.warnings)
     manifest = _newest_manifest(reader)

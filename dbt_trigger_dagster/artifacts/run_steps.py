@@ -6,7 +6,7 @@ from typing import Any
 
 from dbt_trigger_dagster.artifacts.run_results import canonical_command
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.text import lines
+from dbt_trigger_dagster.dbt_cloud.text import excerpt, lines
 
 TAIL_LINES = 40
 """So many of the last lines of a step's log are kept in its row."""
@@ -17,28 +17,48 @@ _TRUNCATED = "This log output is truncated."
 
 def step_records(run: Run) -> list[dict[str, Any]]:
     """The steps as records of `RUN_STEP`'s columns; none where the API was not asked for them."""
-    payloads = run.payload.get("run_steps")
-    found = payloads if isinstance(payloads, list) else []
-    return [
-        _record(run, payload)
-        for payload in found
-        if isinstance(payload, Mapping) and isinstance(payload.get("index"), int)
+    return [_record(run, payload) for payload in _payloads(run) if _is_readable(payload)]
+
+
+def unreadable_steps(run: Run) -> list[str]:
+    """One sentence that names the steps which no record can be made of; none where all can."""
+    left_out = [
+        f"{place} ({_name_of(payload)})"
+        for place, payload in enumerate(_payloads(run), start=1)
+        if not _is_readable(payload)
     ]
+    told = (
+        f"Steps of dbt Cloud run {run.run_id} are left out, for they have no number. Their places "
+        f"in its list: {', '.join(left_out)}."
+    )
+    return [told] if left_out else []
 
 
 def dbt_steps_of(run: Run) -> dict[int, Mapping[str, Any]]:
     """The steps whose commands can leave results, as the API says them, by their numbers."""
-    payloads = run.payload.get("run_steps")
     found = {
         payload["index"]: payload
-        for payload in (payloads if isinstance(payloads, list) else [])
-        if isinstance(payload, Mapping)
-        and isinstance(payload.get("index"), int)
+        for payload in _payloads(run)
+        if _is_readable(payload)
         and payload["index"] > 0
         and command_of(payload)
         and kind_of(command_of(payload)) != "deps"
     }
     return dict(sorted(found.items()))
+
+
+def _payloads(run: Run) -> list[Any]:
+    payloads = run.payload.get("run_steps")
+    return payloads if isinstance(payloads, list) else []
+
+
+def _is_readable(payload: Any) -> bool:
+    return isinstance(payload, Mapping) and isinstance(payload.get("index"), int)
+
+
+def _name_of(payload: Any) -> str:
+    name = payload.get("name") if isinstance(payload, Mapping) else payload
+    return excerpt(name) if isinstance(name, str) else "without a name"
 
 
 def _record(run: Run, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from dbt_trigger_dagster.artifacts.download import DownloadReport, StoredArtifac
 from dbt_trigger_dagster.artifacts.listing import Wanted, lag_of
 from dbt_trigger_dagster.artifacts.node_results import NodeResults, collect_node_results
 from dbt_trigger_dagster.artifacts.node_rows import node_rows
-from dbt_trigger_dagster.artifacts.run_steps import step_records
 from dbt_trigger_dagster.artifacts.stored_files import StoredFiles
 from dbt_trigger_dagster.assets.checks import Evaluation, evaluations
 from dbt_trigger_dagster.assets.failures import (
@@ -171,12 +170,13 @@ def _looks_inside(step: Step, landed: _Landed, keeping: Keeping) -> bool:
 def _read(step: Step, landed: _Landed, keeping: Keeping) -> list[NodeResults]:
     """What happened inside the runs, as the stored files tell; of the rest, the steps alone."""
     if landed.reports is None or not _looks_inside(step, landed, keeping):
-        return [NodeResults(steps=step_records(run)) for run in landed.runs]
-    store, files = keeping.artifacts, keeping.artifacts.files()
-    found = [
-        _read_files(landed, run, StoredFiles(files, store.folder_of(run), report.stored))
-        for run, report in zip(landed.runs, landed.reports, strict=True)
-    ]
+        found = [NodeResults.of_steps(run) for run in landed.runs]
+    else:
+        store, files = keeping.artifacts, keeping.artifacts.files()
+        found = [
+            _read_files(landed, run, StoredFiles(files, store.folder_of(run), report.stored))
+            for run, report in zip(landed.runs, landed.reports, strict=True)
+        ]
     for warning in (warning for each in found for warning in each.warnings):
         step.log.warning("%s", warning)
     return found
@@ -188,8 +188,11 @@ def _read_files(landed: _Landed, run: Run, files: StoredFiles) -> NodeResults:
         return collect_node_results(run, files)
     except (StorageError, OSError) as error:
         landed.unread.add(run.run_id)
-        told = f"What dbt Cloud run {run.run_id} did to each node is not kept: {error}"
-        return NodeResults(steps=step_records(run), warnings=[told])
+        found = NodeResults.of_steps(run)
+        found.warnings.append(
+            f"What dbt Cloud run {run.run_id} did to each node is not kept: {error}"
+        )
+        return found
 
 
 def _runs_of(ended: Sequence[FollowedRun]) -> list[Run]:

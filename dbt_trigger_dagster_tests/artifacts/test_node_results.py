@@ -1,6 +1,7 @@
 """What happened to nodes: from files in any state, and from logs where there are none."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -45,6 +46,30 @@ def test_each_command_is_told_from_its_own_file() -> None:
         (4, "model.shop.orders", "error", True, "run_results"),
         (5, "model.shop.orders", "success", False, "run_results"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ({"index": None, "name": "dbt docs\ngenerate"}, "2 ('dbt docs generate')"),
+        ({"index": "five", "name": None}, "2 (without a name)"),
+        ({}, "2 (without a name)"),
+        (None, "2 (without a name)"),
+        ("nonsense", "2 ('nonsense')"),
+    ],
+)
+def test_a_step_that_cannot_be_read_costs_itself_and_one_warning(step, told) -> None:
+    """It names the run and where the step stands; the others are kept."""
+    run = run_of("dbt build")
+    steps = run.payload["run_steps"]
+    odd = replace(run, payload={**run.payload, "run_steps": [*steps, step]})
+    found = _collect(odd, {})
+    assert [row["step"] for row in found.steps] == [4]
+    (warning,) = found.warnings
+    assert warning == (
+        f"Steps of dbt Cloud run {run.run_id} are left out, for they have no number. "
+        f"Their places in its list: {told}."
+    )
 
 
 def test_what_an_earlier_step_left_is_not_told_again() -> None:
