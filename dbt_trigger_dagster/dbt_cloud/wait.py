@@ -1,10 +1,12 @@
 """Waiting for a run under a policy.
 
 Whatever passes (a lost connection, a server error, a rate limit, a body that is no answer) does
-not end the wait; only the deadline does, or a refusal of dbt Cloud's own that comes again.
+not end the wait; only the deadline does, or a refusal of dbt Cloud's own that comes again. Where
+there is no deadline, one of anybody's does that comes again and again for an hour.
 """
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -30,6 +32,9 @@ DETAILS_WAIT = 60.0
 
 NOT_FOUND_GRACE = 30.0
 """Seconds from the start of a wait in which a 404 counts as "not yet there"."""
+
+STRANGERS_GRACE = 3600.0
+"""Seconds in which a refusal that is not dbt Cloud's own may pass, in a wait without an end."""
 
 SILENCE = 30.0
 """Seconds after which something is said though nothing has happened."""
@@ -131,6 +136,7 @@ class _Wait:
     started: float = field(init=False)
     polls: int = field(init=False, default=0)
     outage: DbtCloudError | None = field(init=False, default=None)
+    same_since: float = field(init=False, default=0.0)
     last_poll: float = field(init=False, default=0.0)
     told_at: float = field(init=False)
     told_status: int | None = field(init=False, default=None)
@@ -143,6 +149,10 @@ class _Wait:
     @property
     def waited(self) -> float:
         return self.client.clock.monotonic() - self.started
+
+    @property
+    def is_endless(self) -> bool:
+        return self.deadline is None or math.isinf(self.deadline.at)
 
     def silence_left(self) -> float:
         """Seconds until something is to be said again."""
@@ -179,7 +189,9 @@ class _Wait:
         except DbtCloudCancelledError:
             raise
         except DbtCloudError as error:
-            if self.is_final(error):
+            if not _is_like(self.outage, error):
+                self.same_since = self.client.clock.monotonic()
+            elif self.is_final(error):
                 raise
             if self.outage is None:
                 self.say("%s Waiting goes on.", error, level=logging.WARNING)
@@ -191,11 +203,12 @@ class _Wait:
         return run
 
     def is_final(self, error: DbtCloudError) -> bool:
-        """Whether dbt Cloud itself refuses, and has done so before; all else may pass."""
+        """Whether a refusal counts that has come before; all else may pass."""
         if not isinstance(error, DbtCloudAuthError | DbtCloudNotFoundError):
             return False
-        if not error.is_dbt_clouds or not _is_like(self.outage, error):
-            return False
+        if not error.is_dbt_clouds:
+            lasted = self.client.clock.monotonic() - self.same_since
+            return self.is_endless and lasted >= STRANGERS_GRACE
         return isinstance(error, DbtCloudAuthError) or self.waited >= NOT_FOUND_GRACE
 
     def pause(self, run: Run) -> None:
@@ -235,10 +248,11 @@ class _Wait:
         )
 
 
-def _is_like(before: DbtCloudError | None, error: DbtCloudResponseError) -> bool:
-    """Whether the last answer was the same refusal."""
+def _is_like(before: DbtCloudError | None, error: DbtCloudError) -> bool:
+    """Whether the last answer was the same refusal, of the same origin."""
     return (
         isinstance(before, DbtCloudResponseError)
-        and before.is_dbt_clouds
+        and isinstance(error, DbtCloudResponseError)
         and before.status_code == error.status_code
+        and before.is_dbt_clouds == error.is_dbt_clouds
     )

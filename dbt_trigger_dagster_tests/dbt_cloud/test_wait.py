@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from dbt_trigger_dagster.dbt_cloud.clock import Clock, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudAuthError,
     DbtCloudNotFoundError,
+    DbtCloudResponseError,
     DbtCloudWaitTimeoutError,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run
@@ -24,6 +26,7 @@ from dbt_trigger_dagster.dbt_cloud.wait import (
     DETAILS,
     NOT_FOUND_GRACE,
     SILENCE,
+    STRANGERS_GRACE,
     poll_pause,
     wait_for_run,
 )
@@ -356,6 +359,38 @@ def test_what_is_not_dbt_clouds_own_refusal_is_an_outage_until_the_deadline(
     with pytest.raises(DbtCloudWaitTimeoutError):
         _wait(client, seconds=600)
     assert sum(clock.pauses) > 590
+
+
+@pytest.mark.parametrize("seconds", [None, math.inf])
+@pytest.mark.parametrize("answer", ["404 of a gateway", "403 of a firewall", "404 without a word"])
+def test_a_wait_without_an_end_takes_a_strangers_refusal_for_one_after_an_hour(
+    client, api, clock, answer, seconds
+) -> None:
+    """Else a firewall that stays would hold the worker for ever."""
+    began = clock.now
+    _answers(api, 3)
+    api.get(RUN_URL, **REFUSALS[answer])
+    with pytest.raises(DbtCloudResponseError):
+        _wait(client, seconds=seconds)
+    assert STRANGERS_GRACE <= clock.now - began < STRANGERS_GRACE + 20
+
+
+def test_a_strangers_refusal_that_passes_within_the_hour_does_not_end_a_wait(
+    client, api, clock
+) -> None:
+    """Each time it comes, it has an hour of its own; so has one of another kind."""
+
+    def answer(_: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        half_hours = int((clock.now - began) // 1800)
+        status = (403, 404, 502, 404, 200)[half_hours % 5]
+        if status != 200:
+            return status, {}, "<html>"
+        return 200, {}, json.dumps(envelope(run_payload(10 if half_hours > 20 else 3)))
+
+    began = clock.now
+    api.add_callback("GET", RUN_URL, callback=answer)
+    assert _wait(client, seconds=None).is_success
+    assert clock.now - began > 20 * 1800
 
 
 def test_two_refusals_that_differ_are_none_that_comes_again(client, api) -> None:
