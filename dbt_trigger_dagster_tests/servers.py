@@ -96,6 +96,7 @@ class Server:
     """What `serving` serves: where, and what came; `closed` counts connections that have ended."""
 
     port: int
+    unasked: Drip | None = None
     received: list[Received] = field(default_factory=list)
     connections: int = 0
     closed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -109,10 +110,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(respond: Respond) -> Iterator[Server]:
-    """A server on a free port that answers what it is told to, request by request."""
+def serving(respond: Respond, *, unasked: Drip | None = None) -> Iterator[Server]:
+    """A server on a free port that answers what it is told to, request by request.
+
+    Args:
+        respond: Makes the answer to a request.
+        unasked: What each connection gets instead, whatever it asks for.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(port=listener.getsockname()[1])
+        server = Server(port=listener.getsockname()[1], unasked=unasked)
         threads: list[threading.Thread] = []
         acceptor = threading.Thread(target=_accept, args=(listener, server, respond, threads))
         acceptor.start()
@@ -160,6 +166,9 @@ def _serve(connection: socket.socket, number: int, server: Server, respond: Resp
 
 def _answer_all(connection: socket.socket, number: int, server: Server, respond: Respond) -> None:
     with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError):
+        if server.unasked is not None:
+            _drip(connection, server.unasked, server.stopping)
+            return
         while (received := _read_request(stream, number)) is not None:
             server.received.append(received)
             answer = respond(received)

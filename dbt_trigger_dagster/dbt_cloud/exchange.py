@@ -1,8 +1,8 @@
 """How far a request has got, and one watchdog that ends those whose time is over.
 
 The timeout of a socket holds for each read of it, so an answer that drips would keep its reader for
-hours. The watchdog hangs up instead: on the head of an answer that is not there within the request
-timeout, and on whatever is not over at the deadline.
+hours. The watchdog hangs up instead: on a tunnel, an encryption or the head of an answer that is
+not there within the request timeout, and on whatever is not over at the deadline.
 """
 
 import contextlib
@@ -46,14 +46,19 @@ class Exchange:
         self.may_have_been_sent = True
         self.was_ended = False
         self._deadline = deadline
-        self._head_until: float | None = None
+        self._next_until: float | None = None
+        self._unencrypted: socket.socket | None = None
         self._sock: Any = None
         self._hang_up: Callable[[], object] = lambda: None
 
-    def begins_on(self, connection: HTTPConnection) -> None:
-        """It has a connection, which may have to be made first."""
+    def connects_over(self, sock: socket.socket, timeout: float) -> None:
+        """There is a connection; its tunnel and its encryption have to be made in time."""
+        # A copy: the encryption takes the socket's place long before it is made.
+        copy = socket.fromfd(sock.fileno(), sock.family, sock.type)
+        self._unencrypted = copy
         # Not both ways: TLS would take the socket for one that has yet to be connected.
-        self._hang_up = lambda: _shut(connection.sock, socket.SHUT_RD)
+        self._hang_up = lambda: _shut(copy, socket.SHUT_RD)
+        self._next_until = time.monotonic() + timeout
 
     def leaves(self, connection: HTTPConnection) -> None:
         """The connection is made; the head of the answer has to come in time.
@@ -67,11 +72,12 @@ class Exchange:
         self._sock = connection.sock
         self._hang_up = lambda: _shut(self._sock, socket.SHUT_RDWR)
         self.may_have_been_sent = True
-        self._head_until = time.monotonic() + cast("float", connection.timeout)
+        self._next_until = time.monotonic() + cast("float", connection.timeout)
+        self.close()
 
     def is_answered_by(self, response: BaseHTTPResponse) -> None:
         """The head has come; from now on the timeout is for each read of the body."""
-        self._head_until = None
+        self._next_until = None
 
         def hang_up() -> None:
             if response.connection is not None:  # it would be free for others
@@ -81,12 +87,16 @@ class Exchange:
 
     def end_if_over(self) -> None:
         """Hang up, now and at each later look, where the time is over."""
-        late = self._head_until is not None and time.monotonic() >= self._head_until
+        late = self._next_until is not None and time.monotonic() >= self._next_until
         if late or (self._deadline is not None and self._deadline.is_over):
             self.was_ended = True
-            # Not connected yet, or all has been read.
-            with contextlib.suppress(AttributeError, OSError):
+            with contextlib.suppress(AttributeError, OSError):  # all has been read
                 self._hang_up()
+
+    def close(self) -> None:
+        """Give back what was needed while the connection was made."""
+        if self._unencrypted is not None:
+            self._unencrypted.close()
 
 
 def _shut(sock: Any, how: int) -> None:
@@ -143,15 +153,17 @@ def watching(deadline: Deadline | None) -> Iterator[Exchange]:
         yield exchange
     finally:
         _watchdog.forget(exchange)
+        exchange.close()
         _current.reset(token)
 
 
 class _Connection(HTTPConnection):
     """Tells the exchange that it is used for how far that has got."""
 
-    def connect(self) -> None:
-        _current.get().begins_on(self)
-        super().connect()
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        _current.get().connects_over(sock, cast("float", self.timeout))
+        return sock
 
     def request(self, *arguments: Any, **options: Any) -> None:
         if self.sock is None:

@@ -816,8 +816,30 @@ def test_an_encrypted_answer_that_drips_ends_with_the_deadline(ask, tmp_path, mo
     assert clock.monotonic() - began < 4
 
 
+_ENDLESS_HANDSHAKE = Drip(b"\x16\x03\x03\x40\x00" + bytes(0x4000), pause=0.01, head_too=True)
+"""The announcement of 16 KiB of a TLS server's first words, and those, byte by byte."""
+
+
+@both_ways
+@pytest.mark.parametrize("limit", ["deadline", "request timeout"])
+def test_an_encryption_that_drips_ends_in_time(ask, limit) -> None:
+    """Nothing has left, so a request that starts a run may be sent again."""
+    clock = SystemClock()
+    ends_at_the_deadline = limit == "deadline"
+    with serving(lambda _: GOOD, unasked=_ENDLESS_HANDSHAKE) as server:
+        transport = _transport(
+            f"https://127.0.0.1:{server.port}", request_timeout=30 if ends_at_the_deadline else 0.5
+        )
+        deadline = Deadline.after(0.5 if ends_at_the_deadline else 30, clock)
+        began = clock.monotonic()
+        with pytest.raises(DbtCloudRequestError, match="did not end in time") as caught:
+            ask(transport, deadline=deadline)
+    assert not caught.value.may_have_been_sent
+    assert clock.monotonic() - began < 10
+
+
 _STAGES: dict[str, Callable[[Exchange, BaseHTTPResponse], None]] = {
-    "connecting": lambda exchange, response: exchange.begins_on(response.connection),
+    "connecting": lambda exchange, response: exchange.connects_over(response.connection.sock, 30),
     "sending": lambda exchange, response: exchange.leaves(response.connection),
     "reading": lambda exchange, response: exchange.is_answered_by(response),
 }
@@ -840,6 +862,7 @@ def test_whoever_hangs_up_leaves_the_encryption_in_place(stage, tmp_path, clock)
             assert sock.version().startswith("TLS")
             assert sock.recv(1) == b""
             response.close()
+            exchange.close()
     assert exchange.was_ended
 
 
