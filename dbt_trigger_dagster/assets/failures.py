@@ -92,16 +92,23 @@ def retry_outlook(
             "This does not heal by itself: mend the code or the data, then re-execute the Dagster "
             "run."
         )
-    if run.retry_obstacle is None:
+    if not (obstacle := obstacle_of(run)):
         return (
             "Re-execute this Dagster run from its failure (in the UI: the arrow beside "
             "Re-execute), and dbt Cloud retries the dbt run from its point of failure."
         )
-    reason = RETRY_OBSTACLES.get(run.retry_obstacle, "dbt Cloud says no more")
     return (
-        f"dbt Cloud cannot retry it from its point of failure: {reason} ({run.retry_obstacle}). "
+        f"dbt Cloud cannot retry it from its point of failure: {obstacle}. "
         "Re-execute the whole Dagster run to run the job anew."
     )
+
+
+def obstacle_of(run: Run) -> str:
+    """Why dbt Cloud cannot retry a run, in words and by its own code; empty where it can."""
+    if run.retry_obstacle is None:
+        return ""
+    reason = RETRY_OBSTACLES.get(run.retry_obstacle, "dbt Cloud says no more")
+    return f"{reason} ({run.retry_obstacle})"
 
 
 def _may_heal(outcome: Outcome) -> bool:

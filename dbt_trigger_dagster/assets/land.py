@@ -27,7 +27,7 @@ from dbt_trigger_dagster.assets.failures import (
     retry_outlook,
     run_error,
 )
-from dbt_trigger_dagster.assets.follow import FollowedRun
+from dbt_trigger_dagster.assets.followed_run import FollowedRun
 from dbt_trigger_dagster.assets.job import ARTIFACTS, NODE_RESULTS, RUN_RESULT
 from dbt_trigger_dagster.assets.keeping import Keeping, Part
 from dbt_trigger_dagster.assets.metadata import batch_metadata, node_metadata, outcome_metadata
@@ -87,6 +87,15 @@ class _Landed:
         ids = {each.run.run_id for each in self.counting if each.run}
         judged = [each for each in self.outcomes if each.run.run_id in ids]
         return sorted(judged, key=lambda each: each.run.run_id)
+
+    @property
+    def own_columns(self) -> dict[int, dict[str, str | None]]:
+        """What the runs' rows say beside what dbt Cloud does, by the runs' ids."""
+        return {
+            each.run.run_id: {"retry_decision": each.retry_decision or None}
+            for each in self.followed
+            if each.run is not None
+        }
 
     def outcome_of(self, run: Run) -> Outcome:
         """What became of one of the runs."""
@@ -225,7 +234,8 @@ def _parts(step: Step, landed: _Landed, keeping: Keeping) -> list[Part]:
     about = {**_about(landed), **_reports(step, landed, keeping)}
     if RUN_RESULT in keeping.outputs:
         steps = RUN_STEP.rows(record for found in landed.found for record in found.steps)
-        parts.append(Part(RUN_RESULT, [run_rows(RUN, landed.runs), steps], about))
+        runs = run_rows(RUN, landed.runs, own=landed.own_columns)
+        parts.append(Part(RUN_RESULT, [runs, steps], about))
     if landed.reports is not None and ARTIFACTS in keeping.outputs:
         parts.append(_artifacts(step, landed, keeping, _in_short(about)))
     if _looks_inside(step, landed, keeping):

@@ -20,14 +20,14 @@ _TELLING = Wanted("all", include=(RUN_RESULTS, "metadata/telemetry-*-otel.parque
 _FOLDER = "run"
 
 
-def why_lasting(step: Step, run: Run, *, saw_end: bool) -> str:
-    """Why a retry of a failed run is of no use; empty where all that failed may heal by itself.
+def is_transient_failure(step: Step, run: Run, *, saw_end: bool) -> tuple[bool, str]:
+    """Whether all that failed in a run may heal by itself, and in words why, or why not.
 
     Its files come from dbt Cloud, whatever is stored of them, for what is stored is a choice of
     its own; they are gone again afterwards.
 
     Args:
-        step: Whose run it is; its log says what is found.
+        step: Whose run it is.
         run: The run, with its steps and their logs.
         saw_end: Whether it ended just now, so that its files may still arrive.
 
@@ -41,6 +41,4 @@ def why_lasting(step: Step, run: Run, *, saw_end: bool) -> str:
         if step.client.cancellation.is_cancelled:
             raise DbtCloudCancelledError("The step was interrupted.")
         found = collect_node_results(run, StoredFiles(files, _FOLDER, report.stored))
-    heals, why = why_transient(failing(NODE_RESULT.rows(found.results)))
-    step.log.info("dbt Cloud run %s failed, and %s (retry_failed_run: transient).", run.run_id, why)
-    return "" if heals else why
+    return why_transient(failing(NODE_RESULT.rows(found.results)))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from dbt_trigger_dagster.assets.dagster_run import is_switched_on, sensors_with, tag
-from dbt_trigger_dagster.assets.follow import FollowedRun
+from dbt_trigger_dagster.assets.followed_run import FollowedRun
 from dbt_trigger_dagster.assets.job import GRAPHS_KEY, JobGraph
 from dbt_trigger_dagster.assets.run_tags import run_tags
 

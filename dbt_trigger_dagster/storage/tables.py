@@ -4,6 +4,7 @@ Those of what happens inside runs stand in `node_tables`.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Kind, Rows, Table
@@ -119,7 +120,16 @@ TRIGGER = Table(
 RUN = Table(
     name="dbt_cloud_run",
     description="How runs ended, one row for each run",
-    columns=_RUN_COLUMNS + LINEAGE,
+    columns=(
+        *_RUN_COLUMNS,
+        Column(
+            "retry_decision",
+            Kind.TEXT,
+            "Of a failed run, whether it was retried from its point of failure, and why, or why "
+            "not; null where no step has waited for it",
+        ),
+        *LINEAGE,
+    ),
     primary_key=("account_id", "id"),
     preview=_RUN_PREVIEW,
 )
@@ -158,6 +168,15 @@ TABLES: Mapping[str, Table] = {
 """All tables by name."""
 
 
-def run_rows(table: Table, runs: Iterable[Run]) -> Rows:
-    """Runs as rows of `TRIGGER` or `RUN`; our own columns are null but for ``raw``."""
-    return table.rows(table.record(run.payload) for run in runs)
+def run_rows(
+    table: Table, runs: Iterable[Run], *, own: Mapping[int, Mapping[str, Any]] | None = None
+) -> Rows:
+    """Runs as rows of `TRIGGER` or `RUN`.
+
+    Args:
+        table: Which of them.
+        runs: The runs.
+        own: Values of our own columns by the run's id; they are null without, but for ``raw``.
+    """
+    known = own or {}
+    return table.rows({**table.record(run.payload), **known.get(run.run_id, {})} for run in runs)

@@ -221,6 +221,9 @@ def test_the_reason_why_a_run_cannot_be_retried_is_told(tmp_path: Path, monkeypa
         second = resumed(project, first)
         assert not second.success
         assert "the job has run again since (RETRY_NOT_LATEST_RUN)" in said(second)
+        first_row, _ = project.rows("dbt_cloud_run")
+        told = "not retried: the job has run again since (RETRY_NOT_LATEST_RUN)"
+        assert first_row["retry_decision"] == told
         assert ANEW in said(second)
         assert retries(project) == 0
 
@@ -254,7 +257,10 @@ def test_a_retry_that_is_under_way_is_followed(tmp_path: Path, monkeypatch) -> N
         with ended(project, lambda: len(sent(project.sandbox, "GET")) > asked):
             assert resumed(project, first).success
         assert retries(project) == 1
-        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 10]
+        failed, newer = project.rows("dbt_cloud_run")
+        assert [failed["status"], newer["status"]] == [20, 10]
+        told = f"continued by run {newer['id']}, which had been asked for before"
+        assert failed["retry_decision"] == told
 
 
 def test_a_retry_that_was_cancelled_is_not_repeated(tmp_path: Path, monkeypatch) -> None:
@@ -278,6 +284,8 @@ def test_a_retry_that_is_refused_is_told_with_the_run(tmp_path: Path, monkeypatc
         description = said(resumed(project, first))
         assert "It could not be retried from its point of failure: POST" in description
         assert "403" in description
+        (row,) = project.rows("dbt_cloud_run")
+        assert row["retry_decision"].startswith("not retried: POST ")
         assert "Database Error in model orders" in description
 
 
@@ -334,7 +342,14 @@ def test_a_step_retries_by_itself_what_fails(tmp_path: Path) -> None:
         assert [row["status"] for row in rows] == [20, 20, 10]
         assert [row["retrying_run_id"] for row in rows] == [None, *project.run_ids()[:-1]]
         assert (triggers(project.sandbox), retries(project)) == (1, 2)
+        _, second, third = project.run_ids()
+        assert [row["retry_decision"] for row in rows] == [
+            f"retried by run {second}: retry_failed_run is always",
+            f"retried by run {third}: retry_failed_run is always",
+            None,
+        ]
         told = "\n".join(project.logs(result))
+        assert f"failed; {rows[1]['retry_decision']}." in told
         assert "retry 1 in this step comes in 30 s" in told
         assert "retry 2 in this step comes in 60 s" in told
 
@@ -344,24 +359,35 @@ def test_a_step_retries_no_more_often_than_it_may(tmp_path: Path) -> None:
     with a_project(tmp_path, BROKEN, BROKEN, GOOD) as project:
         result = project.materialize(run={"max_run_retries": 1})
         assert not result.success
-        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 20]
+        _, last = project.rows("dbt_cloud_run")
+        assert last["status"] == 20
         assert retries(project) == 1
-        assert "failed after 1 retries" in "\n".join(project.logs(result))
+        assert last["retry_decision"] == "not retried: it failed after 1 retries in this step"
+        assert f"dbt Cloud run {last['id']} failed; {last['retry_decision']}." in project.logs(
+            result
+        )
 
 
 @pytest.mark.parametrize(
-    "wait",
+    ("wait", "why"),
     [
-        {"max_run_retries": 2, "retry_failed_run": "never"},
-        {"max_run_retries": 2, "max_wait_time": 25},
+        ({"max_run_retries": 2, "retry_failed_run": "never"}, "retry_failed_run is never"),
+        ({"max_run_retries": 2, "max_wait_time": 25}, "less than 30 s are left of max_wait_time"),
+        ({}, "max_run_retries is 0"),
     ],
-    ids=["never", "no time left"],
+    ids=["never", "no time left", "none wanted"],
 )
-def test_a_step_does_not_retry_where_it_must_not(tmp_path: Path, wait: dict[str, Any]) -> None:
-    """Switched off, or with less than the pause left of max_wait_time."""
+def test_a_step_does_not_retry_where_it_must_not(
+    tmp_path: Path, wait: dict[str, Any], why: str
+) -> None:
+    """Switched off, or with less than the pause left of max_wait_time; the row and log say so."""
     with a_project(tmp_path, BROKEN, GOOD) as project:
-        assert not project.materialize(run=wait).success
+        result = project.materialize(run=wait)
+        assert not result.success
         assert retries(project) == 0
+        (row,) = project.rows("dbt_cloud_run")
+        assert row["retry_decision"] == f"not retried: {why}"
+        assert f"dbt Cloud run {row['id']} failed; not retried: {why}." in project.logs(result)
 
 
 def test_a_run_that_was_over_before_is_looked_at_and_not_retried(tmp_path: Path) -> None:
@@ -372,6 +398,8 @@ def test_a_run_that_was_over_before_is_looked_at_and_not_retried(tmp_path: Path)
         again = {"run_ids": [run_id], "max_run_retries": 2}
         assert not project.materialize(selection=["run_result", "artifacts"], run=again).success
         assert retries(project) == 0
+        (row,) = project.rows("dbt_cloud_run")
+        assert row["retry_decision"] is None
 
 
 @pytest.mark.parametrize(
@@ -382,10 +410,13 @@ def test_what_may_heal_is_retried(tmp_path: Path, script: Script, kind: str) -> 
     with a_project(tmp_path, script, GOOD) as project:
         result = project.materialize(run={"retry_failed_run": "transient", "max_run_retries": 1})
         assert result.success
-        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 10]
-        assert f"the error of every node may heal by itself: 1 of {kind}" in "\n".join(
-            project.logs(result)
+        failed, newer = project.rows("dbt_cloud_run")
+        assert [failed["status"], newer["status"]] == [20, 10]
+        assert failed["retry_decision"] == (
+            f"retried by run {newer['id']}: the error of every node may heal by itself: 1 of {kind}"
         )
+        told = f"dbt Cloud run {failed['id']} failed; {failed['retry_decision']}."
+        assert told in project.logs(result)
 
 
 @pytest.mark.parametrize("script", [HALF_LOCKED, BROKEN], ids=["one of two", "unknown"])
@@ -408,6 +439,9 @@ def test_what_does_not_heal_is_not_retried(tmp_path: Path, script: Script) -> No
         (event,) = [event for event in result.all_events if event.is_step_failure]
         said = str(event.step_failure_data.user_failure_data)
         assert "It is not retried from its point of failure" in said
+        (row,) = project.rows("dbt_cloud_run")
+        why = row["retry_decision"].removeprefix("not retried: ")
+        assert f"It is not retried from its point of failure: {why}" in said
 
 
 def test_a_resumed_run_retries_what_may_heal_alone(tmp_path: Path, monkeypatch) -> None:
