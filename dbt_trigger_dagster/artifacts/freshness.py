@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dbt_trigger_dagster.artifacts.json_stream import OpenFile, read_section, results_in
+from dbt_trigger_dagster.artifacts.run_results import Invocation, timing_of
 
 FRESHNESS_FILES = ("sources.json", "freshness.json")
 """The names, the one that Core has first."""
@@ -12,9 +13,14 @@ _FIELDS = ("max_loaded_at", "snapshotted_at", "max_loaded_at_time_ago_in_s", "st
 _CRITERIA = ("warn_after", "error_after", "filter")
 
 
-def read_freshness_invocation(open_file: OpenFile) -> str:
-    """The id of the invocation that wrote the file; empty where it does not say."""
-    return str(read_section(open_file, "metadata").get("invocation_id") or "")
+def read_freshness_invocation(open_file: OpenFile) -> Invocation:
+    """Which invocation wrote the file, as far as it says."""
+    metadata = read_section(open_file, "metadata")
+    return Invocation(
+        invocation_id=str(metadata.get("invocation_id") or ""),
+        command="source",
+        dbt_version=str(metadata.get("dbt_version") or ""),
+    )
 
 
 def read_freshness(open_file: OpenFile) -> Iterator[dict[str, Any]]:
@@ -33,6 +39,7 @@ def _record(unique_id: str, result: dict[str, Any]) -> dict[str, Any]:
         "unique_id": unique_id,
         **{name: result.get(name) for name in _FIELDS},
         **{name: _limit(criteria.get(name)) for name in _CRITERIA},
+        **timing_of(result.get("timing")),
         "raw": result,
     }
 

@@ -15,6 +15,7 @@ from dbt_trigger_dagster.artifacts.json_stream import BrokenFileError
 from dbt_trigger_dagster.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN
 from dbt_trigger_dagster.artifacts.run_files import FileReader, RunFiles, without_nulls
+from dbt_trigger_dagster.artifacts.run_results import Invocation
 from dbt_trigger_dagster.artifacts.run_steps import (
     dbt_steps_of,
     step_records,
@@ -83,7 +84,7 @@ def collect_node_results(run: Run, files: RunFiles) -> NodeResults:
     for row in found.steps:
         if row["step"] in steps:
             step = step_reader.read(row["step"], steps[row["step"]])
-            row["invocation_id"] = step.invocation_id or None
+            row.update(_of_the_invocation(step.invocation))
             if step.executed:
                 _add_timing(row, step, manifest)
             found.results += _completed(run, row, step, manifest, files)
@@ -93,6 +94,15 @@ def collect_node_results(run: Run, files: RunFiles) -> NodeResults:
             ]
     found.nodes = _nodes(run, manifest, reader, found.results)
     return found
+
+
+def _of_the_invocation(invocation: Invocation) -> dict[str, Any]:
+    """What a step's row says of the command."""
+    return {
+        "invocation_id": invocation.invocation_id or None,
+        "dbt_version": invocation.dbt_version or None,
+        "args": dict(invocation.args) or None,
+    }
 
 
 def _ids(run: Run, row: Mapping[str, Any]) -> dict[str, Any]:

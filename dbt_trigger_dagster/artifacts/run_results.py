@@ -5,7 +5,7 @@ is named in the file itself.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dbt_trigger_dagster.artifacts.json_stream import (
@@ -41,17 +41,26 @@ class Invocation:
     Attributes:
         invocation_id: dbt's own id of it.
         command: Its name, such as ``build``; empty where the file does not say.
+        dbt_version: The version of dbt, likewise.
+        args: Its arguments and flags.
     """
 
-    invocation_id: str
-    command: str
+    invocation_id: str = ""
+    command: str = ""
+    dbt_version: str = ""
+    args: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_invocation(open_file: OpenFile) -> Invocation:
     """Which command wrote a run_results.json, as far as the file tells."""
     metadata, args = read_section(open_file, "metadata"), read_section(open_file, "args")
     which = str(args.get("which") or "")
-    return Invocation(str(metadata.get("invocation_id") or ""), canonical_command(which) or which)
+    return Invocation(
+        invocation_id=str(metadata.get("invocation_id") or ""),
+        command=canonical_command(which) or which,
+        dbt_version=str(metadata.get("dbt_version") or ""),
+        args=args,
+    )
 
 
 def canonical_command(word: str) -> str:
@@ -103,7 +112,7 @@ def _record(unique_id: str, result: dict[str, Any]) -> dict[str, Any]:
         "raw": JsonText.of(
             {name: value for name, value in result.items() if name != "compiled_code"}
         ),
-        **_timing(result.get("timing")),
+        **timing_of(result.get("timing")),
         **{
             column: next((adapter[name] for name in names if adapter.get(name) is not None), None)
             for column, names in _ADAPTER.items()
@@ -111,7 +120,7 @@ def _record(unique_id: str, result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _timing(timing: Any) -> dict[str, Any]:
+def timing_of(timing: Any) -> dict[str, Any]:
     """When a node was compiled and executed; skipped ones have no timing."""
     found = {}
     for phase in timing if isinstance(timing, list) else ():

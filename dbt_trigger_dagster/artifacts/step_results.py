@@ -18,6 +18,7 @@ from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN
 from dbt_trigger_dagster.artifacts.run_files import FileReader, without_nulls
 from dbt_trigger_dagster.artifacts.run_results import (
     RUN_RESULTS,
+    Invocation,
     executes,
     read_invocation,
     read_results,
@@ -39,13 +40,13 @@ class StepResults:
     """What one step's nodes came to.
 
     Attributes:
-        invocation_id: dbt's own id of the command; empty where no file tells.
+        invocation: The command that wrote the step's files, as far as they tell.
         executed: Whether the command executes nodes; None of one that is not known.
         results: Records of `NODE_RESULT`.
         freshness: Records of `SOURCE_FRESHNESS`.
     """
 
-    invocation_id: str
+    invocation: Invocation
     executed: bool | None
     results: Records
     freshness: Records
@@ -73,13 +74,14 @@ class StepReader:
         """
         kind = kind_of(command_of(payload))
         found = self._results(step, payload, kind)
-        invocation_id, freshness = self._freshness(step, kind)
+        looked, freshness = self._freshness(step, kind)
         results = self._with_telemetry(step, found.results)
         for unique_id in [each for each in results if each.startswith("source.")]:
             record = results.pop(unique_id)
             # Core leaves out of sources.json what it could not look at; only the log tells.
             freshness.setdefault(unique_id, {**record, "error": record.get("message")})
-        return StepResults(found.invocation_id or invocation_id, found.executed, results, freshness)
+        invocation = found.invocation if found.invocation.invocation_id else looked
+        return StepResults(invocation, found.executed, results, freshness)
 
     def _results(self, step: int, payload: Mapping[str, Any], kind: str) -> StepResults:
         """The step's results from its file; where it left none, from its log."""
@@ -90,7 +92,7 @@ class StepReader:
             or invocation is None
             or not self._is_own(invocation.invocation_id, invocation.command, kind)
         ):
-            return StepResults("", executes(kind), self._logged(payload, {}), {})
+            return StepResults(Invocation(), executes(kind), self._logged(payload, {}), {})
         self._seen.add(invocation.invocation_id)
         results, is_whole = self.reader.read(step, RUN_RESULTS, read_results(open_file))
         logged = self._logged(payload, results)
@@ -100,7 +102,7 @@ class StepReader:
         executed = executes(invocation.command)
         if executed is None:
             executed = executes(kind)
-        return StepResults(invocation.invocation_id, executed, {**logged, **results}, {})
+        return StepResults(invocation, executed, {**logged, **results}, {})
 
     def _is_own(self, invocation_id: str, command: str, kind: str) -> bool:
         if invocation_id and invocation_id in self._seen:
@@ -137,17 +139,18 @@ class StepReader:
                 results[unique_id] = {**known, **without_nulls(record)}
         return results
 
-    def _freshness(self, step: int, kind: str) -> tuple[str, Records]:
+    def _freshness(self, step: int, kind: str) -> tuple[Invocation, Records]:
         """How fresh the step found its sources, and by which invocation."""
         for path in FRESHNESS_FILES:
             open_file = self.reader.of_step(step, path)
             if open_file is None:
                 continue
-            invocation_id = read_freshness_invocation(open_file)
+            invocation = read_freshness_invocation(open_file)
+            invocation_id = invocation.invocation_id
             if invocation_id not in self._seen and (invocation_id or kind == "source"):
                 self._seen.add(invocation_id)
-                return invocation_id, self.reader.read(step, path, read_freshness(open_file))[0]
-        return "", {}
+                return invocation, self.reader.read(step, path, read_freshness(open_file))[0]
+        return Invocation(), {}
 
 
 def with_place(record: Mapping[str, Any]) -> dict[str, Any]:

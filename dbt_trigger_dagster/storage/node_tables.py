@@ -14,6 +14,12 @@ _RUN_AND_STEP = (
     Column("run_id", Kind.INTEGER, "dbt Cloud's id of the run"),
     Column("step", Kind.INTEGER, "Number of the step, from 1"),
 )
+_TIMING = (
+    Column("compile_started_at", Kind.TIMESTAMP, "When compiling began"),
+    Column("compile_completed_at", Kind.TIMESTAMP, "When compiling ended"),
+    Column("execute_started_at", Kind.TIMESTAMP, "When executing began"),
+    Column("execute_completed_at", Kind.TIMESTAMP, "When executing ended"),
+)
 _UNIQUE_ID = Column("unique_id", Kind.TEXT, "dbt's id of the node")
 _NAMES = (
     Column("resource_type", Kind.TEXT, "model, seed, snapshot, test, unit_test, operation, …"),
@@ -42,6 +48,8 @@ RUN_STEP = Table(
         Column("finished_at", Kind.TIMESTAMP, "When the step ended"),
         Column("duration_seconds", Kind.SECONDS, "How long it took, in whole seconds"),
         _INVOCATION,
+        Column("dbt_version", Kind.TEXT, "The version of dbt that ran"),
+        Column("args", Kind.JSON, "The command's arguments and flags, as dbt took them"),
         Column(
             "critical_path_seconds",
             Kind.NUMBER,
@@ -79,10 +87,7 @@ NODE_RESULT = Table(
         Column("failures", Kind.INTEGER, "Rows that a test found"),
         *_RELATION,
         Column("thread_id", Kind.TEXT, "dbt's thread"),
-        Column("compile_started_at", Kind.TIMESTAMP, "When compiling began"),
-        Column("compile_completed_at", Kind.TIMESTAMP, "When compiling ended"),
-        Column("execute_started_at", Kind.TIMESTAMP, "When executing began"),
-        Column("execute_completed_at", Kind.TIMESTAMP, "When executing ended"),
+        *_TIMING,
         Column("execution_time", Kind.NUMBER, "Seconds, as dbt counts them"),
         Column(
             "rows_affected",
@@ -135,6 +140,7 @@ SOURCE_FRESHNESS = Table(
         Column("warn_after", Kind.JSON, "The age from which on it warns"),
         Column("error_after", Kind.JSON, "The age from which on it is an error"),
         Column("filter", Kind.TEXT, "The rows that count"),
+        *_TIMING,
         *LINEAGE,
     ),
     primary_key=("account_id", "run_id", "step", "unique_id"),

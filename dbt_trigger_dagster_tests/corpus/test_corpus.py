@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import re
 import zipfile
 from typing import Any, BinaryIO
 
@@ -9,7 +10,7 @@ import pytest
 
 from dbt_trigger_dagster.artifacts.node_results import NodeResults, collect_node_results
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
+from dbt_trigger_dagster.storage.node_tables import NODE_RESULT, RUN_STEP, SOURCE_FRESHNESS
 from dbt_trigger_dagster_tests.corpus.make_corpus import RUNS, known_of
 from dbt_trigger_dagster_tests.corpus.scenarios import SCENARIOS, Scenario
 
@@ -90,10 +91,37 @@ def test_there_are_enough_of_them() -> None:
 
 def test_a_critical_path_is_a_chain_of_what_was_built() -> None:
     """In the whole build: seed, staging, orders, and what took longest behind them."""
-    build = next(scenario for scenario in SCENARIOS if scenario.name == "build_with_docs")
-    found = read_run(build)
+    found = read_run(_scenario("build_with_docs"))
     path = [row["unique_id"] for row in found.results if row["on_critical_path"]]
     assert path[:2] == ["seed.orders.raw_orders", "model.orders.stg_orders"]
     step = next(step for step in found.steps if step["step"] == _FIRST)
     assert step["peak_concurrency"] == 1
     assert 0 < step["critical_path_seconds"] <= step["busy_seconds"]
+
+
+def _scenario(name: str) -> Scenario:
+    return next(scenario for scenario in SCENARIOS if scenario.name == name)
+
+
+def test_a_step_says_which_dbt_ran_and_how_it_was_called() -> None:
+    """Each command's own version, arguments and flags; of a step that ran no dbt, none."""
+    steps = list(RUN_STEP.rows(read_run(_scenario("docs_by_command")).steps))
+    called = [step for step in steps if step["args"]]
+    assert [json.loads(step["args"])["invocation_command"] for step in called] == [
+        "dbt seed",
+        "dbt run",
+        "dbt docs generate",
+        "dbt test",
+    ]
+    assert all(re.fullmatch(r"1\.\d+\.\d+", step["dbt_version"]) for step in called)
+    assert [step["dbt_version"] for step in steps if step not in called] == [None] * 3
+
+
+def test_the_freshness_of_a_source_says_when_dbt_looked() -> None:
+    """As of a node: begin and end; of what dbt could not look at, only the log tells."""
+    rows = list(SOURCE_FRESHNESS.rows(read_run(_scenario("freshness")).freshness))
+    looked = [row for row in rows if row["status"] != "runtime error"]
+    assert len(looked) == 3
+    for row in looked:
+        assert row["execute_started_at"] < row["snapshotted_at"] < row["execute_completed_at"]
+        assert row["compile_started_at"] <= row["compile_completed_at"]
