@@ -1,4 +1,4 @@
-"""What Dagster knows of its own runs and shows in no public name, in one place.
+"""What Dagster knows of its own runs and events and shows in no public name, in one place.
 
 Whatever here breaks with a release of Dagster breaks in one test, which the oldest and the newest
 release that are allowed have to pass.
@@ -8,15 +8,19 @@ import logging
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 import dagster as dg
+from dagster._check import CheckError
 from dagster._core.definitions.metadata.metadata_value import ObjectMetadataValue
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus
-from dagster_shared.check import CheckError
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecord,
+    AssetCheckExecutionRecordStatus,
+)
 
 PARENT_TAG = "dagster/parent_run_id"
 """Names the Dagster run that a run re-executes."""
@@ -25,7 +29,11 @@ HIDDEN = ".dagster/"
 """What the tags begin with that Dagster's UI does not show."""
 
 _LOOKED_AT = 100
+_KEYS_AT_ONCE = 500
 _ASKED_TO_STOP = frozenset({dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED})
+_EVALUATED = frozenset(
+    [AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED]
+)
 
 
 class Interruption(Enum):
@@ -220,3 +228,41 @@ def is_switched_on(instance: dg.DagsterInstance, sensor: dg.SensorDefinition) ->
     if not known or known == [InstigatorStatus.DECLARED_IN_CODE]:
         return sensor.default_status is dg.DefaultSensorStatus.RUNNING
     return any(status is not InstigatorStatus.STOPPED for status in known)
+
+
+def newest_evaluation(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey
+) -> dg.AssetCheckEvaluation | None:
+    """The newest evaluation of a check that is stored; None where there is none."""
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        check, limit=1, status=_EVALUATED
+    )
+    return next(filter(None, map(_evaluation_in, records)), None)
+
+
+def newest_metadata(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey | dg.AssetCheckKey]
+) -> dict[dg.AssetKey | dg.AssetCheckKey, Mapping[str, dg.MetadataValue]]:
+    """Metadata of the newest materializations and evaluations, asked for many at once."""
+    found: dict[dg.AssetKey | dg.AssetCheckKey, Mapping[str, dg.MetadataValue]] = {}
+    for first in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[first : first + _KEYS_AT_ONCE]
+        entries = instance.get_latest_materialization_events(
+            [key for key in some if isinstance(key, dg.AssetKey)]
+        )
+        for key, entry in entries.items():
+            if entry is not None and entry.asset_materialization is not None:
+                found[key] = entry.asset_materialization.metadata
+        checks = [key for key in some if isinstance(key, dg.AssetCheckKey)]
+        records = instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
+        for check, record in records.items():
+            if evaluation := _evaluation_in(record):
+                found[check] = evaluation.metadata
+    return found
+
+
+def _evaluation_in(record: AssetCheckExecutionRecord) -> dg.AssetCheckEvaluation | None:
+    """The evaluation that a record is of; None of one that is only planned."""
+    if record.status not in _EVALUATED or record.event is None:
+        return None
+    return record.event.get_dagster_event().asset_check_evaluation_data

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from dbt_trigger_dagster.artifacts.stored_manifests import Project, find_projects
-from dbt_trigger_dagster.assets.dagster_events import newest_evaluation
+from dbt_trigger_dagster.assets.dagster_run import newest_evaluation
 from dbt_trigger_dagster.assets.node_keys import (
     Node,
     Nodes,

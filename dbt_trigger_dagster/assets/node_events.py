@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from dbt_trigger_dagster.artifacts.node_results import NodeResults
-from dbt_trigger_dagster.assets.dagster_events import newest_metadata
+from dbt_trigger_dagster.assets.dagster_run import newest_metadata
 from dbt_trigger_dagster.assets.node_keys import (
     Node,
     Nodes,
