@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import click
+import dagster as dg
 
 from dbt_trigger_dagster.component.account import Workspace
 from dbt_trigger_dagster.component.check import check as check_everything
+from dbt_trigger_dagster.component.check import places
+from dbt_trigger_dagster.component.code_location import CodeLocation
 from dbt_trigger_dagster.component.jobs_file import cron_of, defs_file, jobs_file, key_of, name_in
-from dbt_trigger_dagster.component.storage import Storage
 from dbt_trigger_dagster.dbt_cloud.client import __version__
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Job
@@ -30,7 +33,16 @@ def main() -> None:
 
     The account is the one that DBT_CLOUD_ACCESS_URL, DBT_CLOUD_ACCOUNT_ID and DBT_CLOUD_TOKEN
     name; tables and artifacts are where DBT_TRIGGER_DATABASE and DBT_TRIGGER_ARTIFACTS say.
+    check and backfill go by the file that DBT_TRIGGER_JOBS names, or by the dg project that they
+    are started in.
     """
+
+
+def _location() -> CodeLocation:
+    try:
+        return CodeLocation.around(Path.cwd())
+    except (ValueError, dg.DagsterError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()
@@ -87,29 +99,27 @@ def _table(found: Sequence[Job]) -> str:
 @main.command()
 @click.option("--job-id", type=int, envvar="DBT_CLOUD_JOB_ID", help="Also try this job.")
 def check(job_id: int | None) -> None:
-    r"""Try settings, permissions, database and artifacts' store; no run is started.
+    r"""Try settings, permissions, jobs, database and artifacts' store; no run is started.
 
     \b
     Examples:
       dbt-trigger-dagster check
       dbt-trigger-dagster check --job-id 67890
+      DBT_TRIGGER_JOBS=jobs.yaml dbt-trigger-dagster check
     """
+    location = _location()
+    for what, told in places(location):
+        click.echo(f"    {what + ':':<10} {told}")
     findings = []
-    for finding in check_everything(Workspace(), Storage(), job_id):
+    for finding in check_everything(location, job_id):
         findings.append(finding)
-        click.echo(f"{_MARKS[finding.is_good]}  {finding.what + ':':<11}{finding.sentence}")
+        click.echo(f"{_MARKS[finding.is_good]}  {finding.what + ':':<10} {finding.sentence}")
     if any(finding.is_good is False for finding in findings):
         sys.exit(1)
 
 
 @main.command()
-@click.option(
-    "--job-id",
-    type=int,
-    envvar="DBT_CLOUD_JOB_ID",
-    required=True,
-    help="The job; else as DBT_CLOUD_JOB_ID says.",
-)
+@click.option("--job-id", type=int, help="The job; else the one of --key or DBT_CLOUD_JOB_ID.")
 @click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="How far back.")
 @click.option(
     "--batch-size",
@@ -119,20 +129,20 @@ def check(job_id: int | None) -> None:
     help="Runs that one Dagster run lands.",
 )
 @click.option("--key", default="", help="The job's key in jobs.yaml or defs.yaml.")
-def backfill(job_id: int, days: int, batch_size: int, key: str) -> None:
+def backfill(job_id: int | None, days: int, batch_size: int, key: str) -> None:
     r"""Land the past runs of a job that the tables do not hold, the oldest first.
 
     It may be interrupted and started again: what is landed is not landed twice.
 
     \b
     Examples:
-      dbt-trigger-dagster backfill --days 90
-      dbt-trigger-dagster backfill --job-id 67890 --key nightly --days 7
+      dbt-trigger-dagster backfill --job-id 67890 --days 90
+      DBT_TRIGGER_JOBS=jobs.yaml dbt-trigger-dagster backfill --key nightly --days 7
     """
     # Dagster is loaded by this verb alone.
     from dbt_trigger_dagster.component.backfill import Backfill  # noqa: PLC0415
 
-    past = Backfill(Workspace(), Storage(), job_id, key)
+    past = Backfill(_location(), job_id, key)
     is_good = True
     try:
         for progress in past.land(days, batch_size):

@@ -4,24 +4,16 @@ Without ``DBT_TRIGGER_JOBS`` nothing is read when this is imported; the variable
 starts. With it, the file that it names is read.
 """
 
-import os
-from pathlib import Path
-
 import dagster as dg
-from pydantic import Field
 
 from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.assets.schedule import build_dbt_cloud_schedule
-from dbt_trigger_dagster.component.account import PLACES, Workspace, account_resources
-from dbt_trigger_dagster.component.component import DbtCloudJobsComponent
-from dbt_trigger_dagster.component.monitor import MonitorSettings
-from dbt_trigger_dagster.component.storage import Storage, storage_resources
-from dbt_trigger_dagster.component.yaml_sections import read_section
+from dbt_trigger_dagster.component.account import PLACES, account_resources
+from dbt_trigger_dagster.component.code_location import STORAGE, WORKSPACE, read_jobs_file
+from dbt_trigger_dagster.component.storage import storage_resources
 from dbt_trigger_dagster.monitor.sensor import build_dbt_cloud_monitor
 
 JOB_ID = "DBT_CLOUD_JOB_ID"
-WORKSPACE = Workspace()
-STORAGE = Storage()
 WHERE_TO_FIND = {
     WORKSPACE.access_url_env: PLACES["access_url"],
     WORKSPACE.account_id_env: PLACES["account_id"],
@@ -43,17 +35,9 @@ def _one_job() -> dg.Definitions:
     )
 
 
-class _Jobs(DbtCloudJobsComponent):
-    """A file of jobs; what it does not say of account and storage, the environment does."""
-
-    workspace: Workspace = WORKSPACE
-    storage: Storage = Field(default={}, validate_default=True)  # paths begin beside the file
-    monitor: MonitorSettings = MonitorSettings()
-
-
 def _definitions() -> dg.Definitions:
-    file = os.environ.get("DBT_TRIGGER_JOBS")
-    found = read_section(_Jobs, Path(file)).build_definitions() if file else _one_job()
+    jobs_file = read_jobs_file()
+    found = _one_job() if jobs_file is None else jobs_file.build_definitions()
     # The steps of a job come one after another and wait for the network: a process for each would
     # only cost seconds.
     return dg.Definitions.merge(found, dg.Definitions(executor=dg.in_process_executor))

@@ -101,7 +101,7 @@ def test_check_tries_everything_and_starts_nothing(sandbox) -> None:
     """Only whether the token may start a job cannot be told."""
     done = run("check")
     assert done.exit_code == 0, done.output
-    assert [line.split()[:2] for line in done.output.splitlines()] == [
+    assert [line.split()[:2] for line in done.output.splitlines()[4:]] == [
         ["ok", "settings:"],
         ["ok", "account:"],
         ["ok", "jobs:"],
@@ -111,6 +111,61 @@ def test_check_tries_everything_and_starts_nothing(sandbox) -> None:
         ["ok", "artifacts:"],
     ]
     assert {request.method for request in sandbox.requests} == {"GET"}
+
+
+def test_check_first_says_where_everything_is(sandbox, monkeypatch, tmp_path: Path) -> None:
+    """As a run will find it: absolute, and without what is secret."""
+    monkeypatch.setenv("DAGSTER_HOME", "/srv/dagster")
+    assert run("check").output.splitlines()[:4] == [
+        "    source:    the environment",
+        f"    database:  {tmp_path}/data/dbt_cloud.duckdb",
+        f"    artifacts: {tmp_path}/data/artifacts",
+        "    Dagster:   /srv/dagster",
+    ]
+    monkeypatch.setenv(
+        "DBT_TRIGGER_DATABASE", "oracle://me:S3cret@db.example.com/dbt?password=S3cret"
+    )
+    monkeypatch.setenv("DBT_TRIGGER_ARTIFACTS", "ftp://me:S3cret@files.example.com")
+    monkeypatch.delenv("DAGSTER_HOME")
+    told = run("check").output
+    assert "    database:  oracle://db.example.com/dbt\n" in told
+    assert "    artifacts: see below\n" in told
+    assert "DAGSTER_HOME is not set" in told
+    assert "S3cret" not in told
+
+
+def a_jobs_file(folder: Path, *jobs: str) -> Path:
+    """A file of jobs in a folder of its own, whose tables have a place of their own too."""
+    folder.mkdir(exist_ok=True)
+    file = folder / "jobs.yaml"
+    listed = "".join(f"  - {{{job}}}\n" for job in jobs)
+    file.write_text(f"storage: {{database: tables.duckdb, artifacts: files}}\njobs:\n{listed}")
+    return file
+
+
+def test_check_goes_by_the_file_of_jobs(sandbox, monkeypatch, tmp_path: Path) -> None:
+    """Its places begin beside it, and each of its jobs is looked up."""
+    good = f"job_id: {sandbox.jobs[0].id}, key: shop/nightly"
+    file = a_jobs_file(tmp_path / "deployed", good, "job_name: Shop nigtly build, key: typo")
+    monkeypatch.setenv("DBT_TRIGGER_JOBS", str(file))
+    done = run("check")
+    assert done.exit_code == 1
+    lines = done.output.splitlines()
+    assert lines[:2] == [
+        f"    source:    {file}, with 2 jobs",
+        f"    database:  {tmp_path}/deployed/tables.duckdb",
+    ]
+    assert f"ok  shop/nightly: 'Shop nightly build' is job {sandbox.jobs[0].id}." in lines
+    assert any(line.startswith("NO  typo:      No job is named 'Shop nigtly") for line in lines)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_file_of_jobs_that_cannot_be_read_is_told_with_its_line(monkeypatch, tmp_path) -> None:
+    """By check as by the code location."""
+    monkeypatch.setenv("DBT_TRIGGER_JOBS", str(a_jobs_file(tmp_path, "job_id: 1, kye: a")))
+    done = run("check")
+    assert done.exit_code == 1
+    assert "jobs.yaml:3: jobs.0.kye: is unknown; did you mean key?" in done.output
 
 
 def test_check_names_what_is_missing(monkeypatch, tmp_path: Path) -> None:
@@ -193,6 +248,50 @@ def test_the_keys_are_those_of_the_jobs_file(sandbox) -> None:
     with duckdb.connect("data/dbt_cloud.duckdb", read_only=True) as connection:
         found = connection.execute("SELECT DISTINCT asset_key FROM dbt_cloud_run").fetchall()
     assert found == [("nightly/run_result",)]
+
+
+def test_past_runs_of_a_job_of_the_file_land_where_its_other_runs_do(
+    sandbox, monkeypatch, tmp_path: Path
+) -> None:
+    """In the file's tables, under the job's keys and by its policy; its key is enough."""
+    (run_id,) = seeded(sandbox, 1)
+    job = f"job_name: {sandbox.jobs[0].name}, key: shop/nightly, wait_for_result: false"
+    monkeypatch.setenv("DBT_CLOUD_JOB_ID", "999")  # of the code location for one job
+    monkeypatch.setenv("DBT_TRIGGER_JOBS", str(a_jobs_file(tmp_path / "deployed", job)))
+    done = run("backfill", "--key", "shop/nightly")
+    assert (done.exit_code, "1 of 1 runs landed" in done.output) == (0, True), done.output
+    with duckdb.connect(tmp_path / "deployed" / "tables.duckdb", read_only=True) as connection:
+        found = connection.execute("SELECT id, asset_key FROM dbt_cloud_run").fetchall()
+    assert found == [(run_id, "shop/nightly/run_result")]
+    assert (tmp_path / "deployed" / "files").is_dir()
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--key", "shop/nigtly"], "has the key shop/nigtly. The keys are: shop/nightly."),
+        (["--job-id", "999"], "has the id 999."),
+        (["--job-id", "999", "--key", "shop/nightly"], "the key shop/nightly and the id 999."),
+    ],
+)
+def test_backfill_of_a_job_that_the_file_lacks_is_refused(
+    sandbox, monkeypatch, tmp_path: Path, arguments, said
+) -> None:
+    """Its rows would stand under a key that nobody looks for."""
+    job = f"job_id: {sandbox.jobs[0].id}, key: shop/nightly"
+    monkeypatch.setenv("DBT_TRIGGER_JOBS", str(a_jobs_file(tmp_path, job)))
+    done = run("backfill", *arguments)
+    assert done.exit_code == 1
+    assert said in done.output
+
+
+def test_backfill_of_no_job_says_what_to_give(sandbox, monkeypatch) -> None:
+    """Where nothing names one."""
+    monkeypatch.delenv("DBT_CLOUD_JOB_ID")
+    done = run("backfill")
+    assert done.exit_code == 1
+    assert "give --job-id, or set DBT_CLOUD_JOB_ID" in done.output
 
 
 def test_copy_tells_its_progress_and_what_is_there_in_the_end(tmp_path: Path) -> None:

@@ -11,13 +11,18 @@ from datetime import datetime, timedelta, timezone
 import dagster as dg
 
 from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
-from dbt_trigger_dagster.component.account import Workspace
-from dbt_trigger_dagster.component.storage import Storage
+from dbt_trigger_dagster.assets.job import JobReference
+from dbt_trigger_dagster.component.code_location import CodeLocation
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import RunFilter
 from dbt_trigger_dagster.storage.tables import RUN
 
+_JOB_ID = "DBT_CLOUD_JOB_ID"
 _A_DAY = timedelta(days=1)
+_POLICY = {"wait_for_result": True, "retry_failed_run": "never", "raise_on_failed_run": False}
+"""Whatever the assets start from: runs of the past are over, and how they ended is no news."""
+
 _QUIET = {"console": {"config": {"log_level": "WARNING"}}}
 
 
@@ -43,15 +48,13 @@ class Backfill:
     """The past runs of a job.
 
     Args:
-        workspace: The account.
-        storage: Where tables and artifacts are.
-        job_id: The job.
+        location: The account, its jobs, and where tables and artifacts are.
+        job_id: The job; None where its key names it.
         key: The job's key in a file of jobs, which the keys of its assets begin with; else empty.
     """
 
-    workspace: Workspace
-    storage: Storage
-    job_id: int
+    location: CodeLocation
+    job_id: int | None
     key: str = ""
 
     def land(self, days: int, batch_size: int) -> Iterator[Progress]:
@@ -66,49 +69,59 @@ class Backfill:
             keep the next ones.
 
         Raises:
+            ValueError: No job is named, or none of the file's.
             DbtCloudError: dbt Cloud does not give the runs.
             StorageError: The tables cannot be read.
         """
-        runs = self._missing(days)
+        with self.location.workspace.build_account().build_client() as client:
+            job_id, assets = self._job(client)
+            runs = self._missing(client, job_id, days)
         yield Progress(0, len(runs))
         landed = 0
         for start in range(0, len(runs), batch_size):
             batch = runs[start : start + batch_size]
-            failure = self._materialize([run.run_id for run in batch])
+            failure = self._materialize(assets, [run.run_id for run in batch])
             landed += 0 if failure else len(batch)
             yield Progress(landed, len(runs), batch[-1].finished_at, failure)
 
-    def _missing(self, days: int) -> list[Run]:
+    def _job(self, client: DbtCloudClient) -> tuple[int, Sequence[dg.AssetsDefinition]]:
+        """The job's id and its assets."""
+        job_id = self.job_id
+        if job_id is None and not (self.key and self.location.jobs):
+            job_id = _job_id_of_the_environment()
+        job = self.location.job_of(client, job_id, self.key)
+        if job is not None:
+            return job.resolve(client), job.assets
+        if job_id is None:
+            raise ValueError(f"No job is named: give --job-id, or set {_JOB_ID}.")
+        prefix = self.key.split("/") if self.key else None
+        return job_id, build_dbt_cloud_job_assets(job_id=job_id, key_prefix=prefix)
+
+    def _missing(self, client: DbtCloudClient, job_id: int, days: int) -> list[Run]:
         now = datetime.now(timezone.utc)
         # A day more at the end: our clock may be behind dbt Cloud's.
         finished = RunFilter(
-            job_definition_id=self.job_id, finished_at__range=(now - days * _A_DAY, now + _A_DAY)
+            job_definition_id=job_id, finished_at__range=(now - days * _A_DAY, now + _A_DAY)
         )
-        with self.workspace.build_account().build_client() as client:
-            found = [
-                run for run in client.list_runs(finished, order_by="finished_at") if run.is_over
-            ]
-            account_id = client.account_id
-        held = self.storage.build_tables().rows_of_runs(
-            RUN, [run.run_id for run in found], account_id=account_id
+        found = [run for run in client.list_runs(finished, order_by="finished_at") if run.is_over]
+        held = self.location.storage.build_tables().rows_of_runs(
+            RUN, [run.run_id for run in found], account_id=client.account_id
         )
         return [run for run in found if run.run_id not in held]
 
-    def _materialize(self, run_ids: Sequence[int]) -> str:
+    def _materialize(self, assets: Sequence[dg.AssetsDefinition], run_ids: Sequence[int]) -> str:
         """Land some runs by a Dagster run; what went wrong, or nothing."""
-        trigger, landing = build_dbt_cloud_job_assets(
-            job_id=self.job_id, key_prefix=self.key or None
-        )
-        config = {"run_ids": list(run_ids), "raise_on_failed_run": False}
+        landing = assets[-1]
+        config = {"run_ids": list(run_ids), **_POLICY}
         with _instance() as instance:
             result = dg.materialize(
-                [trigger, landing],
+                assets,
                 selection=dg.AssetSelection.assets(*landing.keys),
                 run_config={"ops": {landing.op.name: {"config": config}}, "loggers": _QUIET},
                 resources={
-                    "dbt_cloud": self.workspace.build_account(),
-                    "dbt_cloud_tables": self.storage.build_tables(),
-                    "dbt_cloud_artifacts": self.storage.build_artifacts(),
+                    "dbt_cloud": self.location.workspace.build_account(),
+                    "dbt_cloud_tables": self.location.storage.build_tables(),
+                    "dbt_cloud_artifacts": self.location.storage.build_artifacts(),
                 },
                 instance=instance,
                 raise_on_error=False,
@@ -117,6 +130,11 @@ class Backfill:
             return ""
         failures = [event.step_failure_data.error for event in result.get_step_failure_events()]
         return "; ".join(error.message.strip() for error in failures if error) or "It failed."
+
+
+def _job_id_of_the_environment() -> int | None:
+    job_id = JobReference(dg.EnvVar.int(_JOB_ID)).known().job_id
+    return None if job_id is None else int(job_id)
 
 
 def _instance() -> dg.DagsterInstance:

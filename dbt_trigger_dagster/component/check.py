@@ -1,16 +1,20 @@
 """Whether everything is there that a run will need, tried without starting one."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 
-from dbt_trigger_dagster.component.account import Workspace
+from dbt_trigger_dagster.component.code_location import CodeLocation
+from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.storage import Storage
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.place import place_of
 
 
 @dataclass(frozen=True)
@@ -28,33 +32,59 @@ class Finding:
     sentence: str
 
 
-def check(workspace: Workspace, storage: Storage, job_id: int | None) -> Iterator[Finding]:
-    """Try the settings, the token's permissions, the database and the artifacts' store.
+def places(location: CodeLocation) -> Iterator[tuple[str, str]]:
+    """Where a run reads and writes, before any of it is tried; nothing here is secret."""
+    count = f", with {len(location.jobs)} jobs" if location.jobs else ""
+    yield "source", f"{location.source}{count}"
+    for what, told in {"database": _database, "artifacts": _root}.items():
+        try:
+            yield what, told(location.storage)
+        except StorageError:
+            yield what, "see below"
+    home = os.environ.get("DAGSTER_HOME")
+    yield "Dagster", home or "DAGSTER_HOME is not set: a run is forgotten when its command ends"
+
+
+def _database(storage: Storage) -> str:
+    return place_of(storage.database_now())
+
+
+def _root(storage: Storage) -> str:
+    return storage.build_artifacts().files().uri("").rstrip("/")
+
+
+def check(location: CodeLocation, job_id: int | None) -> Iterator[Finding]:
+    """Try the settings, the token's permissions, the jobs, the database and the artifacts' store.
 
     Args:
-        workspace: The account.
-        storage: Where tables and artifacts are kept.
-        job_id: A job whose permissions are tried; None tries what all jobs need.
+        location: The account, its jobs, and where tables and artifacts are kept.
+        job_id: A job whose permissions are tried, too; None tries what all jobs need.
     """
     try:
-        client = workspace.build_account().build_client()
+        client = location.workspace.build_account().build_client()
     except ValueError as error:
         yield Finding("settings", is_good=False, sentence=str(error))
     else:
         yield Finding("settings", is_good=True, sentence=f"{client.access_url} can be asked.")
         with client:
-            yield from _check_account(client, job_id)
-    yield _tried("database", lambda: _check_tables(storage))
-    yield _tried("artifacts", lambda: _check_artifacts(storage))
+            yield from _check_account(client, location.jobs, job_id)
+    yield _tried("database", lambda: _check_tables(location.storage))
+    yield _tried("artifacts", lambda: _check_artifacts(location.storage))
 
 
-def _check_account(client: DbtCloudClient, job_id: int | None) -> Iterator[Finding]:
+def _check_account(
+    client: DbtCloudClient, jobs: Sequence[JobSettings], job_id: int | None
+) -> Iterator[Finding]:
     client = client.with_options(max_retries=1)
     account = _tried("account", lambda: _account(client))
     yield account
     if not account.is_good:
         return  # the rest would say the same again
-    yield _tried("jobs", lambda: _job(client, job_id), "Without it a job is known by its id only.")
+    why = "Without it a job is known by its id only."
+    if jobs:
+        yield from (_tried(job.key or "job", partial(_named, client, job)) for job in jobs)
+    if job_id is not None or not jobs:
+        yield _tried("jobs", lambda: _job(client, job_id), why)
     yield _tried("runs", lambda: _runs(client, job_id), "Without it no run can be waited for.")
     yield Finding(
         "trigger",
@@ -81,6 +111,12 @@ def _job(client: DbtCloudClient, job_id: int | None) -> str:
         count = sum(1 for _ in client.list_jobs(JobFilter()))
         return f"The token sees {count} jobs."
     return f"Job {job_id} is {client.get_job(job_id).name!r}."
+
+
+def _named(client: DbtCloudClient, job: JobSettings) -> str:
+    """A job of a file, by its name and its id."""
+    found = client.get_job(job.resolve(client))
+    return f"{found.name!r} is job {found.job_id}."
 
 
 def _runs(client: DbtCloudClient, job_id: int | None) -> str:

@@ -11,9 +11,11 @@ from typing_extensions import Self
 
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig, TriggerResponseConfig, as_sentence
 from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
+from dbt_trigger_dagster.assets.job import JobReference
 from dbt_trigger_dagster.assets.schedule import build_dbt_cloud_schedule
 from dbt_trigger_dagster.component.variables import check_variables
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*")
@@ -142,10 +144,9 @@ class JobSettings(_Defaults):
     @cached_property
     def assets(self) -> list[dg.AssetsDefinition]:
         """The job's graph."""
-        variable = self.job_id_env
         run = self._defaults(DbtCloudRunConfig, _RUN)
         return build_dbt_cloud_job_assets(
-            job_id=dg.EnvVar.int(variable) if variable is not None else self.job_id,
+            job_id=self._job_id,
             job_name=self.job_name,
             key_prefix=self.prefix,
             group_name=self.group,
@@ -169,6 +170,20 @@ class JobSettings(_Defaults):
             execution_timezone=self.timezone,
             default_status=dg.DefaultScheduleStatus[self.schedule_status.upper()],
         )
+
+    def resolve(self, client: DbtCloudClient) -> int:
+        """The job's id, once the environment or dbt Cloud has been asked.
+
+        Raises:
+            ValueError: A variable should hold the id and does not.
+            DbtCloudError: The name cannot be looked up.
+        """
+        named = JobReference(self._job_id, self.job_name)
+        return named.resolve(client, TriggerResponseConfig())
+
+    @property
+    def _job_id(self) -> "int | dg.EnvVar | None":
+        return self.job_id if self.job_id_env is None else dg.EnvVar.int(self.job_id_env)
 
     @property
     def prefix(self) -> list[str]:

@@ -68,8 +68,11 @@ class Storage(Section):
 
     def build_tables(self) -> DbtCloudTableIOManager:
         """The tables' IO manager, with what the environment says now."""
-        database = self._placed_database(value_of(self.database_env) or self.database)
-        return DbtCloudTableIOManager(database=database, schema=self.schema_)
+        return DbtCloudTableIOManager(database=self.database_now(), schema=self.schema_)
+
+    def database_now(self) -> str:
+        """The database with what the environment says now; it may have a password in it."""
+        return self._placed_database(value_of(self.database_env) or self.database)
 
     def build_artifacts(self) -> DbtCloudArtifactStore:
         """The artifacts' store, likewise."""

@@ -1,0 +1,123 @@
+"""What a code location says of itself: its file of jobs, its dg project, or the environment alone.
+
+So the verbs of the command line ask the account and use the tables that its runs do.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from dbt_trigger_dagster.component.account import Workspace
+from dbt_trigger_dagster.component.component import DbtCloudJobsComponent
+from dbt_trigger_dagster.component.job import JobSettings
+from dbt_trigger_dagster.component.monitor import MonitorSettings
+from dbt_trigger_dagster.component.storage import Storage
+from dbt_trigger_dagster.component.yaml_sections import read_section
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+
+WORKSPACE = Workspace()
+STORAGE = Storage()
+_VARIABLE = "DBT_TRIGGER_JOBS"
+
+
+class JobsFile(DbtCloudJobsComponent):
+    """A file of jobs; what it does not say of account and storage, the environment does."""
+
+    workspace: Workspace = WORKSPACE
+    storage: Storage = Field(default={}, validate_default=True)  # paths begin beside the file
+    monitor: MonitorSettings = MonitorSettings()
+
+
+def read_jobs_file() -> JobsFile | None:
+    """The file that ``DBT_TRIGGER_JOBS`` names, if it names one.
+
+    Raises:
+        ValueError: It cannot be read, or what it says cannot be used.
+    """
+    file = os.environ.get(_VARIABLE)
+    return read_section(JobsFile, Path(file)) if file else None
+
+
+@dataclass(frozen=True)
+class CodeLocation:
+    """What a code location says of itself.
+
+    Attributes:
+        source: Where it says so.
+        workspace: The account.
+        storage: Where tables and artifacts are.
+        jobs: Its jobs; none where a variable names one, or where Python does.
+    """
+
+    source: str = "the environment"
+    workspace: Workspace = WORKSPACE
+    storage: Storage = STORAGE
+    jobs: Sequence[JobSettings] = ()
+
+    @classmethod
+    def around(cls, folder: Path) -> "CodeLocation":
+        """That of `DBT_TRIGGER_JOBS`, else of the dg project around a folder, else of variables.
+
+        Raises:
+            ValueError: A file cannot be used.
+            DagsterError: The project cannot be loaded.
+        """
+        jobs_file = read_jobs_file()
+        if jobs_file is not None:
+            return cls(
+                os.environ[_VARIABLE], jobs_file.workspace, jobs_file.storage, jobs_file.jobs
+            )
+        project = _project_around(folder.absolute())
+        return cls() if project is None else cls._of_project(project)
+
+    @classmethod
+    def _of_project(cls, project: Path) -> "CodeLocation":
+        tree = dg.ComponentTree.for_project(project)
+        components = tree.get_all_components(DbtCloudJobsComponent)
+        workspaces = [each.workspace for each in components if each.workspace is not None]
+        storages = [each.storage for each in components if each.storage is not None]
+        return cls(
+            source=f"the dg project {project}",
+            workspace=next(iter(workspaces), WORKSPACE),
+            storage=next(iter(storages), STORAGE),
+            jobs=[job for each in components for job in each.jobs],
+        )
+
+    def job_of(self, client: DbtCloudClient, job_id: int | None, key: str) -> JobSettings | None:
+        """The job that is meant; None where this names no jobs.
+
+        Args:
+            client: Looks up the ids of jobs that are named otherwise.
+            job_id: Its id, if that is given.
+            key: Its key, likewise; else empty.
+
+        Raises:
+            ValueError: It is none of these jobs, or they are given and do not agree.
+            DbtCloudError: A name cannot be looked up.
+        """
+        if not self.jobs:
+            return None
+        named = [job for job in self.jobs if not key or (job.key or "") == key]
+        for job in named:
+            if job_id is None or job.resolve(client) == job_id:
+                return job
+        meant = f"the key {key}" if key else f"the id {job_id}"
+        if key and named:
+            meant += f" and the id {job_id}"
+        keys = ", ".join(job.key or "none" for job in self.jobs)
+        raise ValueError(f"No job of {self.source} has {meant}. The keys are: {keys}.")
+
+
+def _project_around(folder: Path) -> Path | None:
+    """The folder of the dg project that a folder is in."""
+    return next(filter(_is_project, (folder, *folder.parents)), None)
+
+
+def _is_project(folder: Path) -> bool:
+    settings = folder / "pyproject.toml"
+    with_dg = settings.is_file() and "[tool.dg.project]" in settings.read_text(encoding="utf-8")
+    return with_dg or (folder / "dg.toml").is_file()
