@@ -55,7 +55,7 @@ def show_what_is_kept(connection: duckdb.DuckDBPyConnection, folder: Path) -> No
     """Print the tables with their rows, and the files, with commands that open them."""
     print("\nWhat is kept")
     for table, rows in connection.execute(TABLES).fetchall():
-        print(f"  {rows:>6,} rows  {table}")
+        print(f"  {rows:>6,} {'row ' if rows == 1 else 'rows'}  {table}")
     files = [file for file in folder.rglob("*") if file.is_file()]
     size = sum(file.stat().st_size for file in files) / 1e6
     print(f"  {len(files):>6} files, {size:.1f} MB, in {folder}")

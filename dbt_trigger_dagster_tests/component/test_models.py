@@ -7,10 +7,10 @@ import dagster as dg
 import pytest
 
 from dbt_trigger_dagster import build_dbt_cloud_model_assets
+from dbt_trigger_dagster.component.code_location import JobsFile
 from dbt_trigger_dagster.component.models import ModelSettings
 from dbt_trigger_dagster.component.storage import Storage
 from dbt_trigger_dagster.component.yaml_sections import read_section
-from dbt_trigger_dagster.definitions import _Jobs
 from dbt_trigger_dagster_tests.artifacts.projects import manifest_of, node, stored
 
 _PROJECT = manifest_of(node("model.shop.orders"), node("source.shop.erp.raw", source_name="erp"))
@@ -19,7 +19,7 @@ _PROJECT = manifest_of(node("model.shop.orders"), node("source.shop.erp.raw", so
 def _defs(folder: Path, text: str) -> dg.Definitions:
     file = folder / "jobs.yaml"
     file.write_text(f"jobs:\n  - job_id: 300\nstorage:\n  artifacts: {folder}/kept\n{text}")
-    return read_section(_Jobs, file).build_definitions()
+    return read_section(JobsFile, file).build_definitions()
 
 
 def _keys(definitions: dg.Definitions) -> set[str]:
