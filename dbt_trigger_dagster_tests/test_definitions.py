@@ -17,6 +17,7 @@ import yaml
 
 from dbt_trigger_dagster import definitions
 from dbt_trigger_dagster.component import account as account_section
+from dbt_trigger_dagster.component import code_location
 from dbt_trigger_dagster.component import storage as storage_section
 from dbt_trigger_dagster.definitions import WHERE_TO_FIND, defs
 from dbt_trigger_dagster_tests.graphs import GOOD, a_project, triggers
@@ -193,7 +194,7 @@ def test_no_other_variable_is_read() -> None:
     """The documented six are all there is, and the one that names a file of jobs."""
     named = {
         node.value.strip()
-        for module in (definitions, account_section, storage_section)
+        for module in (definitions, code_location, account_section, storage_section)
         for node in ast.walk(ast.parse(inspect.getsource(module)))
         if isinstance(node, ast.Constant)
         and isinstance(node.value, str)
