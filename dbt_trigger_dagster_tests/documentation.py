@@ -31,6 +31,7 @@ from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.models import ModelSettings
 from dbt_trigger_dagster.component.monitor import MonitorSettings
 from dbt_trigger_dagster.component.storage import Storage
+from dbt_trigger_dagster.storage.compatible_views import COMPATIBLE_VIEWS
 from dbt_trigger_dagster.storage.tables import TABLES
 from dbt_trigger_dagster.storage.views import VIEWS
 
@@ -102,6 +103,7 @@ def _default(value: Any) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, float):
         return f"`{value:g}`"
+    value = list(value) if isinstance(value, tuple) else value
     return f"`{value}`".replace("'", '"') if value != "" else "empty"
 
 
@@ -137,7 +139,8 @@ def _arguments(name: str) -> str:
 def _columns(name: str) -> str:
     """The columns of a table or a view; those of a primary key are marked."""
     keys = TABLES[name].primary_key if name in TABLES else ()
-    table = {**TABLES, **{view.name: view for view in VIEWS}}[name]
+    compatible = [view for views in COMPATIBLE_VIEWS.values() for view in views]
+    table = {**TABLES, **{view.name: view for view in (*VIEWS, *compatible)}}[name]
     lines = [f"{table.description}.", "", "| column | type | meaning |", "|---|---|---|"]
     for column in table.columns:
         key = " (key)" if column.name in keys else ""

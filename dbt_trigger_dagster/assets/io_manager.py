@@ -9,11 +9,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dbt_trigger_dagster.assets.latest_rows import latest_rows
 from dbt_trigger_dagster.assets.resources import Options, Secret, value_of, values_of
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
+from dbt_trigger_dagster.storage.compatible_views import COMPATIBLE_VIEWS, views_like
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT
 from dbt_trigger_dagster.storage.node_tables import NODE
 from dbt_trigger_dagster.storage.project_nodes import with_gone
@@ -41,6 +42,11 @@ ROWS_IF_ANY = "latest_if_any"
 
 LOOK_UP_WAIT_LIMIT = 10.0
 """Seconds that a look for runs waits for writers: a sensor has little time, and comes again."""
+
+COMPATIBLE_VIEWS_DESCRIPTION = (
+    "Packages whose tables are there as views, in schemas of their own: dbt_artifacts, elementary"
+)
+"""What the setting means, here and in a file."""
 
 _PREVIEW_ROWS = 5
 _TYPES = {
@@ -93,6 +99,15 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         description="For a URL: the driver's own arguments by name, such as sslmode; a value may "
         "be a dg.EnvVar",
     )
+    compatible_views: list[str] = Field(default=[], description=COMPATIBLE_VIEWS_DESCRIPTION)
+
+    @field_validator("compatible_views")
+    @classmethod
+    def _check_packages(cls, packages: list[str]) -> list[str]:
+        for package in packages:
+            if package not in COMPATIBLE_VIEWS:
+                raise ValueError(f"{package!r} is none of {', '.join(COMPATIBLE_VIEWS)}.")
+        return packages
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Fail before any job is triggered where its rows could not be kept.
@@ -101,7 +116,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         """
         store = self.store()
         if context.run is not None:
-            store.check(TABLES.values(), VIEWS)
+            store.check(TABLES.values(), [*VIEWS, *views_like(self.compatible_views)])
 
     def store(self, wait_limit: float = WAIT_LIMIT) -> Store:
         """The tables themselves.

@@ -3,12 +3,16 @@
 import os
 from collections.abc import Mapping
 from functools import cache
+from typing import Literal
 
 import dagster as dg
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
+from dbt_trigger_dagster.assets.io_manager import (
+    COMPATIBLE_VIEWS_DESCRIPTION,
+    DbtCloudTableIOManager,
+)
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.component.variables import check_variables, value_of
 from dbt_trigger_dagster.component.yaml_sections import Section
@@ -45,6 +49,9 @@ class Storage(Section):
         alias="schema",
         description="Schema of the tables, where it is not the database's own",
     )
+    compatible_views: tuple[Literal["dbt_artifacts", "elementary"], ...] = Field(
+        default=(), description=COMPATIBLE_VIEWS_DESCRIPTION
+    )
     artifacts: str | None = Field(
         default=None,
         description="The folder of the artifacts, where artifacts_env is not set; without both, "
@@ -68,7 +75,11 @@ class Storage(Section):
 
     def build_tables(self) -> DbtCloudTableIOManager:
         """The tables' IO manager, with what the environment says now."""
-        return DbtCloudTableIOManager(database=self.database_now(), schema=self.schema_)
+        return DbtCloudTableIOManager(
+            database=self.database_now(),
+            schema=self.schema_,
+            compatible_views=list(self.compatible_views),
+        )
 
     def database_now(self) -> str:
         """The database with what the environment says now; it may have a password in it."""

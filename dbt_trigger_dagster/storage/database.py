@@ -65,6 +65,9 @@ class Database(Protocol):
     def look(self, connection: Any, names: Sequence[str]) -> Mapping[str, Existing]:
         """Of some tables, what is there."""
 
+    def beside(self, package: str) -> "Database":
+        """The same database at the schema of the views that are like a package's tables."""
+
     def make_schema(self, connection: Any) -> None:
         """Make the schema if it is missing, and let nobody else define tables meanwhile."""
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from dbt_trigger_dagster.storage.columns import Column, Table
 from dbt_trigger_dagster.storage.database import Connection, Database, quote
@@ -56,9 +56,20 @@ def _additions(database: Database, table: Table, existing: Existing) -> Iterator
 def show(
     database: Database, connection: Connection, tables: Sequence[Table], views: Sequence[View]
 ) -> None:
-    """Make the views that are not there as they are declared."""
+    """Make the views that are not there as they are declared, those of each schema together."""
+    names = {table.name: database.name(table) for table in tables}
+    for package in dict.fromkeys(view.package for view in views):
+        place = database.beside(package) if package else database
+        own = [view for view in views if view.package == package]
+        names |= {view.name: place.name(view) for view in own}
+        _show(place, connection, names, own)
+
+
+def _show(
+    database: Database, connection: Connection, names: Mapping[str, str], views: Sequence[View]
+) -> None:
     wanted = {view.name: _mark(view) for view in views}
-    if not wanted or database.view_marks(connection, list(wanted)) == wanted:
+    if database.view_marks(connection, list(wanted)) == wanted:
         return
     database.make_schema(connection)
     there = database.view_marks(connection, list(wanted))
@@ -67,8 +78,6 @@ def show(
     for view in views:
         if _OURS not in there.get(view.name, _OURS):
             raise StorageError(_FOREIGN.format(relation=database.relation(view)))
-    names = {table.name: database.name(table) for table in tables}
-    names |= {view.name: database.name(view) for view in views}
     # The last ones first, and all of them: one may be made of another.
     drops = [f"DROP VIEW IF EXISTS {names[view.name]}" for view in reversed(views)]
     makes = [

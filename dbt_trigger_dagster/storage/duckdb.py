@@ -7,6 +7,7 @@ because its index makes each write slower as the table grows; the lock makes the
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,12 @@ class DuckDB:
         for table, column, kept_as in found:
             columns.setdefault(table, {})[column] = kept_as
         return {name: Existing(each, is_view=name in views) for name, each in columns.items()}
+
+    def beside(self, package: str) -> "DuckDB":
+        """Named as dbt names a schema of its own: after the target's."""
+        other = copy(self)
+        other._schema = f"{self._schema}_{package}"  # noqa: SLF001  # one of ours
+        return other
 
     def make_schema(self, connection: "duckdb.DuckDBPyConnection") -> None:
         """Whoever has the file open is alone with it."""

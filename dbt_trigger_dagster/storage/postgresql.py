@@ -8,6 +8,7 @@ in a circle.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,7 @@ class PostgreSQL:
         connection: Mapping[str, Any] | None = None,
         wait_limit: float = WAIT_LIMIT,
     ) -> None:
-        if len(schema.encode()) > _LONGEST_NAME or "\0" in schema:
-            raise StorageError(f"PostgreSQL takes no schema of the name {schema!r}.")
+        _check_schema(schema)
         own = {name: value for name, value in {"user": user, "password": password}.items() if value}
         self._parameters = {
             "connect_timeout": 10,
@@ -144,6 +144,14 @@ class PostgreSQL:
             columns.setdefault(table, {})[column] = kept_as
         views = {table for table, _, _, relkind in found if relkind in {"v", "m"}}
         return {name: Existing(each, is_view=name in views) for name, each in columns.items()}
+
+    def beside(self, package: str) -> "PostgreSQL":
+        """Named as dbt names a schema of its own: after the target's."""
+        schema = f"{self._schema}_{package}"
+        _check_schema(schema)
+        other = copy(self)
+        other._schema = schema  # noqa: SLF001  # one of ours
+        return other
 
     def make_schema(self, connection: "psycopg.Connection[Any]") -> None:
         """IF NOT EXISTS alone fails where two come at once, or where it exists and is another's."""
@@ -251,6 +259,12 @@ class PostgreSQL:
             "which one hangs, and run this again.",
         }.get(error.sqlstate or "", "")
         return f"The database {self._database} cannot be used: {first_line}{hint}"
+
+
+def _check_schema(schema: str) -> None:
+    """Refuse a name that PostgreSQL would cut: it would be another one."""
+    if len(schema.encode()) > _LONGEST_NAME or "\0" in schema:
+        raise StorageError(f"PostgreSQL takes no schema of the name {schema!r}.")
 
 
 def _driver() -> Any:

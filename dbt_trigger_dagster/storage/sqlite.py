@@ -99,6 +99,13 @@ class SQLite:
                 there[name] = Existing(columns, is_view=found[0][2] == "view")
         return there
 
+    def beside(self, package: str) -> "SQLite":
+        """There is no other."""
+        raise StorageError(
+            f"SQLite has no schemas, and so no views like the tables of {package}: leave "
+            "compatible_views out, or keep the tables in DuckDB or PostgreSQL."
+        )
+
     def make_schema(self, connection: sqlite3.Connection) -> None:
         """It is there; and a transaction that writes is alone."""
 

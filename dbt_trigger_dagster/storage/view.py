@@ -15,9 +15,12 @@ class View:
         select: The SELECT, in SQL that every store understands. Tables and other views stand in
             braces: ``SELECT id FROM {dbt_cloud_run}``.
         columns: What it gives, in order, for the documents.
+        package: The package whose table it is like; it stands in a schema of its own then, which is
+            called after the tables' schema and the package.
     """
 
     name: str
     description: str
     select: str
     columns: tuple[Column, ...] = ()
+    package: str = ""

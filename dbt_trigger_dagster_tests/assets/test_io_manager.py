@@ -223,6 +223,31 @@ def test_the_tables_can_be_kept_in_a_schema(tmp_path: Path) -> None:
     assert {name for _, name in kept} >= set(TABLES)
 
 
+def test_views_like_other_packages_tables_are_made_where_they_are_wanted(tmp_path: Path) -> None:
+    """Before the first rows; in a schema of their own, named after the tables' and the package."""
+    database = tmp_path / "warehouse.duckdb"
+    manager = DbtCloudTableIOManager(
+        database=str(database), schema="cloud", compatible_views=["elementary"]
+    )
+    dg.materialize([an_asset("runs", lambda: rows_of(1))], resources={"tables": manager})
+    with duckdb.connect(database, read_only=True) as connection:
+        found = connection.execute(
+            "SELECT table_name FROM information_schema.tables "
+            "WHERE table_schema = 'cloud_elementary' ORDER BY table_name"
+        ).fetchall()
+    assert [name for (name,) in found] == [
+        "dbt_invocations",
+        "dbt_run_results",
+        "dbt_source_freshness_results",
+    ]
+
+
+def test_a_package_whose_tables_are_not_known_is_refused_by_name() -> None:
+    """With those that are."""
+    with pytest.raises(ValueError, match="'re_data' is none of dbt_artifacts, elementary"):
+        DbtCloudTableIOManager(database="x.duckdb", compatible_views=["re_data"])
+
+
 def test_database_and_schema_arrive_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,10 +182,14 @@ def test_storage_has_the_documented_variables_and_the_resources_defaults(
 
 def test_every_setting_arrives_in_the_storage() -> None:
     """Under the names that the file has."""
-    storage = Storage(database="a.duckdb", schema="b", artifacts="c")
+    storage = Storage(
+        database="a.duckdb", schema="b", compatible_views=["elementary"], artifacts="c"
+    )
     tables = storage.build_tables()
     assert (tables.database, tables.schema_) == ("a.duckdb", "b")
+    assert tables.compatible_views == ["elementary"]
     assert storage.build_artifacts().root == "c"
+    assert storage_resources(storage)
 
 
 def test_a_variable_comes_before_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
