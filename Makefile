@@ -14,7 +14,7 @@ HOME_OF_DAGSTER := data/dagster/dagster.yaml
 # what it does itself.
 DAGSTER := PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" PYTHONWARNINGS=ignore
 
-.PHONY: help demo dev test test-fast test-oldest test-deployment truth check docs bench faults audit clean
+.PHONY: help demo dev test test-fast test-oldest test-deployment truth check docs bench faults lock audit clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 17
@@ -85,6 +85,11 @@ bench: $(STAMP)  ## Benchmarks, as ratios
 
 faults: $(STAMP)  ## Everything that can break, broken on purpose; the peers too
 	$(BIN)/python -m faults
+
+lock: $(STAMP)  ## Pin anew, with hashes, what the image of deploy/ installs; then run the tests
+	$(BIN)/uv pip compile pyproject.toml deploy/build.in --output-file deploy/requirements.txt --quiet --upgrade \
+		--extra objects --extra postgres --extra postgresql --universal --python-version 3.12 \
+		--only-binary :all: --generate-hashes --no-strip-extras --custom-compile-command 'make lock'
 
 audit: $(STAMP)  ## Known vulnerabilities of what is installed; an error where they cannot be asked for
 	@mkdir -p build

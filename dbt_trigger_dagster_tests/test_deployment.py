@@ -13,10 +13,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import tomli
 import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.load import location_origins_from_yaml_paths
 from filelock import FileLock
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from dbt_trigger_dagster.assets.termination import CANCEL_DEADLINE
 from dbt_trigger_dagster.definitions import WHERE_TO_FIND
@@ -272,6 +275,65 @@ def test_root_file_systems_are_read_only() -> None:
         assert service["read_only"], name
         assert "/tmp" in service["tmpfs"], name  # noqa: S108  # in a container
         assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_root_file_systems_are_read_only_on_kubernetes_too() -> None:
+    """The code location's and those of the runs, whose pods get its volumes."""
+    values = read("values.yaml")
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    assert deployment["securityContext"]["readOnlyRootFilesystem"]
+    assert deployment["includeConfigInLaunchedRuns"]["enabled"]
+    assert deployment["volumes"] == [{"name": "tmp", "emptyDir": {}}]
+    assert deployment["volumeMounts"] == [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108  # in a pod
+
+
+def test_images_are_named_by_tag_and_digest() -> None:
+    """A tag moves, and a digest alone tells nobody what it is."""
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    (python,) = re.findall(r"^ARG PYTHON_IMAGE=(.*)$", dockerfile, re.MULTILINE)
+    assert re.findall("^FROM (.*)$", dockerfile, re.MULTILINE) == ["${PYTHON_IMAGE}"]
+    for image in (python, services()["postgres"]["image"]):
+        assert re.fullmatch(r"[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}", image), image
+    (version,) = re.findall(r"--python-version (\S+)", (ROOT / "Makefile").read_text())
+    assert python.startswith(f"python:{version}.")
+
+
+def locked() -> dict[str, list[str]]:
+    """What the image's lock pins, by name and version, with its hashes."""
+    found: dict[str, list[str]] = {}
+    for line in (DEPLOY / "requirements.txt").read_text().splitlines():
+        if pinned := re.match(r"([\w.-]+)(?:\[[\w,-]+\])?==([\w.+!-]+)", line):
+            hashes = found.setdefault(f"{canonicalize_name(pinned[1])} {pinned[2]}", [])
+        elif told := re.fullmatch(r" +--hash=(sha256:[0-9a-f]{64})(?: \\)?", line):
+            hashes.append(told[1])
+        else:
+            assert re.match(" *#", line), f"neither a pin, nor a hash, nor a comment: {line}"
+    return found
+
+
+def test_the_lock_of_the_image_covers_what_the_package_asks_for() -> None:
+    """With versions that fit and hashes of each; `make lock` makes it anew."""
+    project = tomli.loads((ROOT / "pyproject.toml").read_text())
+    extras = project["project"]["optional-dependencies"]
+    asked = [
+        *project["project"]["dependencies"],
+        *(each for name in ("objects", "postgres", "postgresql") for each in extras[name]),
+        *project["build-system"]["requires"],
+    ]
+    pins = dict(pin.split(" ") for pin in locked())
+    assert all(locked().values())
+    for requirement in map(Requirement, asked):
+        version = pins[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), f"{requirement} is locked at {version}"
+    built_by = (DEPLOY / "build.in").read_text().splitlines()[1:]
+    assert built_by == project["build-system"]["requires"]
+    assert f"--version {pins['dagster']} " in (DEPLOY / "README.md").read_text()
+
+
+def test_the_lock_of_the_image_names_no_host() -> None:
+    """Where wheels come from is for whoever builds it; the hashes say whether they are those."""
+    assert not re.search(r"://|--\w*index|--find-links", (DEPLOY / "requirements.txt").read_text())
+    assert "pip install --no-cache-dir --require-hashes" in (DEPLOY / "Dockerfile").read_text()
 
 
 def test_kubernetes_lets_only_dagster_reach_the_code_location() -> None:
