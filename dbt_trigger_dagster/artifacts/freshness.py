@@ -20,6 +20,7 @@ def read_freshness_invocation(open_file: OpenFile) -> Invocation:
         invocation_id=str(metadata.get("invocation_id") or ""),
         command="source",
         dbt_version=str(metadata.get("dbt_version") or ""),
+        started_at=str(metadata.get("invocation_started_at") or ""),
     )
 
 
@@ -39,6 +40,8 @@ def _record(unique_id: str, result: dict[str, Any]) -> dict[str, Any]:
         "unique_id": unique_id,
         **{name: result.get(name) for name in _FIELDS},
         **{name: _limit(criteria.get(name)) for name in _CRITERIA},
+        "thread_id": result.get("thread_id"),
+        "execution_time": result.get("execution_time"),
         **timing_of(result.get("timing")),
         "raw": result,
     }

@@ -101,6 +101,7 @@ def _of_the_invocation(invocation: Invocation) -> dict[str, Any]:
     return {
         "invocation_id": invocation.invocation_id or None,
         "dbt_version": invocation.dbt_version or None,
+        "invocation_started_at": invocation.started_at or None,
         "args": dict(invocation.args) or None,
     }
 

@@ -42,12 +42,14 @@ class Invocation:
         invocation_id: dbt's own id of it.
         command: Its name, such as ``build``; empty where the file does not say.
         dbt_version: The version of dbt, likewise.
+        started_at: When it began, as newer versions say.
         args: Its arguments and flags.
     """
 
     invocation_id: str = ""
     command: str = ""
     dbt_version: str = ""
+    started_at: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -59,6 +61,7 @@ def read_invocation(open_file: OpenFile) -> Invocation:
         invocation_id=str(metadata.get("invocation_id") or ""),
         command=canonical_command(which) or which,
         dbt_version=str(metadata.get("dbt_version") or ""),
+        started_at=str(metadata.get("invocation_started_at") or ""),
         args=args,
     )
 

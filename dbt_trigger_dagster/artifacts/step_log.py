@@ -235,7 +235,7 @@ def _messages(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
                 yield name, "\n".join(said)
             name, said = (
                 failure[2],
-                [] if text.lstrip().startswith(("Failure", "Warning")) else [text],
+                [] if text.lstrip().startswith(("Failure", "Warning")) else [text.strip()],
             )
         elif name and _END_OF_FAILURE.search(text):
             yield name, "\n".join(said)

@@ -25,7 +25,7 @@ _TABLES = {
     "node": "dbt_cloud_node",
     "freshness": "dbt_cloud_source_freshness",
 }
-_WORKED_OUT = {"which", "full_refresh"}  # what `STEP` adds
+_WORKED_OUT = {"which", "full_refresh", "started_at"}  # what `STEP` adds
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Mapped:
     Attributes:
         kind: What it holds there; of times, which elementary keeps as text, a time.
         name: Its name.
-        sql: What it is in our tables, by the names that `RESULT` and the like give them; empty
+        sql: What it is in our tables, by the names that `results` and the like give them; empty
             where they do not know.
         meaning: The same for people, where it is more than a column of ours.
     """
@@ -90,8 +90,9 @@ def compatible_view(
 STEP = """(
     SELECT *
     FROM (
-        SELECT account_id, run_id, step, job_id, started_at, finished_at, dbt_version, args,
-            loaded_at, COALESCE(invocation_id, CAST(run_id AS VARCHAR) || '.'
+        SELECT account_id, run_id, step, job_id, dbt_version, args, finished_at, loaded_at,
+            COALESCE(invocation_started_at, started_at) AS started_at,
+            COALESCE(invocation_id, CAST(run_id AS VARCHAR) || '.'
                 || CAST(step AS VARCHAR)) AS invocation_id,
             COALESCE((args ->> 'full_refresh'), 'false') = 'true' AS full_refresh,
             COALESCE((args ->> 'which'), CASE SPLIT_PART(command, ' ', 2)
@@ -112,12 +113,18 @@ def _of_its_step(table: str) -> str:
     AND step.step = {table}.step"""
 
 
-RESULT = f"""{{dbt_cloud_node_result}} AS result
+def results(of: str = "{dbt_cloud_node_result}") -> str:
+    """Nodes' results with their steps, and with the project's nodes.
+
+    Args:
+        of: Where they are, where that is not the table itself.
+    """
+    return f"""{of} AS result
 {_of_its_step("result")}
 LEFT JOIN {{dbt_cloud_node}} AS node
     ON node.account_id = result.account_id AND node.job_id = result.job_id
     AND node.unique_id = result.unique_id"""
-"""Nodes' results with their steps, and with the project's nodes."""
+
 
 FRESHNESS = f"""{{dbt_cloud_source_freshness}} AS freshness
 {_of_its_step("freshness")}"""
@@ -137,4 +144,7 @@ TARGET = (
     "((run.job -> 'settings') ->> 'target_name'))"
 )
 OF_WHICH = "Of the step's `args`, else of the run's `trigger`, else of its `job`"
+STARTED = "When dbt began; before dbt 1.10, when its step did"
 NO_INVOCATION = "run and step, with a dot between, where dbt left none"
+PROFILE = "Of the step's `args`; where the command does not name it, not known: null"
+SCHEMA = "Of the run's `trigger`; where it does not set it, not known: null"

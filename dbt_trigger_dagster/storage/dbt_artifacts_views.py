@@ -3,8 +3,10 @@
 from dbt_trigger_dagster.storage.compatible_view import (
     NO_INVOCATION,
     OF_WHICH,
-    RESULT,
+    PROFILE,
     RUN_OF_STEP,
+    SCHEMA,
+    STARTED,
     STEP,
     TARGET,
     THREADS,
@@ -13,6 +15,7 @@ from dbt_trigger_dagster.storage.compatible_view import (
     flag,
     moment,
     number,
+    results,
     text,
 )
 from dbt_trigger_dagster.storage.node_statuses import EXECUTED
@@ -25,12 +28,11 @@ _FULL_REFRESH = (
 )
 _KEY = "MD5(step.invocation_id || '-' || {}.unique_id)"
 _KEY_MEANING = "MD5 of the two ids behind it, as there"
-_STARTED = "some seconds before dbt itself"
 _BIGQUERY = "there with BigQuery alone"
 _EXECUTION = (
     text("command_invocation_id", "step.invocation_id", NO_INVOCATION),
     text("node_id", "result.unique_id"),
-    moment("run_started_at", "step.started_at", _STARTED),
+    moment("run_started_at", "step.started_at", STARTED),
     flag("was_full_refresh", _FULL_REFRESH, "As the node is configured, else the step's `args`"),
     text("thread_id", "result.thread_id"),
     text("status", "result.status"),
@@ -54,7 +56,7 @@ MODEL_EXECUTIONS = compatible_view(
         text("alias", "result.alias"),
         text("message", "result.message"),
     ),
-    f"FROM {RESULT}\nWHERE {EXECUTED} AND result.resource_type = 'model'",
+    f"FROM {results()}\nWHERE {EXECUTED} AND result.resource_type = 'model'",
 )
 
 TEST_EXECUTIONS = compatible_view(
@@ -67,7 +69,7 @@ TEST_EXECUTIONS = compatible_view(
         count("failures", "result.failures"),
         text("message", "result.message"),
     ),
-    f"FROM {RESULT}\nWHERE {EXECUTED} AND result.resource_type = 'test'",
+    f"FROM {results()}\nWHERE {EXECUTED} AND result.resource_type = 'test'",
 )
 
 INVOCATIONS = compatible_view(
@@ -78,12 +80,12 @@ INVOCATIONS = compatible_view(
         text("command_invocation_id", "step.invocation_id", NO_INVOCATION),
         text("dbt_version", "step.dbt_version"),
         text("project_name", meaning="dbt's own name of the project"),
-        moment("run_started_at", "step.started_at", _STARTED),
+        moment("run_started_at", "step.started_at", STARTED),
         text("dbt_command", "step.which", "`which` of the step's `args`, else of its `command`"),
         flag("full_refresh_flag", "step.full_refresh", "`full_refresh` of the step's `args`"),
-        text("target_profile_name", "(step.args ->> 'profile')", "Of the step's `args`"),
+        text("target_profile_name", "(step.args ->> 'profile')", PROFILE),
         text("target_name", TARGET, OF_WHICH),
-        text("target_schema", "(run.trigger ->> 'schema_override')", "Where the trigger sets it"),
+        text("target_schema", "(run.trigger ->> 'schema_override')", SCHEMA),
         count("target_threads", THREADS, OF_WHICH),
         text("dbt_cloud_project_id", "run.project_id"),
         text("dbt_cloud_job_id", "step.job_id"),
@@ -116,7 +118,7 @@ _LATEST = f"""(
         FROM (
             SELECT result.account_id, result.job_id, result.unique_id,
                 {", ".join(f"result.{fact}" for fact in _FACTS)}, {_FULL_REFRESH} AS was_full
-            FROM {RESULT}
+            FROM {results()}
             WHERE {EXECUTED} AND result.resource_type = 'model' AND result.status = 'success'
         ) AS good
     ) AS ranked
@@ -143,7 +145,7 @@ CURRENT_MODELS = compatible_view(
         text("model_execution_id", _KEY.format("node"), _KEY_MEANING),
         text("command_invocation_id", "step.invocation_id", "of the last command of that run"),
         text("node_id", "node.unique_id"),
-        moment("run_started_at", "step.started_at", "likewise"),
+        moment("run_started_at", "step.started_at", f"{STARTED}; likewise"),
         text("database", "node.database"),
         text("schema", "node.schema"),
         text("name", "node.name"),

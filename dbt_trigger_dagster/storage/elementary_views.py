@@ -4,8 +4,10 @@ from dbt_trigger_dagster.storage.compatible_view import (
     FRESHNESS,
     NO_INVOCATION,
     OF_WHICH,
-    RESULT,
+    PROFILE,
     RUN_OF_STEP,
+    SCHEMA,
+    STARTED,
     TARGET,
     THREADS,
     Mapped,
@@ -14,6 +16,7 @@ from dbt_trigger_dagster.storage.compatible_view import (
     flag,
     moment,
     number,
+    results,
     text,
 )
 from dbt_trigger_dagster.storage.node_statuses import EXECUTED
@@ -26,8 +29,27 @@ _INVOCATION_ID = text("invocation_id", "step.invocation_id", NO_INVOCATION)
 _PULL_REQUEST = """COALESCE((run.trigger ->> 'github_pull_request_id'),
     (run.trigger ->> 'gitlab_merge_request_id'), (run.trigger ->> 'azure_pull_request_id'),
     (run.trigger ->> 'non_native_pull_request_id'))"""
+_MATERIALIZATION = (
+    "CASE result.resource_type WHEN 'unit_test' THEN 'unit' ELSE result.materialization END"
+)
 _JOB_URL = """REPLACE(run.href, '/runs/' || CAST(run.id AS VARCHAR),
     '/jobs/' || CAST(step.job_id AS VARCHAR))"""
+
+
+_RESULTS_AND_SOURCES = f"""(
+    SELECT account_id, run_id, step, job_id, unique_id, name, message, status, resource_type,
+        execution_time, execute_started_at, execute_completed_at, compile_started_at,
+        compile_completed_at, rows_affected, failures, query_id, thread_id, materialization,
+        adapter_response, loaded_at
+    FROM {{dbt_cloud_node_result}}
+    WHERE {EXECUTED} AND resource_type <> 'operation'
+    UNION ALL
+    SELECT account_id, run_id, step, job_id, unique_id, SPLIT_PART(unique_id, '.', 4), error,
+        status, 'source', execution_time, execute_started_at, execute_completed_at,
+        compile_started_at, compile_completed_at, NULL, NULL, NULL, thread_id, NULL,
+        (raw -> 'adapter_response'), loaded_at
+    FROM {{dbt_cloud_source_freshness}}
+)"""  # noqa: S608  # no value of anybody's
 
 
 def _timing(table: str, *names: str) -> tuple[Mapped, ...]:
@@ -40,7 +62,7 @@ _COMPILED_AT = ("compile_started_at", "compile_completed_at")
 RUN_RESULTS = compatible_view(
     ELEMENTARY,
     "dbt_run_results",
-    "Each result of a node",
+    "Each result of a node, and of each look at a source",
     (
         text("model_execution_id", "step.invocation_id || '.' || result.unique_id", _KEY_MEANING),
         text("unique_id", "result.unique_id"),
@@ -61,11 +83,13 @@ RUN_RESULTS = compatible_view(
         count("failures", "result.failures"),
         text("query_id", "result.query_id"),
         text("thread_id", "result.thread_id"),
-        text("materialization", "result.materialization"),
+        text(
+            "materialization", _MATERIALIZATION, "As the node is configured; `unit` of unit tests"
+        ),
         text("adapter_response", "result.adapter_response"),
         text("group_name", "node.group_name"),
     ),
-    f"FROM {RESULT}\nWHERE {EXECUTED}",
+    f"FROM {results(_RESULTS_AND_SOURCES)}",
 )
 
 INVOCATIONS = compatible_view(
@@ -77,7 +101,7 @@ INVOCATIONS = compatible_view(
         text("job_id", "step.job_id"),
         text("job_name", "run.job_name", _MORE),
         text("job_run_id", "step.run_id"),
-        moment("run_started_at", "step.started_at", "some seconds before dbt itself"),
+        moment("run_started_at", "step.started_at", STARTED),
         moment("run_completed_at", "step.finished_at"),
         moment("generated_at", "COALESCE(step.finished_at, step.loaded_at)", "The step's end"),
         moment("created_at", "step.loaded_at"),
@@ -89,10 +113,14 @@ INVOCATIONS = compatible_view(
         text("vars", meaning="those of the project; `invocation_vars` has the command's"),
         text("target_name", TARGET, OF_WHICH),
         text("target_database"),
-        text("target_schema", "(run.trigger ->> 'schema_override')", "Where the trigger sets it"),
-        text("target_profile_name", "(step.args ->> 'profile')", "Of the step's `args`"),
+        text("target_schema", "(run.trigger ->> 'schema_override')", SCHEMA),
+        text("target_profile_name", "(step.args ->> 'profile')", PROFILE),
         count("threads", THREADS, OF_WHICH),
-        text("selected", "(step.args ->> 'select')", "`select` of the step's `args`"),
+        text(
+            "selected",
+            "COALESCE(NULLIF((step.args ->> 'select'), '[]'), '')",
+            "`select` of the step's `args`",
+        ),
         text("yaml_selector", "(step.args ->> 'selector')", "`selector` of the step's `args`"),
         text("project_id", "run.project_id"),
         text("project_name", meaning="dbt's own name of the project"),

@@ -14,6 +14,8 @@ _RUN_AND_STEP = (
     Column("run_id", Kind.INTEGER, "dbt Cloud's id of the run"),
     Column("step", Kind.INTEGER, "Number of the step, from 1"),
 )
+_THREAD = Column("thread_id", Kind.TEXT, "dbt's thread")
+_EXECUTION_TIME = Column("execution_time", Kind.NUMBER, "Seconds, as dbt counts them")
 _TIMING = (
     Column("compile_started_at", Kind.TIMESTAMP, "When compiling began"),
     Column("compile_completed_at", Kind.TIMESTAMP, "When compiling ended"),
@@ -49,6 +51,7 @@ RUN_STEP = Table(
         Column("duration_seconds", Kind.SECONDS, "How long it took, in whole seconds"),
         _INVOCATION,
         Column("dbt_version", Kind.TEXT, "The version of dbt that ran"),
+        Column("invocation_started_at", Kind.TIMESTAMP, "When dbt began, as it says from 1.10 on"),
         Column("args", Kind.JSON, "The command's arguments and flags, as dbt took them"),
         Column(
             "critical_path_seconds",
@@ -86,9 +89,9 @@ NODE_RESULT = Table(
         Column("message", Kind.TEXT, "What dbt or the warehouse said"),
         Column("failures", Kind.INTEGER, "Rows that a test found"),
         *_RELATION,
-        Column("thread_id", Kind.TEXT, "dbt's thread"),
+        _THREAD,
         *_TIMING,
-        Column("execution_time", Kind.NUMBER, "Seconds, as dbt counts them"),
+        _EXECUTION_TIME,
         Column(
             "rows_affected",
             Kind.INTEGER,
@@ -140,7 +143,9 @@ SOURCE_FRESHNESS = Table(
         Column("warn_after", Kind.JSON, "The age from which on it warns"),
         Column("error_after", Kind.JSON, "The age from which on it is an error"),
         Column("filter", Kind.TEXT, "The rows that count"),
+        _THREAD,
         *_TIMING,
+        _EXECUTION_TIME,
         *LINEAGE,
     ),
     primary_key=("account_id", "run_id", "step", "unique_id"),

@@ -36,17 +36,18 @@ def main(names: list[str]) -> int:
     for number, scenario in enumerate(SCENARIOS, start=70_000_001):
         if not names or scenario.name in names:
             with tempfile.TemporaryDirectory() as folder:
-                for problem in _Recorder(scenario, number, Path(folder)).record():
+                for problem in Recorder(scenario, number, Path(folder)).record():
                     print(f"{scenario.name}: {problem}", flush=True)  # noqa: T201  # a script
                     disagreements += 1
             print(f"{scenario.name}: made", flush=True)  # noqa: T201  # as above
     return 1 if disagreements else 0
 
 
-class _Recorder:
+class Recorder:
     """Executes one scenario, and keeps what there is after each step."""
 
-    def __init__(self, scenario: Scenario, run_id: int, folder: Path) -> None:
+    def __init__(self, scenario: Scenario, run_id: int, folder: Path, runs: Path = RUNS) -> None:
+        self._runs = runs
         self._scenario = scenario
         self._run_id = run_id
         self._project = folder / "project"
@@ -152,12 +153,13 @@ class _Recorder:
         )
 
     def _keep(self, file: Path, kept: Path) -> None:
-        content = json.loads(file.read_text())
-        for section in _STRIPPED:
-            if section in content:
-                content[section] = {}
+        content = self._stripped(json.loads(file.read_text()))
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(content))
+
+    def _stripped(self, content: dict[str, Any]) -> dict[str, Any]:
+        """A file without what no row is made of."""
+        return {name: {} if name in _STRIPPED else value for name, value in content.items()}
 
     def _disagreements(self, command: Command) -> Iterator[str]:
         """What dbt's structured log says of nodes that the scenario says otherwise."""
@@ -172,7 +174,7 @@ class _Recorder:
                 yield f"{command.text}: {unique_id} is {status} in dbt's log, {expected} here"
 
     def _write(self, status: int) -> None:
-        RUNS.mkdir(exist_ok=True)
+        self._runs.mkdir(exist_ok=True)
         run = {
             "id": self._run_id,
             "account_id": 1,
@@ -192,7 +194,7 @@ class _Recorder:
             "run_steps": self._steps,
         }
         with zipfile.ZipFile(
-            RUNS / f"{self._scenario.name}.zip", "w", zipfile.ZIP_DEFLATED
+            self._runs / f"{self._scenario.name}.zip", "w", zipfile.ZIP_DEFLATED
         ) as archive:
             archive.writestr("run.json", json.dumps(run, indent=1))
             for file in sorted(self._kept.rglob("*.json")):

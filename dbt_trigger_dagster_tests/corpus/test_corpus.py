@@ -18,7 +18,7 @@ _FIRST = 4
 """The step of a run's first command, behind clone, profile and deps."""
 
 
-class _Files:
+class Files:
     """The files that a recorded run left."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
@@ -26,6 +26,7 @@ class _Files:
         self._names = set(archive.namelist())
 
     def open(self, step: int, path: str) -> BinaryIO | None:
+        """One of them; None where there is none."""
         name = f"steps/{step}/{path}"
         return self._archive.open(name) if name in self._names else None  # type: ignore[return-value]  # it reads bytes
 
@@ -44,7 +45,7 @@ def read_run_as(scenario: Scenario, **changes: Any) -> tuple[Run, NodeResults]:
     """The same with the run, of which some fields are changed."""
     with zipfile.ZipFile(RUNS / f"{scenario.name}.zip") as archive:
         run = Run.from_payload({**json.loads(archive.read("run.json")), **changes})
-        return run, collect_node_results(run, _Files(archive))
+        return run, collect_node_results(run, Files(archive))
 
 
 def _pattern_of(unique_id: str, known: dict[str, str]) -> str:

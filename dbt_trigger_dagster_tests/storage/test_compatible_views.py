@@ -212,7 +212,7 @@ def test_what_dbt_cloud_knows_of_a_run_stands_with_its_commands(place, store) ->
         "abc",
         "dbt_cloud",
         "1",
-        "[]",
+        "",
     )
 
 
