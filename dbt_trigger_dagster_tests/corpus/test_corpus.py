@@ -1,6 +1,7 @@
 """Every row that is made of the corpus's runs agrees with what is known of them: 100 %."""
 
 import fnmatch
+import io
 import json
 import re
 import zipfile
@@ -11,6 +12,7 @@ import pytest
 from dbt_trigger_dagster.artifacts.node_results import NodeResults, collect_node_results
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT, RUN_STEP, SOURCE_FRESHNESS
+from dbt_trigger_dagster_tests.corpus.hand_made import HAND_MADE, VERSION, HandMade
 from dbt_trigger_dagster_tests.corpus.make_corpus import RUNS, known_of
 from dbt_trigger_dagster_tests.corpus.scenarios import SCENARIOS, Scenario
 
@@ -126,3 +128,40 @@ def test_the_freshness_of_a_source_says_when_dbt_looked() -> None:
     for row in looked:
         assert row["execute_started_at"] < row["snapshotted_at"] < row["execute_completed_at"]
         assert row["compile_started_at"] <= row["compile_completed_at"]
+
+
+class _HandMadeFiles:
+    """The files of a run that was made by hand."""
+
+    def __init__(self, made: HandMade) -> None:
+        self._files = made.files
+
+    def open(self, step: int, path: str) -> BinaryIO | None:
+        content = self._files.get((step, path))
+        if content is None:
+            return None
+        return io.BytesIO(content if isinstance(content, bytes) else json.dumps(content).encode())
+
+    def uri(self, step: int, path: str) -> str | None:
+        """They are in no store."""
+        del step, path
+        return None
+
+
+@pytest.mark.parametrize("made", HAND_MADE, ids=lambda made: made.name)
+def test_what_is_made_of_a_run_of_fusion_is_what_was_put_into_it(made) -> None:
+    """Made by hand, after its published shapes: all rows and no other, each column as it is."""
+    run = Run.from_payload(made.run)
+    found = collect_node_results(run, _HandMadeFiles(made))
+    for rows, known in (
+        (NODE_RESULT.rows(found.results), made.known),
+        (SOURCE_FRESHNESS.rows(found.freshness), made.freshness),
+    ):
+        by_key = {(row["step"], row["unique_id"]): row for row in rows}
+        assert by_key.keys() == known.keys()
+        for key, columns in known.items():
+            assert {name: by_key[key][name] for name in columns} == columns, key
+    assert found.warnings == []
+    steps = RUN_STEP.rows(found.steps)
+    versions = {step["dbt_version"] for step in steps if step["invocation_id"]}
+    assert versions <= {VERSION}
