@@ -134,6 +134,19 @@ def test_check_first_says_where_everything_is(sandbox, monkeypatch, tmp_path: Pa
     assert "S3cret" not in told
 
 
+def test_check_tries_to_write_rows(sandbox, monkeypatch, tmp_path: Path) -> None:
+    """As a run does, before it triggers anything: the tables are there afterwards."""
+    notes = tmp_path / "notes.duckdb"
+    notes.write_text("these are notes " * 1000)
+    monkeypatch.setenv("DBT_TRIGGER_DATABASE", str(notes))
+    done = run("check")
+    assert done.exit_code == 1
+    assert f"NO  database:  {notes} is not a DuckDB database" in done.output
+    monkeypatch.setenv("DBT_TRIGGER_DATABASE", str(tmp_path / "new.duckdb"))
+    assert "ok  database:" in run("check").output
+    assert (tmp_path / "new.duckdb").exists()
+
+
 def a_jobs_file(folder: Path, *jobs: str) -> Path:
     """A file of jobs in a folder of its own, whose tables have a place of their own too."""
     folder.mkdir(exist_ok=True)

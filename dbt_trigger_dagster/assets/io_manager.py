@@ -116,7 +116,18 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         """
         store = self.store()
         if context.run is not None:
-            store.check(TABLES.values(), [*VIEWS, *views_like(self.compatible_views)])
+            self._make(store)
+
+    def check(self) -> None:
+        """Make the tables and views, and try a write that is taken back.
+
+        Raises:
+            StorageError: Rows could not be kept; the message says why.
+        """
+        self._make(self.store())
+
+    def _make(self, store: Store) -> None:
+        store.check(TABLES.values(), [*VIEWS, *views_like(self.compatible_views)])
 
     def store(self, wait_limit: float = WAIT_LIMIT) -> Store:
         """The tables themselves.

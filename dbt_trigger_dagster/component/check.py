@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import dagster as dg
-
 from dbt_trigger_dagster.component.code_location import CodeLocation
 from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.storage import Storage
@@ -128,7 +126,7 @@ def _runs(client: DbtCloudClient, job_id: int | None) -> str:
 
 
 def _check_tables(storage: Storage) -> str:
-    storage.build_tables().setup_for_execution(dg.build_init_resource_context())
+    storage.build_tables().check()
     return "The tables can be written."
 
 
