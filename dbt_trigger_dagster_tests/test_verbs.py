@@ -181,6 +181,16 @@ def test_a_file_of_jobs_that_cannot_be_read_is_told_with_its_line(monkeypatch, t
     assert "jobs.yaml:3: jobs.0.kye: is unknown; did you mean key?" in done.output
 
 
+def test_check_tries_to_write_to_the_database(monkeypatch, tmp_path: Path) -> None:
+    """A file that is no database is told before a run."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dbt_cloud.duckdb").write_text("no database")
+    monkeypatch.chdir(tmp_path)
+    done = run("check")
+    assert done.exit_code == 1
+    assert "NO  database:" in done.output
+
+
 def test_check_names_what_is_missing(monkeypatch, tmp_path: Path) -> None:
     """With where its value is found; the rest is tried all the same."""
     monkeypatch.chdir(tmp_path)

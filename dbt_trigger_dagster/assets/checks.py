@@ -46,9 +46,9 @@ class _Verdict(NamedTuple):
 def check_specs(graph: JobGraph) -> list[dg.AssetCheckSpec]:
     """The checks of a graph's `run_result`; without node results, the one of the run alone."""
     described = {
-        RUN_SUCCEEDED: "The newest dbt Cloud run ended well.",
-        TESTS_PASSED: "The tests of the newest dbt Cloud run passed; with dbt's own severities.",
-        SOURCES_FRESH: "The sources whose freshness the newest dbt Cloud run looked at are fresh.",
+        RUN_SUCCEEDED: "Whether the newest dbt Cloud run ended well.",
+        TESTS_PASSED: "Whether the newest dbt Cloud run's tests passed, with dbt's severities.",
+        SOURCES_FRESH: "Whether the sources that the newest dbt Cloud run looked at are fresh.",
     }
     key = graph.key(RUN_RESULT)
     return [

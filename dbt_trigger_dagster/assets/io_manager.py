@@ -114,20 +114,21 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
 
         Only in a run: a sensor triggers nothing, and has no time to wait for writers.
         """
-        store = self.store()
-        if context.run is not None:
-            self._make(store)
+        if context.run is None:
+            self.store()
+        else:
+            self.check()
 
-    def check(self) -> None:
-        """Make the tables and views, and try a write that is taken back.
+    def check(self, wait_limit: float = WAIT_LIMIT) -> None:
+        """Make sure that rows can be written: make tables and views, and try a write.
+
+        Args:
+            wait_limit: Seconds to wait for writers.
 
         Raises:
-            StorageError: Rows could not be kept; the message says why.
+            StorageError: They cannot; the message says why.
         """
-        self._make(self.store())
-
-    def _make(self, store: Store) -> None:
-        store.check(TABLES.values(), [*VIEWS, *views_like(self.compatible_views)])
+        self.store(wait_limit).check(TABLES.values(), [*VIEWS, *views_like(self.compatible_views)])
 
     def store(self, wait_limit: float = WAIT_LIMIT) -> Store:
         """The tables themselves.

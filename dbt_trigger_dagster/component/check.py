@@ -14,6 +14,9 @@ from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter, RunFilter
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.place import place_of
 
+_PATIENCE = 10.0
+"""Seconds for which the database may be busy: a person waits for the answer."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -32,8 +35,9 @@ class Finding:
 
 def places(location: CodeLocation) -> Iterator[tuple[str, str]]:
     """Where a run reads and writes, before any of it is tried; nothing here is secret."""
-    count = f", with {len(location.jobs)} jobs" if location.jobs else ""
-    yield "source", f"{location.source}{count}"
+    count = len(location.jobs)
+    jobs = f", with {count} job{'s' if count > 1 else ''}" if count else ""
+    yield "source", f"{location.source}{jobs}"
     for what, told in {"database": _database, "artifacts": _root}.items():
         try:
             yield what, told(location.storage)
@@ -126,7 +130,7 @@ def _runs(client: DbtCloudClient, job_id: int | None) -> str:
 
 
 def _check_tables(storage: Storage) -> str:
-    storage.build_tables().check()
+    storage.build_tables().check(_PATIENCE)
     return "The tables can be written."
 
 
