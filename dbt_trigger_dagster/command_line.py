@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
-import dagster as dg
 
 from dbt_trigger_dagster.component.account import Workspace
 from dbt_trigger_dagster.component.check import check as check_everything
@@ -41,7 +40,7 @@ def main() -> None:
 def _location() -> CodeLocation:
     try:
         return CodeLocation.around(Path.cwd())
-    except (ValueError, dg.DagsterError) as error:
+    except ValueError as error:
         raise click.ClickException(str(error)) from error
 
 

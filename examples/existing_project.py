@@ -8,9 +8,6 @@ Try it without an account; the sandbox plays dbt Cloud::
 The assets and the resource that were there before are marked; all the rest is what it takes.
 """
 
-import json
-from pathlib import Path
-
 import dagster as dg
 import pandas as pd
 
@@ -39,16 +36,19 @@ def raw_orders() -> None:
 
 @dg.asset(ins={"artifacts": dg.AssetIn(key=["shop", "artifacts"])})
 def model_report(
-    context: dg.AssetExecutionContext, artifacts: pd.DataFrame, mailer: Mailer
+    context: dg.AssetExecutionContext,
+    artifacts: pd.DataFrame,
+    dbt_cloud_artifacts: DbtCloudArtifactStore,
+    mailer: Mailer,
 ) -> dg.MaterializeResult[None]:
     """Was there before: reports on the dbt models, now from the run's own artifacts.
 
     ``artifacts`` has a row for each file of the run that has just ended well; after a run that
     failed, this asset is not materialized.
     """
-    [manifest] = artifacts.loc[artifacts["path"] == "manifest.json", "uri"]
-    nodes = json.loads(Path(manifest).read_text(encoding="utf-8"))["nodes"]
-    models = [node["name"] for node in nodes.values() if node["resource_type"] == "model"]
+    run_id = int(artifacts["run_id"].max())
+    nodes = dbt_cloud_artifacts.load_artifact(run_id, "manifest.json")["nodes"].values()
+    models = [node["name"] for node in nodes if node["resource_type"] == "model"]
     mail = mailer.send(f"{len(models)} models: {', '.join(sorted(models))}")
     context.log.info(mail)
     return dg.MaterializeResult(metadata={"mail": mail})

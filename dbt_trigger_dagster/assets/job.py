@@ -43,7 +43,7 @@ RUN_ID_TAG = "dbt_cloud/run_id"
 """The same for the dbt Cloud run."""
 
 STATUS_TAG = "dbt_cloud/status"
-"""The same for the status of the dbt Cloud run as the Dagster run has last seen it."""
+"""The same for how the dbt Cloud run ended, where the Dagster run has seen it."""
 
 RUN_ID_KEY = "dbt_cloud_run_id"
 """The metadata that names a dbt Cloud run: of materializations and of observations."""

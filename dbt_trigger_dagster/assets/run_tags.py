@@ -7,12 +7,15 @@ from dbt_trigger_dagster.dbt_cloud.models import Run
 
 
 def run_tags(runs: Sequence[Run]) -> dict[str, str]:
-    """The tags of a Dagster run that is about some dbt Cloud runs: those on which they agree."""
+    """The tags of a Dagster run that is about some dbt Cloud runs: those on which they agree.
+
+    None tells the status of a run in flight: it would stay, whatever becomes of the run.
+    """
     tags: dict[str, str] = {}
     for name, values in {
         JOB_ID_TAG: {str(run.job_id) for run in runs},
         RUN_ID_TAG: {str(run.run_id) for run in runs},
-        STATUS_TAG: {run.status_name for run in runs},
+        STATUS_TAG: {run.status_name for run in runs if all(each.is_over for each in runs)},
     }.items():
         if len(values) == 1:
             tags[name] = values.pop()

@@ -16,6 +16,7 @@ from dbt_trigger_dagster.component.component import DbtCloudJobsComponent
 from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.monitor import MonitorSettings
 from dbt_trigger_dagster.component.storage import Storage
+from dbt_trigger_dagster.component.together import check_together
 from dbt_trigger_dagster.component.yaml_sections import read_section
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 
@@ -63,21 +64,25 @@ class CodeLocation:
         """That of `DBT_TRIGGER_JOBS`, else of the dg project around a folder, else of variables.
 
         Raises:
-            ValueError: A file cannot be used.
-            DagsterError: The project cannot be loaded.
+            ValueError: A file cannot be used, or the project cannot be loaded.
         """
-        jobs_file = read_jobs_file()
-        if jobs_file is not None:
-            return cls(
-                os.environ[_VARIABLE], jobs_file.workspace, jobs_file.storage, jobs_file.jobs
-            )
+        given = read_jobs_file()
+        if given is not None:
+            file = Path(os.environ[_VARIABLE]).absolute()
+            return cls(str(file), given.workspace, given.storage, given.jobs)
         project = _project_around(folder.absolute())
         return cls() if project is None else cls._of_project(project)
 
     @classmethod
     def _of_project(cls, project: Path) -> "CodeLocation":
-        tree = dg.ComponentTree.for_project(project)
-        components = tree.get_all_components(DbtCloudJobsComponent)
+        try:
+            tree = dg.ComponentTree.for_project(project)
+            components = tree.get_all_components(DbtCloudJobsComponent)
+            check_together(components)
+        except Exception as error:
+            raise ValueError(
+                f"The dg project {project} cannot be loaded.\n{_first_cause(error)}"
+            ) from error
         workspaces = [each.workspace for each in components if each.workspace is not None]
         storages = [each.storage for each in components if each.storage is not None]
         return cls(
@@ -121,3 +126,10 @@ def _is_project(folder: Path) -> bool:
     settings = folder / "pyproject.toml"
     with_dg = settings.is_file() and "[tool.dg.project]" in settings.read_text(encoding="utf-8")
     return with_dg or (folder / "dg.toml").is_file()
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What went wrong: Dagster's own error around it draws a tree."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error

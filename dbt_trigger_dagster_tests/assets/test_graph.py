@@ -141,6 +141,13 @@ def test_every_asset_names_its_table_and_its_columns_before_it_has_ever_run() ->
         assert "dbtcloud" in specs[name].kinds
 
 
+def test_the_kind_of_the_database_can_be_a_tag() -> None:
+    """As the documents say: nobody but the user knows it before a run."""
+    assets = build_dbt_cloud_job_assets(job_id=1, tags={"dagster/kind/postgres": ""})
+    kinds = {frozenset(spec.kinds) for each in assets for spec in each.specs}
+    assert kinds == {frozenset({"dbtcloud", "postgres"})}
+
+
 def test_tags_and_owners_reach_every_asset() -> None:
     """So that they can be found, and somebody be asked."""
     assets = build_dbt_cloud_job_assets(job_id=1, tags={"tier": "1"}, owners=["team:data"])

@@ -53,11 +53,14 @@ def test_a_dagster_run_is_found_by_its_dbt_run(tmp_path: Path, script: Any, stat
 
 
 def test_a_dagster_run_that_waits_for_nothing_names_its_dbt_run_too(tmp_path: Path) -> None:
-    """From the moment at which it is known."""
+    """From the moment at which it is known; and no status, which would stay as it was then."""
     with a_project(tmp_path, SLOW) as project:
         result = project.materialize(run={"wait_for_result": False})
         (dbt_run,) = project.dbt_runs()
-        assert tags_of(project, result)[RUN_ID_TAG] == str(dbt_run["id"])
+        assert tags_of(project, result) == {
+            JOB_ID_TAG: str(project.job_id),
+            RUN_ID_TAG: str(dbt_run["id"]),
+        }
 
 
 def test_of_several_runs_that_on_which_they_agree_is_a_tag() -> None:
@@ -65,6 +68,9 @@ def test_of_several_runs_that_on_which_they_agree_is_a_tag() -> None:
     runs = [Run.from_payload(run_payload(status, id=status)) for status in (10, 20)]
     assert run_tags(runs) == {JOB_ID_TAG: str(runs[0].job_id)}
     assert run_tags([]) == {}
+    good, running = (Run.from_payload(run_payload(status, id=1)) for status in (10, 3))
+    assert run_tags([good, good])[STATUS_TAG] == "Success"
+    assert STATUS_TAG not in run_tags([good, running])
 
 
 def executed(project: Project, config: dict[str, Any]) -> str:
