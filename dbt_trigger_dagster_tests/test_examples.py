@@ -207,7 +207,7 @@ def test_the_demo_says_what_ran_and_its_commands_work(tmp_path: Path) -> None:
         assert "nightly: Error after 0 s" in said
         assert "ran      2 models, 1 test: 1 did not pass" in said
         assert "slowest  orders (2.5 s), customers (0.5 s), unique (0.1 s)" in said
-        assert re.search(r" 1 rows  dbt_cloud_run\n", said)
+        assert re.search(r" 1 row   dbt_cloud_run\n", said)
         assert "http.server 8000" in said
         [command] = re.findall(r"Ask the tables\n  (.*)", said)
         answer = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)  # noqa: S602  # as it stands there
