@@ -5,7 +5,6 @@ one statement. They are sorted by key, so that writers of the same rows wait for
 in a circle.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -24,6 +23,7 @@ from dbt_trigger_dagster.storage.database import (
 )
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
+from dbt_trigger_dagster.storage.postgresql_driver import driver, is_momentary, parsed
 from dbt_trigger_dagster.storage.postgresql_rows import chunks, without_nul
 from dbt_trigger_dagster.storage.view import View
 
@@ -31,10 +31,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _LONGEST_NAME = 63
-_DRIVER = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
 _LOCK_OF_DEFINITIONS = int.from_bytes(b"dbt_trig", "big")
-# Of the classes 08 (connection), 40 (rollback), and 57P (shutdown, start); too many connections.
-_MOMENTARY = re.compile(r"08|40|57P0[123]|53300")
 
 
 class PostgreSQL:
@@ -84,7 +81,7 @@ class PostgreSQL:
             "keepalives_idle": 30,
             "tcp_user_timeout": int(wait_limit * 1000),
             **own,
-            **_parsed(url),
+            **parsed(url),
             **(connection or {}),
         }
         self._schema = schema
@@ -94,7 +91,7 @@ class PostgreSQL:
     @contextmanager
     def connect(self) -> Iterator["psycopg.Connection[Any]"]:
         """A connection that begins nothing by itself."""
-        psycopg = _driver()
+        psycopg = driver()
         try:
             with psycopg.connect(
                 **self._parameters,
@@ -106,7 +103,7 @@ class PostgreSQL:
                 yield self._at_the_schema(connection)
         except psycopg.Error as error:
             told = StorageError(self._explain(error))
-            told.is_momentary = _is_momentary(error)
+            told.is_momentary = is_momentary(error)
             raise told from error
 
     def begin(self, *, writes: bool) -> str:  # noqa: ARG002  # the same for both
@@ -159,8 +156,17 @@ class PostgreSQL:
         there = connection.execute(
             "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1", [self._schema]
         )
-        if not there.fetchall():
+        if there.fetchall():
+            return
+        try:
             connection.execute(f"CREATE SCHEMA {quote(self._schema)}")
+        except driver().errors.InsufficientPrivilege as error:
+            user = connection.info.user
+            raise StorageError(
+                f"The schema {self._schema} is missing, and {user} may not make it: {error}. "
+                f"CREATE SCHEMA {quote(self._schema)} AUTHORIZATION {quote(user)}, as somebody who "
+                f"may, or GRANT CREATE ON DATABASE {quote(self._database)} TO {quote(user)}."
+            ) from error
 
     def view_marks(
         self, connection: "psycopg.Connection[Any]", names: Sequence[str]
@@ -243,8 +249,8 @@ class PostgreSQL:
         try:
             with connection.transaction():
                 execute_all(connection, statements)
-        except _driver().Error as error:
-            if _is_momentary(error):
+        except driver().Error as error:
+            if is_momentary(error):
                 raise
             return self._explain(error)
         return ""
@@ -265,42 +271,3 @@ def _check_schema(schema: str) -> None:
     """Refuse a name that PostgreSQL would cut: it would be another one."""
     if len(schema.encode()) > _LONGEST_NAME or "\0" in schema:
         raise StorageError(f"PostgreSQL takes no schema of the name {schema!r}.")
-
-
-def _driver() -> Any:
-    try:
-        import psycopg  # noqa: PLC0415  # an extra, and only of this store
-    except ImportError as error:
-        raise StorageError(
-            "PostgreSQL needs psycopg: pip install 'dbt_trigger_dagster[postgresql]'."
-        ) from error
-    return psycopg
-
-
-def _parsed(url: str) -> dict[str, Any]:
-    """What a URL says. An error of libpq's has the URL in it, password and all, and is not told."""
-    psycopg = _driver()
-    try:
-        found: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(
-            _DRIVER.sub("postgresql://", url, count=1)
-        )
-    except psycopg.Error:
-        found = {"port": "none"}
-    # A password with a slash in it ends the host: the rest of it would be the database's name.
-    is_cut = "@" in url.partition("?")[0].partition("://")[2].partition("/")[2]
-    # Of several hosts, some may leave their port out.
-    if is_cut or not found.get("port", "0").replace(",", "0").isdigit():
-        raise StorageError(
-            "The URL of the PostgreSQL database cannot be read: give "
-            "postgresql://user@host:5432/database. In a password, write @ : / ? # % as %40 %3A "
-            "%2F %3F %23 %25."
-        )
-    return found
-
-
-def _is_momentary(error: "psycopg.Error") -> bool:
-    import psycopg  # noqa: PLC0415  # there is an error of its own
-
-    if error.sqlstate is None:  # the server said nothing, or has gone
-        return isinstance(error, psycopg.OperationalError)
-    return bool(_MOMENTARY.match(error.sqlstate))

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from dbt_trigger_dagster.storage.compatible_views import views_like
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import open_store
@@ -200,6 +201,22 @@ def test_a_schema_of_the_servers_own_is_refused(cluster) -> None:
     """Before a job is triggered."""
     with pytest.raises(StorageError, match="pg_mine"):
         open_store(cluster, schema="pg_mine").check(TABLES.values())
+
+
+def test_a_schema_that_the_user_may_not_make_is_named_with_what_to_do(cluster, place) -> None:
+    """Its own, or that of the views like a package's tables."""
+    place.sql("CREATE ROLE guest LOGIN")
+    place.sql(f'GRANT CREATE, USAGE ON SCHEMA "{place.schema}" TO guest')
+    store = open_store(cluster.replace("dagster@", "guest@"), schema=place.schema)
+    store.check([RUN])
+    for missing, views in ((f"{place.schema}_elementary", views_like(["elementary"])), ("new", [])):
+        schema = place.schema if views else missing
+        with pytest.raises(StorageError) as caught:
+            open_store(cluster.replace("dagster@", "guest@"), schema=schema).check(
+                TABLES.values(), views
+            )
+        assert f"The schema {missing} is missing, and guest may not make it" in str(caught.value)
+        assert f'CREATE SCHEMA "{missing}" AUTHORIZATION "guest"' in str(caught.value)
 
 
 def test_without_a_schema_it_is_the_first_of_the_search_path(place) -> None:
