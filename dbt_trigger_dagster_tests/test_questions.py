@@ -48,7 +48,11 @@ def database(tmp_path_factory) -> Path:
         for number, scenario in enumerate(SCENARIOS, start=1)
     ]
     store.upsert(
-        run_rows(RUN, [run for run, _ in read]),
+        run_rows(
+            RUN,
+            [run for run, _ in read],
+            own={2: {"retry_decision": "not retried: max_run_retries is 0"}},
+        ),
         RUN_STEP.rows(step for _, found in read for step in found.steps),
         *node_rows(found for _, found in read),
     )

@@ -83,6 +83,13 @@ GROUP BY name
 ORDER BY seconds DESC
 LIMIT 20;
 
+-- Which failed runs were retried, which were not, and why?
+SELECT id, job_name, finished_at, retry_decision, href
+FROM dbt_cloud_run
+WHERE retry_decision IS NOT NULL
+ORDER BY id DESC
+LIMIT 20;
+
 -- Which sources are stale?
 SELECT unique_id, status, max_loaded_at, round(max_loaded_at_time_ago_in_s / 3600, 1) AS hours_old
 FROM (
