@@ -6,6 +6,10 @@ from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.model_assets import build_dbt_cloud_model_assets
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
+from dbt_trigger_dagster.assets.retention import (
+    DbtCloudRetentionConfig,
+    build_dbt_cloud_retention,
+)
 from dbt_trigger_dagster.assets.schedule import build_dbt_cloud_schedule
 from dbt_trigger_dagster.component.component import DbtCloudJobsComponent
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient, __version__
@@ -47,6 +51,7 @@ __all__ = [
     "DbtCloudRequestError",
     "DbtCloudResource",
     "DbtCloudResponseError",
+    "DbtCloudRetentionConfig",
     "DbtCloudRunCancelledError",
     "DbtCloudRunConfig",
     "DbtCloudRunError",
@@ -71,6 +76,7 @@ __all__ = [
     "build_dbt_cloud_job_assets",
     "build_dbt_cloud_model_assets",
     "build_dbt_cloud_monitor",
+    "build_dbt_cloud_retention",
     "build_dbt_cloud_schedule",
     "failing_nodes",
 ]

@@ -18,18 +18,21 @@ from dbt_trigger_dagster import (
     DbtCloudArtifactStore,
     DbtCloudClient,
     DbtCloudResource,
+    DbtCloudRetentionConfig,
     DbtCloudRunConfig,
     DbtCloudTableIOManager,
     TriggerResponseConfig,
     build_dbt_cloud_job_assets,
     build_dbt_cloud_model_assets,
     build_dbt_cloud_monitor,
+    build_dbt_cloud_retention,
     build_dbt_cloud_schedule,
 )
 from dbt_trigger_dagster.component.account import Workspace
 from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.models import ModelSettings
 from dbt_trigger_dagster.component.monitor import MonitorSettings
+from dbt_trigger_dagster.component.retention import RetentionSettings
 from dbt_trigger_dagster.component.storage import Storage
 from dbt_trigger_dagster.storage.compatible_views import COMPATIBLE_VIEWS
 from dbt_trigger_dagster.storage.tables import TABLES
@@ -47,6 +50,7 @@ MODELS: dict[str, type[BaseModel]] = {
     for model in (
         TriggerResponseConfig,
         DbtCloudRunConfig,
+        DbtCloudRetentionConfig,
         DbtCloudResource,
         DbtCloudTableIOManager,
         DbtCloudArtifactStore,
@@ -55,6 +59,7 @@ MODELS: dict[str, type[BaseModel]] = {
         Storage,
         MonitorSettings,
         ModelSettings,
+        RetentionSettings,
     )
 }
 FUNCTIONS: dict[str, Callable[..., Any]] = {
@@ -63,6 +68,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         build_dbt_cloud_job_assets,
         build_dbt_cloud_model_assets,
         build_dbt_cloud_monitor,
+        build_dbt_cloud_retention,
         build_dbt_cloud_schedule,
     )
 }

@@ -186,6 +186,26 @@ def test_what_is_downstream_of_a_model_comes_after_it(account: Project, tmp_path
     assert reloaded.tick() == ["orders_report"]
 
 
+def test_the_job_that_deletes_artifacts_is_the_same_in_both_languages(tmp_path: Path) -> None:
+    """Stopped, and a dry run."""
+    file = tmp_path / "jobs.yaml"
+    file.write_text(block("yaml", "retention:"))
+    in_a_file = read_section(DbtCloudJobsComponent, file).build_definitions()
+    of_python = names_of("build_dbt_cloud_retention")["defs"]
+    dg.Definitions.validate_loadable(of_python)
+    for definitions in (in_a_file, of_python):
+        [schedule] = definitions.schedules
+        assert schedule.job_name == "dbt_cloud_retention"
+        assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+        op = schedule.job.get_node_named("dbt_cloud_retention_delete").definition
+        settings = op.config_schema.config_type.fields
+        assert {name: field.default_value for name, field in settings.items()} == {
+            "older_than_days": 90,
+            "keep_last_runs": 10,
+            "dry_run": True,
+        }
+
+
 def test_the_steps_of_a_project_run_in_one_process() -> None:
     """In a dg project, as a module beside the jobs."""
     executor = block("python", "Definitions(executor")

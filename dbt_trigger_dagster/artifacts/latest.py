@@ -14,9 +14,13 @@ from typing import Any
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.storage.file_store import FileStore
 
+LATEST = "latest"
+"""The folder below the root in which they stand."""
+
 NAMES = ("manifest.json", "run_results.json", "catalog.json", "sources.json")
 """What is published, as far as a run has left it; a run without one leaves that of the last."""
 
+_PUBLISHED = "published"
 
 _DEVIATIONS = (
     "schema_override",
@@ -70,7 +74,19 @@ def publish_latest(files: FileStore, run: Run, folder: str, names: Sequence[str]
     if isinstance(environment_id, int):
         places.append(f"environment-{environment_id}")
     for place in places:
-        _publish(files, run.run_id, folder, names, f"latest/{run.account_id}/{place}")
+        _publish(files, run.run_id, folder, names, f"{LATEST}/{run.account_id}/{place}")
+
+
+def published_runs(files: FileStore) -> set[tuple[int, int]]:
+    """The accounts and runs whose artifacts stand at steady addresses."""
+    notes = (PurePosixPath(each.path) for each in files.list_files(LATEST))
+    return {
+        (int(account), run_id)
+        for note in notes
+        if note.parent.name == _PUBLISHED
+        for account in note.parts[1:2]
+        for run_id in _run_in(note)
+    }
 
 
 def _publish(files: FileStore, run_id: int, folder: str, names: Sequence[str], target: str) -> None:
@@ -99,9 +115,14 @@ def _copy(files: FileStore, folder: str, names: Sequence[str], target: str) -> N
 
 def _published(files: FileStore, target: str) -> list[int]:
     """The runs that have been here; the newest one's files are there."""
-    names = (PurePosixPath(each.path) for each in files.list_files(f"{target}/published"))
-    return [int(name.stem) for name in names if name.suffix == ".json" and name.stem.isdecimal()]
+    notes = (PurePosixPath(each.path) for each in files.list_files(f"{target}/{_PUBLISHED}"))
+    return [run_id for note in notes for run_id in _run_in(note)]
 
 
 def _note(target: str, run_id: int) -> str:
-    return f"{target}/published/{run_id}.json"
+    return f"{target}/{_PUBLISHED}/{run_id}.json"
+
+
+def _run_in(note: PurePosixPath) -> list[int]:
+    """The run that a note is of, if it is one."""
+    return [int(note.stem)] if note.suffix == ".json" and note.stem.isdecimal() else []

@@ -22,6 +22,9 @@ from dbt_trigger_dagster.artifacts.spans import (
 )
 from dbt_trigger_dagster.storage.node_statuses import is_executed
 
+REPORT = "report.html"
+"""Its name, in the folder of the run."""
+
 LONGEST_TEXT = 20_000
 """Characters of a message, or of compiled code."""
 

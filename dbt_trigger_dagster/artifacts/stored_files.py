@@ -1,8 +1,9 @@
 """The artifacts that downloads have stored, for those who read them again."""
 
-from collections.abc import Iterable
-from typing import BinaryIO
+from collections.abc import Iterable, Mapping
+from typing import Any, BinaryIO
 
+from dbt_trigger_dagster.artifacts.deleted_runs import deleted_at
 from dbt_trigger_dagster.artifacts.download import StoredArtifact
 from dbt_trigger_dagster.artifacts.paths import Artifact
 from dbt_trigger_dagster.storage.errors import StorageError
@@ -63,7 +64,27 @@ def open_stored(files: FileStore, artifact: Artifact) -> BinaryIO:
             f"{', '.join(map(files.uri, found))}. Keep their artifacts under roots of their own."
         )
     if not found:
+        when = deleted_at(files, artifact.run_id)
+        deleted = f": what was stored of the run was deleted at {when}" if when else ""
         raise FileNotFoundError(
-            f"{artifact} of the run {artifact.run_id} is not stored in {files.uri('')}."
+            f"{artifact} of the run {artifact.run_id} is not stored in {files.uri('')}{deleted}."
         )
     return files.open(found[0])
+
+
+def stored_path(files: FileStore, row: Mapping[str, Any]) -> str | None:
+    """The path of a row's file below the root; None where it is not kept here.
+
+    Args:
+        files: Where files are kept.
+        row: Of `dbt_cloud_artifact`.
+    """
+    artifact = Artifact(row["run_id"], row["step"], row["path"])
+    try:
+        inside = f"{artifact.run_id}/{artifact.place.as_posix()}"
+    except StorageError:  # nothing of ours has such a path
+        return None
+    uri = row["uri"] or ""
+    job = uri.removesuffix(f"/{inside}").rpartition("/")[2]
+    path = f"{row['account_id']}/{job}/{inside}"
+    return path if job.isdecimal() and files.uri(path) == uri else None

@@ -4,9 +4,9 @@
 leave them all before it fails the step.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import dagster as dg
 
@@ -16,6 +16,7 @@ from dbt_trigger_dagster.assets.config import (
     TriggerResponseConfig,
     as_run_config,
     check_is_followed,
+    configured_by,
     with_defaults,
 )
 from dbt_trigger_dagster.assets.dagster_run import config_of
@@ -54,8 +55,6 @@ _DESCRIPTIONS = {
     ARTIFACTS: "The run's artifacts, stored as files",
     NODE_RESULTS: "What happened to each node of each step of the run",
 }
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def build_dbt_cloud_job_assets(
@@ -162,7 +161,7 @@ class _Builder:
             owners=self.owners,
             deps=deps,
         )
-        @_configured_by(self.trigger_config)
+        @configured_by(self.trigger_config)
         def trigger_response(
             context: dg.AssetExecutionContext,
             config: TriggerResponseConfig,
@@ -212,7 +211,7 @@ class _Builder:
             group_name=self.group_name,
             pool=self.pool,
         )
-        @_configured_by(self.run_config)
+        @configured_by(self.run_config)
         def dbt_cloud_run(
             context: dg.AssetExecutionContext,
             config: DbtCloudRunConfig,
@@ -251,16 +250,6 @@ class _Builder:
             owners=self.owners,
             is_required=False,
         )
-
-
-def _configured_by(config_class: type[dg.Config]) -> Callable[[_Function], _Function]:
-    """Tell Dagster a step's own config class, which a checker knows by its base."""
-
-    def decorate(function: _Function) -> _Function:
-        function.__annotations__["config"] = config_class
-        return function
-
-    return decorate
 
 
 def _table_metadata(table: Table) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dbt_trigger_dagster.artifacts.download import StoredArtifact
-from dbt_trigger_dagster.artifacts.report import LONGEST_TEXT, report_html
+from dbt_trigger_dagster.artifacts.report import LONGEST_TEXT, REPORT, report_html
 from dbt_trigger_dagster.artifacts.spans import kind_of
 from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
@@ -20,9 +20,6 @@ from dbt_trigger_dagster.storage.node_statuses import FAILED, is_executed
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.store import Store
 from dbt_trigger_dagster.storage.tables import RUN
-
-REPORT = "report.html"
-"""Its name, in the folder of the run."""
 
 _PAST_RUNS = 20
 _PAST_FAILURES = 2000

@@ -17,6 +17,7 @@ from dbt_trigger_dagster.component.account import Workspace, account_resources
 from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.models import ModelSettings
 from dbt_trigger_dagster.component.monitor import MonitorSettings
+from dbt_trigger_dagster.component.retention import RetentionSettings
 from dbt_trigger_dagster.component.storage import Storage, storage_resources
 from dbt_trigger_dagster.component.together import check_together
 from dbt_trigger_dagster.component.yaml_sections import ProblemError, Section
@@ -119,6 +120,11 @@ class DbtCloudJobsComponent(dg.Component, Section):
         description="The dbt project's models, seeds, snapshots and sources as assets; without it, "
         "there are none",
     )
+    retention: RetentionSettings | None = Field(
+        default=None,
+        description="The job that deletes old artifacts; without it, there is none, and all stay. "
+        "One file of the project has it",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -148,6 +154,12 @@ class DbtCloudJobsComponent(dg.Component, Section):
     def sensors(self) -> list[dg.SensorDefinition]:
         """The monitor, if there is one."""
         return [] if self.monitor is None else [self.monitor.build(self.assets)]
+
+    @cached_property
+    def schedules(self) -> list[dg.ScheduleDefinition]:
+        """Those of the jobs that have one, and that of the retention, if there is one."""
+        of_jobs = [job.schedule for job in self.jobs if job.schedule is not None]
+        return of_jobs if self.retention is None else [*of_jobs, self.retention.schedule]
 
     @cached_property
     def model_assets(self) -> list[dg.AssetSpec | dg.AssetsDefinition]:
@@ -185,6 +197,6 @@ class DbtCloudJobsComponent(dg.Component, Section):
         return dg.Definitions(
             assets=[*self.assets, *self.model_assets],
             sensors=sensors,
-            schedules=[job.schedule for job in self.jobs if job.schedule is not None],
+            schedules=self.schedules,
             resources=resources,
         )

@@ -18,13 +18,15 @@ _ALIKE = {
     "storage": "a code location has one storage: say the same in both, or only in one.",
 }
 
+_ONE_FOR_ALL = ("monitor", "retention")
+
 
 def check_together(components: Sequence["DbtCloudJobsComponent"]) -> None:
     """Refuse files that do not go together.
 
     Raises:
         DagsterInvalidDefinitionError: Two have the same key, other accounts or storages, or both a
-            monitor; the message names both places.
+            monitor or a retention; the message names both places.
     """
     _check_keys(components)
     for section, sentence in _ALIKE.items():
@@ -32,14 +34,15 @@ def check_together(components: Sequence["DbtCloudJobsComponent"]) -> None:
         for place, value in others:
             if value != said:
                 raise _refused(place, section, f"is not that of {first}; {sentence}")
-    monitors = _that_say(components, "monitor")
-    if len(monitors) > 1:
-        raise _refused(
-            monitors[1][0],
-            "monitor",
-            f"there is one at {monitors[0][0]}, which serves all jobs of the code location: leave "
-            "one of them out.",
-        )
+    for section in _ONE_FOR_ALL:
+        said_by = [place for place, _ in _that_say(components, section)]
+        if len(said_by) > 1:
+            raise _refused(
+                said_by[1],
+                section,
+                f"there is one at {said_by[0]}, which serves all jobs of the code location: leave "
+                "one of them out.",
+            )
 
 
 def _check_keys(components: Sequence["DbtCloudJobsComponent"]) -> None:

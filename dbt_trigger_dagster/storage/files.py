@@ -126,10 +126,15 @@ class LocalFiles:
         return []
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Remove files, where they are there, and the folders that are empty then."""
+        """Remove files, where they are there, and the folders that are empty then.
+
+        Raises:
+            OSError: One cannot be removed.
+            StorageError: There is a link on the way to one, wherever it leads.
+        """
         for path in paths:
             file = self.root / path
-            _check_within(self.root, file.parent)
+            _check_no_link(self.root, file.parent)
             file.unlink(missing_ok=True)
             for folder in itertools.takewhile(lambda parent: parent != self.root, file.parents):
                 try:
@@ -237,6 +242,17 @@ def _check_within(root: Path, path: Path) -> None:
         raise StorageError(
             f"{path} is not used: a link there leads out of {root}. Remove the link."
         )
+
+
+def _check_no_link(root: Path, folder: Path) -> None:
+    """Refuse a folder below a root that is, or is in, something else under another name.
+
+    Raises:
+        StorageError: It is.
+    """
+    real_root = os.path.realpath(root)
+    if os.path.realpath(folder) != os.path.normpath(Path(real_root, folder.relative_to(root))):
+        raise StorageError(f"Nothing is deleted in {folder}: a link leads elsewhere from there.")
 
 
 def check_writable(folder: Path) -> None:

@@ -83,8 +83,10 @@ class SqlStore:
 
         self._run(write, writes=True)
 
-    def read(self, table: Table, **equal: str | int) -> Rows:
-        """Rows whose columns equal the given values; with none given, the whole table.
+    def read(self, table: Table, **equal: str | int | Sequence[int]) -> Rows:
+        """Rows whose columns equal the given values, several numbers being any of them.
+
+        With none given, the whole table.
 
         Raises:
             StorageError: They cannot be read.

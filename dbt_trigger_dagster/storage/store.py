@@ -37,8 +37,11 @@ class Store(Protocol):
     def upsert(self, *rows: Rows) -> None:
         """Write rows of one or several tables, all or none, in place of those of the same keys."""
 
-    def read(self, table: Table, **equal: str | int) -> Rows:
-        """Rows whose columns equal the given values; with none given, the whole table."""
+    def read(self, table: Table, **equal: str | int | Sequence[int]) -> Rows:
+        """Rows whose columns equal the given values, several numbers being any of them.
+
+        With none given, the whole table.
+        """
 
     def pages(
         self, table: Table, names: Collection[str], size: int

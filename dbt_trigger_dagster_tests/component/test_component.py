@@ -137,6 +137,11 @@ def test_two_files_may_name_the_same_account_and_storage() -> None:
             r"jobs\.1\.key: the job at {file} has the same key: give each a key of its own\.",
         ),
         (
+            {"jobs": [job(key="a")], "retention": {}},
+            {"jobs": [job(key="b")], "retention": {"older_than_days": 7}},
+            r"retention: there is one at {file}, which serves all jobs of the code location",
+        ),
+        (
             {"jobs": [job(key="a")], "monitor": {}},
             {"jobs": [job(key="b")], "monitor": {"name": "mine"}},
             (
@@ -145,7 +150,7 @@ def test_two_files_may_name_the_same_account_and_storage() -> None:
             ),
         ),
     ],
-    ids=["workspace", "storage", "key", "monitor"],
+    ids=["workspace", "storage", "key", "monitor", "retention"],
 )
 def test_two_files_that_do_not_go_together_are_both_named(one, other, said: str) -> None:
     """Each with its line."""
@@ -277,6 +282,19 @@ def test_a_monitor_is_there_where_the_file_has_one() -> None:
     definitions = monitored.build_definitions()
     landing = definitions.resolve_job_def(sensor.job_name)
     assert {key.path[0] for key in landing.asset_layer.executable_asset_keys} == {"a", "b"}
+
+
+def test_a_retention_is_there_where_the_file_has_one() -> None:
+    """With the file's own stores; what is wrong with it has its place."""
+    assert component(jobs=[job()]).schedules == []
+    definitions = component(
+        workspace={}, storage={}, jobs=[job()], retention={}
+    ).build_definitions()
+    retention = definitions.resolve_job_def("dbt_cloud_retention")
+    assert {"dbt_cloud_tables", "dbt_cloud_artifacts"} <= retention.required_resource_keys
+    said = r"retention\.older_than_days: older_than_days is 0: give 1 or more\."
+    with pytest.raises(Exception, match=said):
+        component(jobs=[job()], retention={"older_than_days": 0})
 
 
 def test_what_is_wrong_with_the_monitor_has_its_place() -> None:
