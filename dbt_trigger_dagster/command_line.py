@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dbt_trigger_dagster.artifacts.copy import copy_artifacts, moved
 from dbt_trigger_dagster.component.account import Workspace
 from dbt_trigger_dagster.component.check import check as check_everything
 from dbt_trigger_dagster.component.check import places
@@ -18,6 +19,7 @@ from dbt_trigger_dagster.dbt_cloud.parameters import JobFilter
 from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.copy import Source, copy_tables, rows_of
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.file_store import FileStore, open_file_store
 from dbt_trigger_dagster.storage.keboola import rows_of_exports
 from dbt_trigger_dagster.storage.store import file_of, open_store
 
@@ -165,17 +167,31 @@ def backfill(job_id: int | None, days: int, batch_size: int, key: str) -> None:
 @click.argument("target", metavar="TO")
 @click.option("--from-schema", default="", help="Schema of the tables to copy.")
 @click.option("--to-schema", default="", help="Schema to copy them to.")
-def copy(source: str, target: str, from_schema: str, to_schema: str) -> None:
+@click.option(
+    "--artifacts",
+    nargs=2,
+    metavar="FROM TO",
+    help="Also copy the files, from one place that DBT_TRIGGER_ARTIFACTS may be to another.",
+)
+def copy(
+    source: str,
+    target: str,
+    from_schema: str,
+    to_schema: str,
+    artifacts: tuple[str, str] | None,
+) -> None:
     r"""Copy all tables to another database; rows of the same keys are replaced.
 
     FROM and TO are what DBT_TRIGGER_DATABASE may be. FROM may be a folder with Keboola's exports,
-    dbt_cloud_trigger.csv and dbt_cloud_run.csv, too. A copy that was interrupted may be started
-    again.
+    dbt_cloud_trigger.csv and dbt_cloud_run.csv, too. With --artifacts, files are copied first, and
+    the rows name the new place. A copy that was interrupted may be started again.
 
     \b
     Examples:
       dbt-trigger-dagster copy data/dbt_cloud.duckdb postgresql://dagster@db/dbt
       dbt-trigger-dagster copy exports data/dbt_cloud.duckdb
+      dbt-trigger-dagster copy data/dbt_cloud.duckdb postgresql://dagster@db/dbt
+        --artifacts data/artifacts s3://bucket/dbt
     """
     unreadable = 0
 
@@ -186,9 +202,10 @@ def copy(source: str, target: str, from_schema: str, to_schema: str) -> None:
 
     try:
         is_empty = True
-        for progress in copy_tables(
-            _source(source, from_schema, tell), open_store(target, schema=to_schema)
-        ):
+        rows = _source(source, from_schema, tell)
+        if artifacts is not None:
+            rows = moved(rows, _copied_artifacts(*artifacts))
+        for progress in copy_tables(rows, open_store(target, schema=to_schema)):
             is_empty = False
             checked = "" if progress.total is None else f", all found in {progress.total:,}"
             click.echo(f"{progress.table.name}: {progress.copied:,} rows copied{checked}")
@@ -207,6 +224,18 @@ def _source(source: str, schema: str, tell: Callable[[str], None]) -> Source:
     if file is not None and not file.exists():
         raise StorageError(f"{file} is not there.")
     return rows_of(open_store(source, schema=schema))
+
+
+def _copied_artifacts(source: str, target: str) -> FileStore:
+    """Copy the files, and tell how far it is; the place where they are."""
+    files = open_file_store(target)
+    for progress in copy_artifacts(open_file_store(source), files):
+        click.echo(
+            f"artifacts: {progress.there:,} of {progress.total:,} files are there, "
+            f"{progress.copied:,} copied ({progress.copied_bytes:,} bytes)"
+        )
+    click.echo("artifacts: all found")
+    return files
 
 
 class _PassedOn(click.Command):

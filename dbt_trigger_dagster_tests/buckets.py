@@ -104,7 +104,7 @@ def an_azurite() -> Iterator[Bucket]:
     """Azurite, where npm has installed it; the test is skipped elsewhere."""
     program = shutil.which(_AZURITE) or shutil.which(_AZURITE, path="node_modules/.bin")
     if program is None:
-        pytest.skip(f"{_AZURITE} is missing (npm install azurite)")
+        pytest.skip(f"{_AZURITE} is missing (npm install --no-save azurite)")
     key = base64.b64encode(SECRET.encode()).decode()
     with tempfile.TemporaryDirectory() as folder:
         orders = ["--blobPort", "0", "--location", folder, "--disableTelemetry"]

@@ -14,8 +14,9 @@ from dbt_trigger_dagster import DbtCloudJobsComponent
 from dbt_trigger_dagster.command_line import main
 from dbt_trigger_dagster.component.yaml_sections import read_section
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script, SeededRun
+from dbt_trigger_dagster.storage.file_store import open_file_store
 from dbt_trigger_dagster.storage.store import open_store
-from dbt_trigger_dagster.storage.tables import RUN
+from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN
 from dbt_trigger_dagster_tests.databases import runs
 
 pytestmark = pytest.mark.slow
@@ -326,6 +327,28 @@ def test_copy_tells_its_progress_and_what_is_there_in_the_end(tmp_path: Path) ->
         ["dbt_cloud_run: 3 rows copied", "dbt_cloud_run: 3 rows copied, all found in 3"],
     )
     assert len(open_store(f"sqlite:///{tmp_path}/to.db").read(RUN)) == 3
+
+
+def test_copy_takes_the_artifacts_along(tmp_path: Path) -> None:
+    """Its rows name them where they are now, also where the database stays."""
+    old, new = open_file_store(str(tmp_path / "old")), open_file_store(str(tmp_path / "new"))
+    row = {"account_id": 7, "run_id": 1, "step": 0, "path": "manifest.json"}
+    uri = old.put("7/9/1/manifest.json", [b"{}"])
+    database = str(tmp_path / "rows.duckdb")
+    open_store(database).upsert(ARTIFACT.rows([{**row, "uri": uri}]))
+    done = run("copy", database, database, "--artifacts", str(tmp_path / "old"), new.uri(""))
+    assert (done.exit_code, done.output.splitlines()) == (
+        0,
+        [
+            "artifacts: 0 of 1 files are there, 0 copied (0 bytes)",
+            "artifacts: 1 of 1 files are there, 1 copied (2 bytes)",
+            "artifacts: all found",
+            "dbt_cloud_artifact: 1 rows copied",
+            "dbt_cloud_artifact: 1 rows copied, all found in 1",
+        ],
+    )
+    (found,) = open_store(database).read(ARTIFACT)
+    assert found["uri"] == new.uri("7/9/1/manifest.json")
 
 
 def test_copy_names_the_lines_of_an_export_that_it_cannot_read(tmp_path: Path) -> None:

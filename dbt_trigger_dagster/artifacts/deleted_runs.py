@@ -11,7 +11,8 @@ from datetime import datetime
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.file_store import FileStore
 
-_DELETED = "deleted"
+DELETED = "deleted"
+"""The folder below the root in which the notes stand."""
 
 
 def note_deleted(
@@ -22,7 +23,7 @@ def note_deleted(
     Raises:
         StorageError: That cannot be written.
     """
-    path = f"{_DELETED}/{account_id}/{job_id}.json"
+    path = f"{DELETED}/{account_id}/{job_id}.json"
     told = when.isoformat(timespec="seconds")
     try:
         note = {**_read(files, path), **{str(run_id): told for run_id in run_ids}}
@@ -37,7 +38,7 @@ def deleted_at(files: FileStore, run_id: int) -> str | None:
     Raises:
         StorageError: That cannot be read.
     """
-    notes = (_read(files, each.path) for each in files.list_files(_DELETED))
+    notes = (_read(files, each.path) for each in files.list_files(DELETED))
     return next((note[str(run_id)] for note in notes if str(run_id) in note), None)
 
 

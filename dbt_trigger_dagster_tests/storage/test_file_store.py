@@ -35,7 +35,7 @@ def azure() -> Iterator[Bucket]:
         yield server
 
 
-@pytest.fixture(params=["folder", "s3", "azure"])
+@pytest.fixture(params=["folder", "s3", pytest.param("azure", marks=pytest.mark.slow)])
 def files(request, tmp_path: Path) -> FileStore:
     """A place of each kind, empty."""
     if request.param == "folder":
