@@ -40,7 +40,7 @@ def test_a_link_that_was_planted_is_not_followed_out_of_the_root(tmp_path, link,
     ):
         _USES[use](LocalFiles(root))  # it has nothing to do with the link, or replaces it
     else:
-        with pytest.raises(StorageError, match="a link there leads out"):
+        with pytest.raises(StorageError, match=r"a link (there leads out|leads elsewhere)"):
             _USES[use](LocalFiles(root))
     assert {path: path.read_text() for path in outside.rglob("*") if path.is_file()} == {
         inside: "theirs"

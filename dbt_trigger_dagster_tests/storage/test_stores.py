@@ -10,9 +10,11 @@ import pytest
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TABLES, TRIGGER
 from dbt_trigger_dagster.storage.view import View
+from dbt_trigger_dagster.storage.views import VIEWS
 from dbt_trigger_dagster_tests.databases import (
     EmptySchema,
     a_file,
@@ -42,7 +44,7 @@ def store(place: EmptySchema) -> SqlStore:
     return place.open(wait_limit=10)
 
 
-def ids(store: SqlStore, **equal: str) -> list[int]:
+def ids(store: SqlStore, **equal: Any) -> list[int]:
     """The runs that are there."""
     return sorted(store.read(RUN, **equal).columns["id"])
 
@@ -154,6 +156,14 @@ def test_rows_are_read_by_the_values_of_columns(store) -> None:
     assert ids(store, dagster_run_id="second", cause="other") == []
     assert ids(store, dagster_run_id="' OR true --") == []
     assert ids(store, dagster_run_id="a NUL\0") == []
+
+
+def test_rows_are_read_by_several_numbers(store) -> None:
+    """Any of them, beside what else has to match."""
+    store.upsert(runs(1, 2, 3, 4, dagster_run_id="first"), runs(5, dagster_run_id="second"))
+    assert ids(store, id=[2, 4, 5, 2**62]) == [2, 4, 5]
+    assert ids(store, id=[2, 4, 5], dagster_run_id="first") == [2, 4]
+    assert ids(store, id=[]) == []
 
 
 def test_one_column_is_looked_up_by_numbers(store) -> None:
@@ -268,6 +278,30 @@ def test_a_column_that_a_newer_version_declares_is_added_to_an_old_table(place, 
     assert rows.columns["account_id"] == [101, 101]
     found = zip(rows.columns["id"], rows.columns["status"], strict=True)
     assert dict(found) == {1: None, 2: 10}
+
+
+def old_columns(table: Table) -> tuple[Column, ...]:
+    """The key and the payload, which every version had."""
+    return tuple(each for each in table.columns if each.name in {*table.primary_key, "raw"})
+
+
+def test_all_that_newer_versions_have_appears_in_an_old_database(place, store) -> None:
+    """Columns of all tables, tables and views; rows stay."""
+    kept = [
+        Table(table.name, "Old", old_columns(table), table.primary_key, ())
+        for table in (TRIGGER, RUN, NODE_RESULT)
+    ]
+    values = {"id": 1, "account_id": 101, "run_id": 1, "step": 4, "unique_id": "model.orders"}
+    store.upsert(*(table.rows([{**values, "raw": {}}]) for table in kept))
+    store.check(TABLES.values(), VIEWS)
+    assert {table.name: len(store.read(table)) for table in TABLES.values()} == {
+        **dict.fromkeys(TABLES, 0),
+        **{table.name: 1 for table in kept},
+    }
+    for table in TABLES.values():
+        names = ", ".join(column.name for column in table.columns)
+        place.sql(f"SELECT {names} FROM {{{table.name}}}")  # noqa: S608  # names of ours
+    assert place.sql("SELECT run_id FROM {dbt_cloud_run_overview}") == [(1,)]
 
 
 def test_columns_that_users_have_added_survive(place, store) -> None:
