@@ -26,6 +26,7 @@ SECRET = "sesame-of-the-bucket"
 
 _AZURITE = "azurite-blob"
 _ACCOUNT = "team"
+_NUMBERS = itertools.count()  # moto's servers of one process share what they keep
 
 
 @dataclass
@@ -45,11 +46,10 @@ class Bucket:
     unfinished_uploads: Callable[[], int] = lambda: 0
     files: Callable[[], dict[str, bytes]] = dict
     authorizations: list[str] = field(default_factory=list)
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def new_root(self) -> str:
         """A prefix that nobody has used."""
-        return f"{self.url}/root-{next(self._numbers)}"
+        return f"{self.url}/root-{next(_NUMBERS)}"
 
 
 @contextlib.contextmanager
