@@ -212,7 +212,8 @@ def _what_went_wrong(error: BaseException, exchange: Exchange) -> str:
     if exchange.was_ended:
         return "timed out: the answer did not end in time"
     *_, innermost = _causes(error)
-    return one_line(f"{type(innermost).__name__}: {innermost}").rstrip(".")
+    told = one_line(f"{type(innermost).__name__}: {innermost}").rstrip(".")
+    return told if len(told) <= _LONGEST_MESSAGE else f"{told[:_LONGEST_MESSAGE]}…"
 
 
 def _chain(error: BaseException) -> str:

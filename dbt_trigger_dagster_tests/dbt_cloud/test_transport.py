@@ -570,6 +570,16 @@ def test_an_answer_that_lets_wait_arrives_whole(ask) -> None:
 
 
 @both_ways
+def test_an_answer_that_is_no_http_does_not_fill_the_log(ask) -> None:
+    """Its first line is told, and that may be all of a file."""
+    no_http = Reply(b"x" * 50_000 + b"\r\n", closes=True)
+    with serving(lambda _: no_http) as server, pytest.raises(DbtCloudRequestError) as caught:
+        ask(_transport(server.url))
+    assert "BadStatusLine: xxx" in str(caught.value)
+    assert len(str(caught.value)) < 1200
+
+
+@both_ways
 def test_a_request_whose_time_is_over_is_not_sent(ask, clock) -> None:
     """And says that it was not."""
     with serving(lambda _: GOOD) as server, pytest.raises(DbtCloudRequestError) as caught:
