@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -58,6 +59,19 @@ class Drip:
     head_too: bool = False
 
 
+@dataclass(frozen=True)
+class Flood:
+    """In place of a reply: a head, and then the same bytes again and again, without an end.
+
+    Attributes:
+        head: The head.
+        chunk: The bytes.
+    """
+
+    head: bytes
+    chunk: bytes
+
+
 class Reset:
     """In place of a reply: the connection is reset."""
 
@@ -88,7 +102,8 @@ def reply(
     return Reply("\r\n".join([*lines, "", ""]).encode() + body, closes=closes or missing > 0)
 
 
-Respond = Callable[[Received], Reply | Drip | Reset | Silence]
+Answer = Reply | Drip | Flood | Reset | Silence
+Respond = Callable[[Received], Answer]
 
 
 @dataclass
@@ -181,6 +196,9 @@ def _answer_all(connection: socket.socket, number: int, server: Server, respond:
             if isinstance(answer, Drip):
                 _drip(connection, answer, server.stopping)
                 return
+            if isinstance(answer, Flood):
+                _flood(connection, answer, server.stopping)
+                return
             connection.sendall(answer.raw)
             if answer.closes:
                 return
@@ -196,7 +214,13 @@ def _drip(connection: socket.socket, answer: Drip, stopping: threading.Event) ->
         connection.sendall(bytes([byte]))
 
 
-def _read_request(stream, number: int) -> Received | None:
+def _flood(connection: socket.socket, answer: Flood, stopping: threading.Event) -> None:
+    connection.sendall(answer.head)
+    while not stopping.is_set():
+        connection.sendall(answer.chunk)
+
+
+def _read_request(stream: BinaryIO, number: int) -> Received | None:
     first = stream.readline().decode("latin-1").split()
     if len(first) < 2:  # the end, or no HTTP
         return None

@@ -8,8 +8,9 @@ import dagster as dg
 import pytest
 
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
+from dbt_trigger_dagster_tests.clocks import HurriedClock
 from dbt_trigger_dagster_tests.harness import Place, dbt_runs, environment
-from faults import kills, table, triggers
+from faults import bodies, drips, echoes, kills, pairs, table, triggers
 from faults.graph import execute
 from faults.kinds import (
     ARTIFACTS,
@@ -139,3 +140,32 @@ def test_damage_is_found(tmp_path: Path) -> None:
         shutil.copytree(place.folder, damaged.folder)
         damage(damaged)
         assert take_stock(damaged, runs, wishes, ARTIFACTS).problems == problems
+
+
+def test_pairs_that_resume_one_run_at_once_leave_one() -> None:
+    """Whether both trigger or one finds the other's run; both follow the same."""
+    outcomes = pairs.run_pairs(6, seed=1, answer_time=0.3, new_clock=HurriedClock)
+    assert all(outcome.is_good for outcome in outcomes), outcomes
+
+
+def test_no_answer_that_drips_or_never_ends_is_waited_for() -> None:
+    """Of three endpoints: one that triggers, one that lists, one that gives a file."""
+    found = drips.all_by_the_client(["trigger", "search", "download"], timeout=0.05)
+    assert [each for each in found if not each.is_good] == []
+    assert len(found) == 3 * 5 + 1
+
+
+def test_a_body_that_is_no_file_leaves_no_wrong_bytes() -> None:
+    """Nor does it cost the other files of the run."""
+    found = bodies.run_cases(["103 before", "206 of a part", "cut", "packed, cut", "no HTTP"])
+    assert [each for each in found if not each[1].is_good_for(each[0])] == []
+    refused = [case for case, outcome in found if case.always and case.path in outcome.stored]
+    assert refused == []
+
+
+def test_an_answer_that_repeats_the_token_leaves_it_nowhere() -> None:
+    """Neither in what is kept, nor in what is printed."""
+    with kills.empty_home() as home:
+        outcome = echoes.run_case(echoes.Case("log of a step", home))
+    assert outcome.echoed > 0
+    assert outcome.leaks == ()

@@ -1,5 +1,5 @@
 """What is left of the promises when things break: measured, not claimed.
 
 Run all of it with ``python -m faults``, or parts by name: ``table``, ``kills``, ``triggers``,
-``peers``.
+``pairs``, ``pauses``, ``drips``, ``bodies``, ``echoes``, ``peers``.
 """

@@ -23,7 +23,6 @@ MAX_RETRIES = 2
 
 _RETRY_DELAY = 0.05
 _JOB = "nightly"
-_QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 _RESUMES = {"dagster/is_resume_retry": "true"}
 
 
@@ -52,6 +51,7 @@ def execute(
     *,
     wait: Mapping[str, Any] | None = None,
     resumes: str | None = None,
+    log_level: str = "CRITICAL",
 ) -> dg.JobExecutionResult:
     """Execute the job; a step that fails does not raise.
 
@@ -59,13 +59,14 @@ def execute(
         instance: Where Dagster keeps its runs.
         wait: Config of dbt_cloud_run.
         resumes: The failed Dagster run that is resumed from its failure.
+        log_level: From which on the log is printed.
     """
     again = None if resumes is None else dg.ReexecutionOptions.from_failure(resumes, instance)
     return dg.execute_job(
         dg.reconstructable(job),
         instance,
         run_config={
-            "loggers": _QUIET,
+            "loggers": {"console": {"config": {"log_level": log_level}}},
             "ops": {"dbt_cloud_run": {"config": dict(wait or {})}},
         },
         tags=None if resumes is None else _RESUMES,

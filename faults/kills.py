@@ -147,10 +147,26 @@ class Outcome:
         return self.succeeded and not self.findings.problems
 
 
-def _work(settings: Mapping[str, str], resumes: str | None) -> None:
+def work(settings: Mapping[str, str], resumes: str | None) -> None:
     """What the process does: execute the graph, or resume it from its failure."""
     with environment(settings), dg.DagsterInstance.get() as instance:
         execute(instance, resumes=resumes)
+
+
+def given_up(home: Path) -> str | None:
+    """The newest Dagster run, reported failed as run monitoring does with a dead worker."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        for run in instance.get_runs(limit=1):
+            if not run.is_finished:
+                instance.report_run_failed(run)
+            return run.run_id
+    return None
+
+
+def is_over(home: Path) -> bool:
+    """Whether the newest Dagster run is a success."""
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        return any(run.is_success for run in instance.get_runs(limit=1))
 
 
 @contextmanager
@@ -183,13 +199,13 @@ class _Victim:
             if self._killed(moments[len(phases)] if len(phases) < len(moments) else None):
                 phases.append(self._phase(self.sandbox.requests[before:]))
             seconds = time.monotonic() - begun
-            succeeded = self._is_over()
+            succeeded = is_over(self.home)
         return Outcome(tuple(phases), attempts, seconds, succeeded, self._findings())
 
     def _killed(self, moment: Moment | None) -> bool:
         """Run the process; whether it was killed before its end."""
         settings = {**self.place.variables(self.sandbox), "DAGSTER_HOME": str(self.home)}
-        process = fork_server().Process(target=_work, args=(settings, self._failed_run()))
+        process = fork_server().Process(target=work, args=(settings, given_up(self.home)))
         before = len(self.sandbox.requests)
         process.start()
         if moment is not None:
@@ -204,19 +220,6 @@ class _Victim:
         while process.is_alive() and not is_reached(self.sandbox.requests[before:]):
             time.sleep(_WATCH_PAUSE)
         process.join(moment.delay)
-
-    def _failed_run(self) -> str | None:
-        """The newest Dagster run, reported failed as run monitoring does with a dead worker."""
-        with dg.DagsterInstance.from_config(str(self.home)) as instance:
-            for run in instance.get_runs(limit=1):
-                if not run.is_finished:
-                    instance.report_run_failed(run)
-                return run.run_id
-        return None
-
-    def _is_over(self) -> bool:
-        with dg.DagsterInstance.from_config(str(self.home)) as instance:
-            return any(run.is_success for run in instance.get_runs(limit=1))
 
     def _phase(self, requests: Sequence[RecordedRequest]) -> str:
         """What the killed process was at, by the events of its Dagster run."""

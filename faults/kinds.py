@@ -87,10 +87,11 @@ class Endpoint:
 
     def asked(self, requests: Sequence[RecordedRequest]) -> int:
         """How many of the requests went to this endpoint."""
-        return sum(
-            request.method == self.method and fnmatchcase(request.path, self.path)
-            for request in requests
-        )
+        return sum(self.is_asked_by(request.method, request.path) for request in requests)
+
+    def is_asked_by(self, method: str, path: str) -> bool:
+        """Whether a request goes to this endpoint."""
+        return method == self.method and fnmatchcase(path, self.path)
 
     @property
     def kinds(self) -> Mapping[str, Fault]:
