@@ -51,9 +51,9 @@ from dbt_trigger_dagster.storage.tables import TRIGGER, run_rows
 _TABLES_RESOURCE = "dbt_cloud_tables"
 _KINDS = {"dbtcloud"}
 _DESCRIPTIONS = {
-    RUN_RESULT: "How the dbt Cloud run ended",
-    ARTIFACTS: "The run's artifacts, stored as files",
-    NODE_RESULTS: "What happened to each node of each step of the run",
+    RUN_RESULT: "How the run of the dbt Cloud job {job} ended",
+    ARTIFACTS: "The artifacts of the run of the dbt Cloud job {job}, stored as files",
+    NODE_RESULTS: "What happened to each node of each step of the run of the dbt Cloud job {job}",
 }
 
 
@@ -150,8 +150,8 @@ class _Builder:
 
         @dg.asset(
             key=self.graph.key(TRIGGER_RESPONSE),
-            description="Triggers the dbt Cloud job and keeps the answer as a row of "
-            f"`{TRIGGER.name}`.",
+            description=f"Triggers the dbt Cloud job {self.graph.job.in_words()} and keeps the "
+            f"answer as a row of `{TRIGGER.name}`.",
             metadata={**_table_metadata(TRIGGER), **self.graph.metadata()},
             io_manager_key=_TABLES_RESOURCE,
             group_name=self.group_name,
@@ -240,9 +240,10 @@ class _Builder:
 
     def _out(self, name: str) -> dg.AssetOut:
         table = TABLE_OF[name]
+        described = _DESCRIPTIONS[name].format(job=self.graph.job.in_words())
         return dg.AssetOut(
             key=self.graph.key(name),
-            description=f"{_DESCRIPTIONS[name]}, as rows of `{table.name}`.",
+            description=f"{described}, as rows of `{table.name}`.",
             metadata={**_table_metadata(table), **self.graph.metadata()},
             io_manager_key=_TABLES_RESOURCE,
             kinds=_KINDS,

@@ -14,6 +14,7 @@ import dagster as dg
 from dbt_trigger_dagster.assets.config import TriggerResponseConfig
 from dbt_trigger_dagster.assets.dagster_run import carried, carrying
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
+from dbt_trigger_dagster.dbt_cloud.text import one_line
 
 JOB_KEY = "dbt_cloud/job"
 """The definition metadata that names the job to people, and carries the `JobGraph`."""
@@ -66,6 +67,14 @@ class JobReference:
             return f"the one that {variable} names"
         return "the one that the run's config names" if named is None else str(named)
 
+    def in_words(self) -> str:
+        """Which job, after the words "the job", in Markdown."""
+        named = self.job_name if self.job_id is None else self.job_id
+        variable = _variable_of(named)
+        if variable is not None:
+            return f"that `{variable}` names"
+        return "that the run's config names" if named is None else f"`{_without_ticks(named)}`"
+
     def known(self) -> "JobReference":
         """The same by what its variables hold now; one that is not set names nothing.
 
@@ -100,6 +109,10 @@ class JobReference:
             "No job is named: set job_id or job_name in the config of trigger_response, or in "
             "build_dbt_cloud_job_assets."
         )
+
+
+def _without_ticks(named: object) -> str:
+    return one_line(str(named)).replace("`", "'")
 
 
 def _variable_of(value: object) -> str | None:

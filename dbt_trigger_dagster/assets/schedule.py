@@ -51,7 +51,7 @@ def build_dbt_cloud_schedule(
         execution_timezone=execution_timezone,
         run_config={"ops": {graph.name(op): _set(config) for op, config in ops.items()}},
         tags=tags,
-        description=f"Runs {job.name}, once it is switched on",
+        description=f"Runs the dbt Cloud job {graph.job.in_words()}, once it is switched on",
         default_status=default_status,
     )
 
@@ -63,7 +63,8 @@ def _job_of(graph: JobGraph, assets: tuple[dg.AssetsDefinition, ...]) -> Any:
     return dg.define_asset_job(
         graph.name("dbt_cloud_job"),
         selection=dg.AssetSelection.assets(*assets),
-        description="Triggers the dbt Cloud job, waits for it and keeps what it leaves",
+        description=f"Triggers the dbt Cloud job {graph.job.in_words()}, waits for its run and "
+        "keeps what it leaves",
         # The steps come one after another and wait for the network: a process for each would
         # only cost seconds.
         executor_def=dg.in_process_executor,

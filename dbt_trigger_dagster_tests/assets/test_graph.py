@@ -141,6 +141,23 @@ def test_every_asset_names_its_table_and_its_columns_before_it_has_ever_run() ->
         assert "dbtcloud" in specs[name].kinds
 
 
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ({"job_name": "Shop `nightly`\nbuild"}, "the dbt Cloud job `Shop 'nightly' build`"),
+        ({"job_id": 67890}, "the dbt Cloud job `67890`"),
+        ({"job_id": dg.EnvVar.int("SHOP_JOB")}, "the dbt Cloud job that `SHOP_JOB` names"),
+        ({}, "the dbt Cloud job that the run's config names"),
+    ],
+)
+def test_every_description_names_the_job(named: dict[str, Any], words: str) -> None:
+    """Nobody has to guess it from a key; what a job is called is shown as text."""
+    assets = build_dbt_cloud_job_assets(**named)
+    descriptions = [spec.description or "" for each in assets for spec in each.specs]
+    assert len(descriptions) == 4
+    assert [each for each in descriptions if words not in each] == []
+
+
 def test_the_kind_of_the_database_can_be_a_tag() -> None:
     """As the documents say: nobody but the user knows it before a run."""
     assets = build_dbt_cloud_job_assets(job_id=1, tags={"dagster/kind/postgres": ""})
