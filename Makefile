@@ -64,7 +64,7 @@ $(TRUTH)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TRUTH)
 	$(TRUTH)/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
 	$(TRUTH)/bin/python -m pip install -qq --disable-pip-version-check --editable . \
-		dagster-dbt openlineage-integration-common
+		'dagster-dbt>=0.29.27' openlineage-integration-common
 	touch $@
 
 truth: $(TRUTH)/installed  ## Who tells right what happened to the nodes of recorded runs: we, dagster-dbt, OpenLineage

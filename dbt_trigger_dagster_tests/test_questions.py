@@ -11,8 +11,8 @@ from dbt_trigger_dagster.storage.node_tables import NODE_RESULT, RUN_STEP
 from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES, run_rows
 from dbt_trigger_dagster.storage.views import VIEWS
+from dbt_trigger_dagster_tests.corpus.recorded import read_run_as
 from dbt_trigger_dagster_tests.corpus.scenarios import SCENARIOS
-from dbt_trigger_dagster_tests.corpus.test_corpus import read_run_as
 from dbt_trigger_dagster_tests.documentation import ROOT, queries
 
 FILE = ROOT / "examples" / "questions.sql"

@@ -13,8 +13,8 @@ from dbt_trigger_dagster.assets.node_events import NodeEvent, node_events
 from dbt_trigger_dagster.assets.node_keys import asset_key, is_asset
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster_tests.corpus.make_corpus import RUNS
+from dbt_trigger_dagster_tests.corpus.recorded import read_run
 from dbt_trigger_dagster_tests.corpus.scenarios import SCENARIOS, Scenario
-from dbt_trigger_dagster_tests.corpus.test_corpus import read_run
 from dbt_trigger_dagster_tests.corpus.truth import Workspace
 
 run_handler = pytest.importorskip("dagster_dbt.cloud_v2.run_handler")

@@ -21,7 +21,7 @@ from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES, run_rows
 from dbt_trigger_dagster.storage.view import View
 from dbt_trigger_dagster_tests.corpus.record_packages import CATEGORY, PACKAGES, REASON, RECORDED
-from dbt_trigger_dagster_tests.corpus.test_corpus import Files
+from dbt_trigger_dagster_tests.corpus.recorded import Files
 
 Table = Mapping[str, Mapping[str, Any]]
 """Rows by their keys."""

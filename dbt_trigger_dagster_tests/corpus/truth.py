@@ -21,8 +21,8 @@ from dbt_trigger_dagster.artifacts.node_results import NodeResults
 from dbt_trigger_dagster.assets.node_events import NodeEvent, node_events
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster_tests.corpus.make_corpus import RUNS, known_of
+from dbt_trigger_dagster_tests.corpus.recorded import read_run
 from dbt_trigger_dagster_tests.corpus.scenarios import SCENARIOS, Command, Scenario
-from dbt_trigger_dagster_tests.corpus.test_corpus import read_run
 
 Claims = dict[str, str]
 """What is said of nodes, by their ids: a test passed, warned or failed, or a table was built."""

@@ -13,8 +13,8 @@ from dbt_trigger_dagster.storage.node_tables import RUN_STEP
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.tables import RUN, TABLES, run_rows
 from dbt_trigger_dagster.storage.views import VIEWS
+from dbt_trigger_dagster_tests.corpus.recorded import read_run_as
 from dbt_trigger_dagster_tests.corpus.scenarios import SCENARIOS
-from dbt_trigger_dagster_tests.corpus.test_corpus import read_run_as
 from dbt_trigger_dagster_tests.databases import EmptySchema, a_file, a_schema
 
 EXECUTION = """command_invocation_id node_id run_started_at was_full_refresh thread_id status
