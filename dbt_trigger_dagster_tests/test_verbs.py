@@ -89,6 +89,7 @@ def test_the_file_of_jobs_can_be_used_as_it_is(sandbox, tmp_path: Path) -> None:
         f"shop_nightly_build_{sandbox.jobs[1].id}",
         "quoted_and_31mred",
     ]
+    assert [job.group for job in component.jobs] == [job.key for job in component.jobs]
 
 
 def test_the_file_for_dg_has_the_same_jobs(sandbox) -> None:

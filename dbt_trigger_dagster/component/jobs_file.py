@@ -36,7 +36,9 @@ def _jobs(jobs: Iterable[Job], *, indent: int) -> str:
         key = key if key not in keys else f"{key}_{job.job_id}"
         keys.add(key)
         lines += [f"{blank}# {line}" for line in _comments(job)]
-        lines += [f"{blank}- job_id: {job.job_id}", f"{blank}  key: {key}", ""]
+        # A group makes the job a box of its own in the lineage.
+        named = [f"{blank}  {name}: {key}" for name in ("key", "group")]
+        lines += [f"{blank}- job_id: {job.job_id}", *named, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

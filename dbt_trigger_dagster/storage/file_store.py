@@ -74,7 +74,9 @@ def open_file_store(root: str, options: Mapping[str, Any] | None = None) -> File
     """
     if "://" not in root:
         if options:
-            raise StorageError(f"root {root!r} is a folder, which has no options: leave them out.")
+            raise StorageError(
+                f"The artifacts' root {root!r} is a folder, which has no options: leave them out."
+            )
         return LocalFiles(Path(root).expanduser().absolute())
     try:
         from dbt_trigger_dagster.storage.objects import ObjectFiles  # noqa: PLC0415  # an extra

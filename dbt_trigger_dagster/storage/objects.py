@@ -295,15 +295,15 @@ def _check_root(root: str) -> None:
     before_host = parts.netloc.rpartition("@")[0]
     if parts.scheme not in SCHEMES or not parts.netloc:
         raise StorageError(
-            f"root {parts.scheme}://{parts.netloc.rpartition('@')[2]} is not supported: give the "
-            "path of a folder, or a URL such as s3://bucket/prefix, gs://bucket/prefix or "
-            "az://container/prefix."
+            f"The artifacts' root {parts.scheme}://{parts.netloc.rpartition('@')[2]} is not "
+            "supported: give the path of a folder, or a URL such as s3://bucket/prefix, "
+            "gs://bucket/prefix or az://container/prefix."
         )
     is_container = parts.scheme.startswith("abfs") and ":" not in before_host
     if parts.query or parts.fragment or (before_host and not is_container):
         raise StorageError(
-            f"root {parts.scheme}://… has more than a bucket and a prefix: give keys, tokens and "
-            "settings as options, or in the environment."
+            f"The artifacts' root {parts.scheme}://… has more than a bucket and a prefix: "
+            "give keys, tokens and settings as options, or in the environment."
         )
 
 
