@@ -361,6 +361,7 @@ def _record(stored: StoredArtifact, account_id: int) -> dict[str, Any]:
         "size_bytes": stored.download.size_bytes,
         "sha256": stored.download.sha256,
         "content_type": stored.download.content_type,
+        "length_known": stored.download.is_length_known,
         "downloaded_at": stored.downloaded_at,
         "raw": {name: headers[name] for name in _KEPT_HEADERS if name in headers},
     }

@@ -17,12 +17,22 @@ _BEGINNING = 256
 
 @dataclass(frozen=True)
 class Download:
-    """What is known of a file once all its bytes have arrived."""
+    """What is known of a file once all its bytes have arrived.
+
+    Attributes:
+        size_bytes: How many there are.
+        sha256: Their SHA-256, as hex digits.
+        content_type: What dbt Cloud says that they are.
+        headers: All that it says.
+        is_length_known: Whether it says where they end: else the connection ended after them, and
+            may have broken.
+    """
 
     size_bytes: int
     sha256: str
     content_type: str | None
     headers: Mapping[str, str]
+    is_length_known: bool
 
 
 def pass_on(
@@ -45,6 +55,7 @@ def pass_on(
         sha256=digest.hexdigest(),
         content_type=response.headers.get("Content-Type"),
         headers=dict(response.headers),
+        is_length_known=response.is_end_known,
     )
 
 

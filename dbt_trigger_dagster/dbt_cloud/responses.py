@@ -54,6 +54,10 @@ class Response:
         asked: What was asked, for messages.
         exchange: What it belongs to.
         redaction: Takes out the token, should the answer repeat it.
+
+    Attributes:
+        is_end_known: Whether the answer says where its body ends; else the end of the connection
+            does, which may come early.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Response:
         self.headers: Mapping[str, str] = CaseInsensitiveDict(
             (redaction.text(name), redaction.text(value)) for name, value in raw.headers.items()
         )
+        self.is_end_known = _is_end_known(raw)
         self._raw = raw
         raw.decode_content = False
         self._exchange = exchange
@@ -83,6 +88,9 @@ class Response:
             _check_in_time(self._exchange)  # a body without a length ends without a word
 
     def _decoded(self) -> Iterator[bytes]:
+        transfer = self.headers.get("Transfer-Encoding", "identity").strip().lower()
+        if transfer not in {"identity", "chunked"}:
+            raise DbtCloudPayloadError(f"{self.asked} was answered in an encoding: {transfer!r}.")
         encoding = self.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding == "identity":
             yield from self._raw.stream(CHUNK_SIZE, decode_content=False)
@@ -145,6 +153,12 @@ class Response:
             )
         except (ValueError, RecursionError):
             return self._redaction.text(content[:_BEGINNING].decode("utf-8", "replace"))
+
+
+def _is_end_known(raw: Any) -> bool:
+    """Whether urllib3 checks where a body ends; a gzip says it itself."""
+    encoding = raw.headers.get("Content-Encoding", "").lower()
+    return bool(raw.chunked) or raw.length_remaining is not None or "gzip" in encoding
 
 
 def _finite(text: str) -> float | None:

@@ -1,5 +1,6 @@
 """Artifacts: safe names, wanted ones, late ones, and files that are complete or absent."""
 
+import gzip
 import hashlib
 import itertools
 import logging
@@ -90,6 +91,41 @@ def test_a_file_has_the_bytes_their_length_and_their_hash(tmp_path) -> None:
     assert stored.download.content_type == "application/x-parquet"
     assert began <= stored.downloaded_at <= datetime.now(timezone.utc)
     assert list(_files(tmp_path)) == ["run/metadata/otel.parquet"]
+
+
+def _headed(*lines: str, body: bytes) -> Reply:
+    return Reply("\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""]).encode() + body, closes=True)
+
+
+@pytest.mark.parametrize(
+    ("served", "is_known"),
+    [
+        (reply(200, b"abc"), True),
+        (_headed("Transfer-Encoding: chunked", body=b"3\r\nabc\r\n0\r\n\r\n"), True),
+        (_headed("Content-Encoding: gzip", body=gzip.compress(b"abc")), True),
+        (_headed("Content-Type: text/plain", body=b"abc"), False),
+        (_headed("Content-Length: three", body=b"abc"), False),
+        (_headed("Content-Length: -3", body=b"abc"), False),
+    ],
+    ids=["length", "chunks", "gzip", "no length", "no number", "negative"],
+)
+def test_it_is_known_of_a_file_whether_its_end_is_its_own(served, is_known, tmp_path) -> None:
+    """Where nothing says how long it is, a connection that broke looks like the end."""
+    with serving(lambda _: served) as server, _server_client(server) as client:
+        report = _download(client, [_artifact("x.txt")], tmp_path, max_parallel=1)
+    (stored,) = report.stored
+    assert stored.download.is_length_known is is_known
+    assert _files(tmp_path) == {"x.txt": b"abc"}
+
+
+def test_a_file_that_is_packed_for_its_way_is_not_stored_so(tmp_path) -> None:
+    """Nobody asked for that, and its bytes are not its own."""
+    served = _headed("Transfer-Encoding: gzip, chunked", body=b"3\r\nabc\r\n0\r\n\r\n")
+    with serving(lambda _: served) as server, _server_client(server) as client:
+        report = _download(client, [_artifact("x.txt")], tmp_path, max_parallel=1)
+    ((_, error),) = report.errors
+    assert "encoding: 'gzip, chunked'" in str(error)
+    assert _files(tmp_path) == {}
 
 
 def test_nothing_to_store_makes_no_folder(client, tmp_path) -> None:

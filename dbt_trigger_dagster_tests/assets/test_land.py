@@ -108,6 +108,8 @@ def test_each_file_has_a_row_that_describes_it(tmp_path: Path) -> None:
             assert row["size_bytes"] == len(content) == len(ARTIFACTS[row["path"]])
             assert row["sha256"] == hashlib.sha256(content).hexdigest()
             assert row["content_type"] == "application/json"
+            assert row["length_known"] is True
+            assert [name for name, value in row.items() if value is None] == ["deleted_at"]
 
 
 def test_the_materializations_link_to_the_run(tmp_path: Path) -> None:
