@@ -7,6 +7,7 @@ from collections.abc import Callable
 from benchmarks import (
     command_line,
     downloads,
+    glance,
     history,
     imports,
     landings,
@@ -24,6 +25,7 @@ _BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "traffic": traffic.measure,
     "downloads": downloads.measure,
     "memory": memory.measure,
+    "glance": glance.measure,
     "history": history.measure,
     "upserts": upserts.measure,
     "imports": imports.measure,

@@ -4,8 +4,9 @@ Reads tables, files and the API without any of the package's code.
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -155,6 +156,23 @@ def dbt_runs(account: Account) -> list[dict[str, Any]]:
         found += page
         if len(page) < _PAGE:
             return found
+
+
+def stored_bytes(folder: Path) -> int:
+    """The bytes of all values in the SQLite databases of a Dagster instance."""
+    return sum(map(_bytes_in, folder.rglob("*.db")))
+
+
+def _bytes_in(file: Path) -> int:
+    with closing(sqlite3.connect(file)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        return sum(
+            len(str(value).encode())
+            for (table,) in tables
+            for row in database.execute(f'SELECT * FROM "{table}"')  # noqa: S608  # SQLite says its name
+            for value in row
+            if value is not None
+        )
 
 
 @contextmanager

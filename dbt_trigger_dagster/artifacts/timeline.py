@@ -6,13 +6,13 @@ dialog. The strip says less in one line, and is always small enough (below 1,000
 data URI in Markdown) for Dagster to draw it without a click.
 """
 
-import base64
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from dbt_trigger_dagster.artifacts.spans import Bar, StepSpan, in_words
@@ -34,6 +34,9 @@ _TEXT = "#7d8794"
 _CRITICAL = "#9a6fb8"
 _COLOURS = {"good": "#4a8fc0", "failed": "#d4623a", "warned": "#b58b22", "other": "#8d96a3"}
 _NUMBER = re.compile(r"\d+")
+
+_Line = tuple[int, int, int]
+"""Of a bar: how low, from where, how wide; in half pixels, as small whole numbers are short."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def _step_label(span: StepSpan, scale: _Scale, y: float) -> str:
     seconds = (span.ended - span.started).total_seconds()
     label = f"{span.step}. {_short(span.name, 90)}, {in_words(seconds)}"
     cross = "✕ " if span.has_failed else ""
-    rule = f"M{_n(_MARGIN)} {_n(y + 1)}h{_n(scale.width - 2 * _MARGIN)}"
+    rule = f"M{_n(_MARGIN)},{_n(y + 1)}h{_n(scale.width - 2 * _MARGIN)}"
     line = f'<path d="{rule}" stroke="{_TEXT}" stroke-opacity=".3"/>'
     return line + _text(_MARGIN, y + 13, cross + label)
 
@@ -105,7 +108,7 @@ def _draw_span(span: StepSpan, scale: _Scale, y: float, parts: list[str]) -> flo
     kind = "failed" if span.has_failed else "other"
     x = scale.x(span.started)
     width = max(1.0, scale.x(span.ended) - x)
-    line = f"M{round(x * 10)} {round(y * 10) + 30}h{round(width * 10)}"
+    line = (round(y * 2) + 6, round(x * 2), round(width * 2))
     parts.append(_stroke(kind, 4, [line]))
     if span.has_failed:
         parts.append(_crosses([(x + width / 2, y + 3)]))
@@ -119,12 +122,12 @@ def _draw_lanes(
     threads = sorted({bar.thread for bar in bars}, key=_thread_order)
     height = max(5.0, min(13.0, 160.0 / len(threads)))
     lanes = {thread: y + height * (number + 0.5) for number, thread in enumerate(threads)}
-    strokes: dict[tuple[str, bool], list[str]] = defaultdict(list)
+    strokes: dict[tuple[str, bool], list[_Line]] = defaultdict(list)
     crosses = []
     for bar in bars:
         left, right, middle = scale.x(bar.started), scale.x(bar.ended), lanes[bar.thread]
-        width = max(8, round((right - left) * 10))
-        strokes[bar.kind, bar.is_test].append(f"M{round(left * 10)} {round(middle * 10)}h{width}")
+        width = max(2, round((right - left) * 2))
+        strokes[bar.kind, bar.is_test].append((round(middle * 2), round(left * 2), width))
         if bar.kind == "failed":
             crosses.append(((left + right) / 2, middle))
         if bar.is_critical:
@@ -140,20 +143,28 @@ def _thread_order(thread: str) -> tuple[int, str]:
     return (int(number[0]) if number else 0, thread)
 
 
-def _stroke(kind: str, height: float, lines: Sequence[str]) -> str:
-    """Bars as one path, in tenths of a pixel: whole numbers are short, and quickly written."""
+def _stroke(kind: str, height: float, lines: Iterable[_Line]) -> str:
+    """Bars as one path."""
     return (
-        f'<path transform="scale(.1)" d="{"".join(lines)}" stroke="{_COLOURS[kind]}" '
-        f'stroke-width="{round(height * 10)}"/>'
+        f'<path transform="scale(.5)" d="{"".join(_path(lines))}" stroke="{_COLOURS[kind]}" '
+        f'stroke-width="{round(height * 2)}"/>'
     )
+
+
+def _path(lines: Iterable[_Line]) -> Iterator[str]:
+    """From the end of one line to the next one in its row: such numbers are short."""
+    row = end = -1
+    for y, left, width in sorted(lines):
+        yield f"m{left - end},0h{width}" if y == row else f"M{left},{y}h{width}"
+        row, end = y, left + width
 
 
 def _crosses(middles: Sequence[tuple[float, float]]) -> str:
     """What failed, told by form: a cross on a square, however short the bar."""
     if not middles:
         return ""
-    squares = "".join(f"M{_n(x - 4.5)} {_n(y)}h9" for x, y in middles)
-    crosses = "".join(f"M{_n(x - 2.5)} {_n(y - 2.5)}l5 5m0-5l-5 5" for x, y in middles)
+    squares = "".join(f"M{_n(x - 4.5)},{_n(y)}h9" for x, y in middles)
+    crosses = "".join(f"M{_n(x - 2.5)},{_n(y - 2.5)}l5,5m0-5l-5,5" for x, y in middles)
     return (
         f'<path d="{squares}" stroke="{_COLOURS["failed"]}" stroke-width="9"/>'
         f'<path d="{crosses}" stroke="#fff" stroke-width="1.4"/>'
@@ -165,7 +176,7 @@ def _critical_path(bars: Sequence[Bar], scale: _Scale, places: Mapping[Bar, floa
     if not critical:
         return ""
     points = [
-        f"{_n(scale.x(moment))} {_n(places[bar] + 4)}"
+        f"{_n(scale.x(moment))},{_n(places[bar] + 4)}"
         for bar in critical
         for moment in (bar.started, bar.ended)
     ]
@@ -180,7 +191,7 @@ def _axis(scale: _Scale, y: float) -> str:
         _text(min(_MARGIN + mark * pixels, scale.width - 34), y + 14, in_words(mark))
         for mark in marks
     )
-    path = "".join(f"M{_n(_MARGIN + mark * pixels)} {_n(y)}v4" for mark in marks)
+    path = "".join(f"M{_n(_MARGIN + mark * pixels)},{_n(y)}v4" for mark in marks)
     return f'<path d="{path}" stroke="{_TEXT}"/>{"".join(texts)}'
 
 
@@ -233,7 +244,7 @@ def strip_svg(bars: Sequence[Bar]) -> str:
     area = "".join(
         f"V{_STRIP_HEIGHT - round(_STRIP_HEIGHT * each / most)}h{round(width)}" for each in busy
     )
-    parts = [f'<path fill="{_COLOURS["good"]}" d="M0 {_STRIP_HEIGHT}{area}V{_STRIP_HEIGHT}"/>']
+    parts = [f'<path fill="{_COLOURS["good"]}" d="M0,{_STRIP_HEIGHT}{area}V{_STRIP_HEIGHT}"/>']
     columns = sorted(failed)
     marks = columns[:: math.ceil(len(columns) / _STRIP_MARKS) or 1]
     parts.append(_crosses([(mark * width + width / 2, _STRIP_HEIGHT / 2) for mark in marks]))
@@ -244,8 +255,11 @@ def strip_svg(bars: Sequence[Bar]) -> str:
 
 
 def as_data_uri(svg: str) -> str:
-    """A picture as an address that Markdown and HTML draw without a request."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    """A picture as an address that Markdown and HTML draw without a request.
+
+    Most of a picture are numbers, which stay as they are: base64 would make them longer.
+    """
+    return "data:image/svg+xml," + quote(svg, safe="/:,=")
 
 
 def _svg(width: float, height: float, parts: Iterable[str]) -> str:

@@ -16,9 +16,8 @@ from dbt_trigger_dagster.assets.keeping import Keeping
 from dbt_trigger_dagster.assets.metadata import (
     cut,
     failing_table,
-    run_metadata,
+    run_link,
     table,
-    timeline_metadata,
 )
 from dbt_trigger_dagster.assets.outcome import Outcome, Record
 from dbt_trigger_dagster.dbt_cloud.text import one_line
@@ -30,6 +29,7 @@ SOURCES_FRESH = "dbt_sources_fresh"
 
 _OF_NODES = (TESTS_PASSED, SOURCES_FRESH)
 _NAMED = 3
+_ROWS = 5  # Dagster stores an evaluation three times; the asset has more of them
 _ERROR = dg.AssetCheckSeverity.ERROR
 _WARN = dg.AssetCheckSeverity.WARN
 
@@ -91,7 +91,7 @@ def _evaluations(
             passed=verdict.passed,
             severity=verdict.severity,
             description=verdict.description,
-            metadata={**run_metadata(outcome.run), **verdict.metadata},
+            metadata={**run_link(outcome.run), **verdict.metadata},
         )
 
 
@@ -113,13 +113,12 @@ def _run_succeeded(outcome: Outcome) -> _Verdict:
     ended = f"dbt Cloud run {run.run_id} ended: {run.status_name}."
     if run.is_success:
         return _Verdict(passed=True, description=ended)
-    metadata = timeline_metadata(outcome)
     if not failed:
-        return _Verdict(passed=False, description=ended, metadata=metadata)
+        return _Verdict(passed=False, description=ended)
     return _Verdict(
         passed=False,
         description=f"{failed_in_words(outcome, failed)}. {ended}",
-        metadata={"failing_nodes": failing_table(outcome, failed), **metadata},
+        metadata={"failing_nodes": failing_table(outcome, failed, _ROWS)},
     )
 
 
@@ -129,7 +128,7 @@ def _tests_passed(outcome: Outcome) -> _Verdict:
     warned = [row for row in ran if row["status"] == "warn"]
     counts = {"tests_run": len(ran), "tests_failed": len(failed), "tests_warned": len(warned)}
     if failed:
-        told = {"failing_tests": failing_table(outcome, failed), **counts}
+        told = {"failing_tests": failing_table(outcome, failed, _ROWS), **counts}
         return _Verdict(passed=False, description=failed_in_words(outcome, failed), metadata=told)
     if warned:
         said = f"{_named(warned)}: warned, of {len(ran)} tests."

@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from dbt_trigger_dagster.assets.latest_rows import latest_rows
+from dbt_trigger_dagster.assets.metadata import cut
 from dbt_trigger_dagster.assets.resources import Options, Secret, value_of, values_of
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
 from dbt_trigger_dagster.storage.compatible_views import COMPATIBLE_VIEWS, views_like
@@ -48,7 +49,7 @@ COMPATIBLE_VIEWS_DESCRIPTION = (
 )
 """What the setting means, here and in a file."""
 
-_PREVIEW_ROWS = 5
+_PREVIEW_ROWS = 3
 _TYPES = {
     Kind.INTEGER: "int",
     Kind.BOOLEAN: "bool",
@@ -235,7 +236,9 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
             table: The asset's own table.
 
         Returns:
-            What Dagster shows of the rows of the asset's own table, as metadata.
+            What Dagster shows of the rows of the asset's own table, as metadata. The table's
+            columns are not among it: Dagster would store them with each run, several times, and
+            shows those of the asset's definition.
 
         Raises:
             StorageError: They cannot be written; nothing has changed.
@@ -254,9 +257,8 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         own = next((each for each in complete if each.table is table), table.rows([]))
         return {
             "dagster/row_count": len(own),
-            "dagster/column_schema": column_schema(table),
             "dagster/relation_identifier": store.relation(table),
-            "preview": _preview(own),
+            **_preview(own),
         }
 
     def load_input(self, context: dg.InputContext) -> "pd.DataFrame | Rows":
@@ -306,19 +308,20 @@ def _table_of(
     return TABLES[name]
 
 
-def _preview(rows: Rows) -> dg.TableMetadataValue:
+def _preview(rows: Rows) -> dict[str, Any]:
     """The first rows as a table of plain values: nothing that dbt Cloud says is rendered."""
     names = rows.table.preview
+    if not names:
+        return {}
     columns = [rows.columns[name][:_PREVIEW_ROWS] for name in names]
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord(
-                {
-                    name: None if value is None else str(value)
-                    for name, value in zip(names, row, strict=True)
-                }
-            )
-            for row in zip(*columns, strict=True)
-        ],
-        schema=dg.TableSchema([dg.TableColumn(name) for name in names]),
-    )
+    records = [
+        dg.TableRecord(
+            {
+                name: None if value is None else cut(str(value))
+                for name, value in zip(names, row, strict=True)
+            }
+        )
+        for row in zip(*columns, strict=True)
+    ]
+    schema = dg.TableSchema([dg.TableColumn(name) for name in names])
+    return {"preview": dg.MetadataValue.table(records, schema=schema)}

@@ -30,7 +30,12 @@ from dbt_trigger_dagster.assets.failures import (
 from dbt_trigger_dagster.assets.followed_run import FollowedRun
 from dbt_trigger_dagster.assets.job import ARTIFACTS, NODE_RESULTS, RUN_RESULT
 from dbt_trigger_dagster.assets.keeping import Keeping, Part
-from dbt_trigger_dagster.assets.metadata import batch_metadata, node_metadata, outcome_metadata
+from dbt_trigger_dagster.assets.metadata import (
+    RUN_LINK,
+    batch_metadata,
+    node_counts,
+    outcome_metadata,
+)
 from dbt_trigger_dagster.assets.node_events import NodeEvent, node_events, unreported
 from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
@@ -239,7 +244,7 @@ def _parts(step: Step, landed: _Landed, keeping: Keeping) -> list[Part]:
     if landed.reports is not None and ARTIFACTS in keeping.outputs:
         parts.append(_artifacts(step, landed, keeping, _in_short(about)))
     if _looks_inside(step, landed, keeping):
-        metadata = {**node_metadata(landed.judged), **_in_short(about)}
+        metadata = {**node_counts(landed.judged), **_in_short(about)}
         parts.append(Part(NODE_RESULTS, node_rows(landed.found), metadata))
     return parts
 
@@ -268,9 +273,7 @@ def _reports(step: Step, landed: _Landed, keeping: Keeping) -> dict[str, Any]:
 
 def _in_short(about: dict[str, Any]) -> dict[str, Any]:
     """Which run it is, for the other assets: Dagster stores metadata several times."""
-    return {
-        name: value for name, value in about.items() if name.startswith(("dbt_cloud_", "report"))
-    }
+    return {name: about[name] for name in (*RUN_LINK, "report") if name in about}
 
 
 def _artifacts(step: Step, landed: _Landed, keeping: Keeping, about: Mapping[str, Any]) -> Part:

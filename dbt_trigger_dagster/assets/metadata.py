@@ -17,8 +17,11 @@ from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.dbt_cloud.trigger import without_marker
 
-MOST_ROWS = 20
-"""Rows of a table; Dagster draws all that it is given."""
+RUN_LINK = ("dbt_cloud_run_id", "dbt_cloud_run_url")
+"""The metadata of `run_link`."""
+
+MOST_ROWS = 10
+"""Rows of a table; Dagster draws all that it is given, and stores it several times."""
 
 _SLOWEST = 5
 _LONGEST_CELL = 300
@@ -33,15 +36,19 @@ def run_metadata(run: Run) -> Metadata:
         "dbt_cloud_status": run.status_name,
         "dbt_cloud_status_message": run.status_message,
         "dbt_cloud_job": one_line(run.job_name or ""),
-        "dbt_cloud_run_id": str(run.run_id),
     }
-    metadata: Metadata = {}
-    if run.href.startswith(("https://", "http://")):
-        metadata["dbt_cloud_run_url"] = dg.MetadataValue.url(run.href)
     return {
-        **metadata,
+        **run_link(run),
         **{name: dg.MetadataValue.text(text) for name, text in told.items() if text},
     }
+
+
+def run_link(run: Run) -> Metadata:
+    """A run's id, and its page."""
+    metadata: Metadata = {"dbt_cloud_run_id": dg.MetadataValue.text(str(run.run_id))}
+    if run.href.startswith(("https://", "http://")):
+        metadata["dbt_cloud_run_url"] = dg.MetadataValue.url(run.href)
+    return metadata
 
 
 def outcome_metadata(outcome: Outcome) -> Metadata:
@@ -51,7 +58,7 @@ def outcome_metadata(outcome: Outcome) -> Metadata:
         **_failing([outcome]),
         **run_metadata(outcome.run),
         **_durations(outcome.row),
-        **_counts([outcome]),
+        **node_counts([outcome]),
         **_effort(outcome),
         **_slowest([outcome]),
         **timeline_metadata(outcome),
@@ -101,12 +108,8 @@ def _effort(outcome: Outcome) -> Metadata:
     return metadata
 
 
-def node_metadata(outcomes: Sequence[Outcome]) -> Metadata:
-    """Which nodes failed, how many ended how, and which were slow."""
-    return {**_failing(outcomes), **_counts(outcomes), **_slowest(outcomes)}
-
-
-def _counts(outcomes: Sequence[Outcome]) -> Metadata:
+def node_counts(outcomes: Sequence[Outcome]) -> Metadata:
+    """How many nodes ended how."""
     return {
         f"nodes_{one_line(status).replace(' ', '_').replace('-', '_')}": count
         for status, count in status_counts(outcomes).items()
@@ -123,15 +126,13 @@ def _failing_row(outcome: Outcome, row: Record) -> dict[str, str]:
         "node": row["name"] or row["unique_id"],
         "message": cut(one_line(" ".join(cause_lines(row)))),
         "since": outcome.since(row["unique_id"]),
-        "status": row["status"] or "",
-        "type": row["resource_type"] or "",
         "owner": row["owner"] or "",
     }
 
 
-def failing_table(outcome: Outcome, rows: Sequence[Record]) -> dg.TableMetadataValue:
-    """Some failed nodes of a run: what, why, since when, and whose they are."""
-    return table([_failing_row(outcome, row) for row in rows[:MOST_ROWS]], len(rows))
+def failing_table(outcome: Outcome, rows: Sequence[Record], most: int) -> dg.TableMetadataValue:
+    """The first failed nodes of a run: what, why, since when, and whose they are."""
+    return table([_failing_row(outcome, row) for row in rows[:most]], len(rows))
 
 
 def _slowest(outcomes: Sequence[Outcome]) -> Metadata:

@@ -83,14 +83,14 @@ class Table:
         description: What a row is.
         columns: All columns, in order.
         primary_key: The columns that tell rows apart; a row replaces the one with the same key.
-        preview: The columns that a small preview shows.
+        preview: The columns that a small preview shows; none where Dagster shows it otherwise.
     """
 
     name: str
     description: str
     columns: tuple[Column, ...]
     primary_key: tuple[str, ...]
-    preview: tuple[str, ...]
+    preview: tuple[str, ...] = ()
 
     @property
     def dtypes(self) -> dict[str, Any]:

@@ -124,7 +124,6 @@ NODE_RESULT = Table(
         *LINEAGE,
     ),
     primary_key=("account_id", "run_id", "step", "unique_id"),
-    preview=("run_id", "step", "unique_id", "status", "execution_time", "message"),
 )
 
 SOURCE_FRESHNESS = Table(

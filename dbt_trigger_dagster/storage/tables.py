@@ -97,9 +97,6 @@ _RUN_COLUMNS = (
 )
 
 
-_RUN_PREVIEW = ("id", "status_humanized", "cause", "created_at", "finished_at", "duration")
-
-
 TRIGGER = Table(
     name="dbt_cloud_trigger",
     description="What dbt Cloud answered when a job was triggered, one row for each run",
@@ -113,7 +110,6 @@ TRIGGER = Table(
         *LINEAGE,
     ),
     primary_key=("account_id", "id"),
-    preview=_RUN_PREVIEW,
 )
 
 
@@ -131,7 +127,6 @@ RUN = Table(
         *LINEAGE,
     ),
     primary_key=("account_id", "id"),
-    preview=_RUN_PREVIEW,
 )
 
 
@@ -158,7 +153,7 @@ ARTIFACT = Table(
         *LINEAGE,
     ),
     primary_key=("account_id", "run_id", "step", "path"),
-    preview=("run_id", "step", "path", "size_bytes", "uri"),
+    preview=("step", "path", "size_bytes"),
 )
 
 

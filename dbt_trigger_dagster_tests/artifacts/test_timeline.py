@@ -108,15 +108,18 @@ def test_all_steps_are_there_in_order() -> None:
 def test_threads_are_in_the_order_of_their_numbers() -> None:
     """As text, Thread-10 would come before Thread-2."""
     nodes = [node(1, thread_id="Thread-10 (worker)"), node(2, thread_id="Thread-2 (worker)")]
-    tenth, second = (float(each.split("h")[0].split()[1]) for each in _bars(drawn(*nodes)))
-    assert second < tenth
+    (second_x, second_y), (tenth_x, tenth_y) = (
+        map(float, each.split("h")[0].split(",")) for each in _bars(drawn(*nodes))
+    )
+    assert second_y < tenth_y
+    assert tenth_x < second_x
 
 
 def _bars(picture: str) -> list[str]:
     path = next(
         each
         for each in ET.fromstring(picture)  # noqa: S314  # ours
-        if each.get("transform") == "scale(.1)"  # ours
+        if each.get("transform") == "scale(.5)"  # ours
     )
     return (path.get("d") or "").split("M")[1:]
 

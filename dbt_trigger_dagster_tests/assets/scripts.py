@@ -1,6 +1,7 @@
 """Runs of a small project whose files tell what happened to its nodes."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 from dbt_trigger_dagster.sandbox import Script, ScriptStep
@@ -45,6 +46,31 @@ def a_script(*results: dict[str, Any], outcome: str = "success", **files: Any) -
         ScriptStep("Invoke dbt with `dbt build`", "Building", artifacts=artifacts),
     )
     return Script(outcome=outcome, steps=steps, artifacts=artifacts)
+
+
+def a_large_script(nodes: int, failed: int = 0) -> Script:
+    """A run of many models on eight threads, of which some fail with a message of usual length."""
+    bad = range(0, nodes, nodes // failed) if failed else ()
+    message = "Database Error in model a (models/a.sql)\n" + "relation is not there " * 5
+    results = []
+    for number in range(nodes):
+        status, said = ("error", message) if number in bad else ("success", "OK")
+        began = datetime(2026, 5, 28, 6) + timedelta(seconds=number // 8 * 1.3)  # noqa: DTZ001  # as dbt writes it
+        at = [f"{began + timedelta(seconds=s):%Y-%m-%dT%H:%M:%S.%fZ}" for s in (0, 0.1, 1.2)]
+        timing = [
+            {"name": name, "started_at": at[phase], "completed_at": at[phase + 1]}
+            for phase, name in enumerate(("compile", "execute"))
+        ]
+        thread = f"Thread-{number % 8 + 1} (worker)"
+        told = result(_model(number), status, message=said, thread_id=thread, execution_time=1.2)
+        results.append({**told, "timing": timing})
+    owned = {"config": {"materialized": "table", "meta": {"owner": "ann"}}}
+    manifest = {"nodes": {_model(number): owned for number in range(nodes)}}
+    return a_script(*results, outcome="error" if failed else "success", manifest=manifest)
+
+
+def _model(number: int) -> str:
+    return f"model.shop.model_number_{number}"
 
 
 FAILED = a_script(

@@ -86,7 +86,7 @@ def test_each_check_says_what_dbt_said(  # noqa: PLR0917  # a row of the table
 
 
 def test_a_check_links_to_the_run_and_says_what_failed(tmp_path: Path) -> None:
-    """A short table, and the picture; descriptions have none, for they stand in the log."""
+    """A short table; descriptions have no picture, for they stand in the log."""
     with a_project(tmp_path, TEST_FAILS) as project:
         checks = evaluations_of(project.materialize())
         (run,) = project.dbt_runs()
@@ -95,7 +95,8 @@ def test_a_check_links_to_the_run_and_says_what_failed(tmp_path: Path) -> None:
             assert "data:" not in str(check.description)
         (row,) = checks["dbt_tests_passed"].metadata["failing_tests"].value.records
         assert (row.data["node"], row.data["message"]) == ("unique_id", "Got 3 results")
-        assert "timeline" in checks["dbt_run_succeeded"].metadata
+        (row,) = checks["dbt_run_succeeded"].metadata["failing_nodes"].value.records
+        assert row.data["node"] == "unique_id"
         assert checks["dbt_tests_passed"].metadata["tests_failed"].value == 1
 
 

@@ -162,33 +162,36 @@ def test_no_rows_make_an_empty_table_of_the_declared_types(tables: Tables) -> No
     assert tables.query("FROM dbt_cloud_artifact") == []
 
 
-def test_the_materialization_tells_rows_columns_and_relation(tables: Tables) -> None:
-    """What Dagster shows at the asset: a count, the columns with their meaning, the table."""
-    result = tables.run([an_asset("runs", lambda: rows_of(*range(1, 9)))])
-    (event,) = result.asset_materializations_for_node("runs")
+def files_of(*paths: str | None) -> pd.DataFrame:
+    """Rows of artifacts, likewise."""
+    return ARTIFACT.frame([{"run_id": 1, "step": 0, "path": path} for path in paths])
+
+
+def preview_of(result: dg.ExecuteInProcessResult, name: str) -> list[Any]:
+    """The rows that Dagster shows of what an asset has written."""
+    (event,) = result.asset_materializations_for_node(name)
+    preview = event.metadata["preview"]
+    assert isinstance(preview, dg.TableMetadataValue)
+    return [record.data for record in preview.records]
+
+
+def test_the_materialization_tells_rows_and_relation(tables: Tables) -> None:
+    """What Dagster shows at the asset, beside the columns of its definition."""
+    files = an_asset("files", lambda: files_of(*"abcdefgh"), table=ARTIFACT.name)
+    result = tables.run([files])
+    (event,) = result.asset_materializations_for_node("files")
     assert event.metadata["dagster/row_count"].value == 8
-    assert event.metadata["dagster/relation_identifier"].value == "cloud.main.dbt_cloud_run"
-    assert event.metadata["dagster/column_schema"].value == column_schema(RUN)
-    preview = event.metadata["preview"]
-    assert isinstance(preview, dg.TableMetadataValue)
-    assert [record.data["id"] for record in preview.records] == ["1", "2", "3", "4", "5"]
+    relation = event.metadata["dagster/relation_identifier"].value
+    assert relation == "cloud.main.dbt_cloud_artifact"
+    assert [row["path"] for row in preview_of(result, "files")] == ["a", "b", "c"]
 
 
-def test_a_preview_holds_text_and_nulls_alone(tables: Tables) -> None:
+def test_a_preview_holds_short_text_and_nulls_alone(tables: Tables) -> None:
     """A NaN is no JSON, so the UI could not read the event; and nothing in it is rendered."""
-    result = tables.run([an_asset("runs", lambda: rows_of(1, created_at="2026-01-01 00:00:00+00"))])
-    (event,) = result.asset_materializations_for_node("runs")
-    preview = event.metadata["preview"]
-    assert isinstance(preview, dg.TableMetadataValue)
-    (record,) = preview.records
-    assert json.loads(json.dumps(record.data, allow_nan=False)) == {
-        "id": "1",
-        "status_humanized": None,
-        "cause": None,
-        "created_at": "2026-01-01 00:00:00+00:00",
-        "finished_at": None,
-        "duration": None,
-    }
+    files = an_asset("files", lambda: files_of(None, "x" * 1000), table=ARTIFACT.name)
+    null, long = json.loads(json.dumps(preview_of(tables.run([files]), "files"), allow_nan=False))
+    assert null == {"step": "0", "path": None, "size_bytes": None}
+    assert len(long["path"]) == 300
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
