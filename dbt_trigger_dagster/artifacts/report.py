@@ -63,6 +63,7 @@ def report_html(
         "facts": _facts(run, executed),
         "steps": [_step(span, first) for span in spans],
         "nodes": [_node(*pair, first) for pair in zip(executed, bars, strict=True)],
+        "kinds": {status: kind_of(status) for status in map(_status, executed)},
         "failing": _failing(executed, since or {}, compiled or {}),
         "changes": list(changes),
         "history": [_past(each) for each in history],
@@ -104,7 +105,7 @@ def _facts(run: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]]) -> list[t
     }
     statuses: dict[str, int] = {}
     for node in nodes:
-        status = str(node.get("status") or "unknown")
+        status = _status(node)
         statuses[status] = statuses.get(status, 0) + 1
     return [
         *((name, in_words(seconds)) for name, seconds in durations.items() if seconds is not None),
@@ -122,12 +123,16 @@ def _step(span: StepSpan, first: datetime | None) -> dict[str, Any]:
     }
 
 
+def _status(node: Mapping[str, Any]) -> str:
+    return str(node.get("status") or "unknown")
+
+
 def _node(node: Mapping[str, Any], bar: Bar | None, first: datetime | None) -> dict[str, Any]:
     return {
         "id": node.get("unique_id"),
         "name": str(node.get("name") or node.get("unique_id") or ""),
         "type": node.get("resource_type"),
-        "status": str(node.get("status") or "unknown"),
+        "status": _status(node),
         "seconds": node.get("execution_time"),
         "rows": node.get("rows_affected"),
         "bytes": node.get("bytes_processed"),

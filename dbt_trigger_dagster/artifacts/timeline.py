@@ -118,7 +118,7 @@ def _draw_span(span: StepSpan, scale: _Scale, y: float, parts: list[str]) -> flo
 def _draw_lanes(
     bars: Sequence[Bar], scale: _Scale, y: float, parts: list[str], places: dict[Bar, float]
 ) -> float:
-    """Draw a lane for each thread; says how high they are, and where each bar is."""
+    """Draw a lane for each thread; says how high they are, and where critical bars end below."""
     threads = sorted({bar.thread for bar in bars}, key=_thread_order)
     height = max(5.0, min(13.0, 160.0 / len(threads)))
     lanes = {thread: y + height * (number + 0.5) for number, thread in enumerate(threads)}
@@ -131,7 +131,7 @@ def _draw_lanes(
         if bar.kind == "failed":
             crosses.append(((left + right) / 2, middle))
         if bar.is_critical:
-            places[bar] = middle
+            places[bar] = middle + height / 2 - 1
     for (kind, is_test), lines in sorted(strokes.items()):
         parts.append(_stroke(kind, (height - 2) * (0.5 if is_test else 1), lines))
     parts.append(_crosses(crosses))
@@ -176,11 +176,11 @@ def _critical_path(bars: Sequence[Bar], scale: _Scale, places: Mapping[Bar, floa
     if not critical:
         return ""
     points = [
-        f"{_n(scale.x(moment))},{_n(places[bar] + 4)}"
+        f"{_n(scale.x(moment))},{_n(places[bar])}"
         for bar in critical
         for moment in (bar.started, bar.ended)
     ]
-    return f'<path d="M{"L".join(points)}" stroke="{_CRITICAL}" stroke-width="1.6"/>'
+    return f'<path d="M{"L".join(points)}" stroke="{_CRITICAL}" stroke-width="2"/>'
 
 
 def _axis(scale: _Scale, y: float) -> str:

@@ -88,6 +88,17 @@ def test_a_node_that_was_only_compiled_is_not_among_the_nodes() -> None:
     assert content(node(executed=False))["nodes"] == []
 
 
+def test_the_page_is_told_what_each_status_comes_to() -> None:
+    """The words stand in one place, and not in the page's script once more."""
+    nodes = [node(1), node(2, status="runtime error"), node(3, status=None), node(4, status="warn")]
+    assert content(*nodes)["kinds"] == {
+        "success": "good",
+        "runtime error": "failed",
+        "unknown": "other",
+        "warn": "warned",
+    }
+
+
 def test_times_are_seconds_from_the_beginning() -> None:
     """The first step begins at 0."""
     (told,) = content(node(1))["nodes"]

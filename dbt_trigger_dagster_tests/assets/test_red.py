@@ -168,25 +168,6 @@ def got(result: dg.JobExecutionResult) -> object:
     return None
 
 
-def test_from_asset_failure_executes_again_what_failed(tmp_path: Path, environment: Any) -> None:
-    """Dagster takes what was planned and not materialized; the trigger was."""
-    with a_project(tmp_path, BROKEN, GOOD) as project:
-        environment(project)
-        first = executed(project)
-        wanted = project.instance.get_records_for_run(
-            first.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-        )
-        planned = {each.asset_key for each in wanted.records}
-        done = project.instance.get_asset_keys_for_run(
-            first.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
-        )
-        assert planned - set(done) == {dg.AssetKey(name) for name in (*LANDED, "report")}
-        second = executed(project, **in_part(first, "dbt_cloud_run+"))
-        assert second.success
-        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 10]
-        assert got(second) == project.run_ids()
-
-
 def test_checks_that_are_not_selected_speak_too(tmp_path: Path) -> None:
     """From asset failure Dagster selects none that was evaluated: it would stay red for ever."""
     with a_project(tmp_path, BROKEN, GOOD) as project:
