@@ -202,7 +202,7 @@ def observed(result: dg.ExecuteInProcessResult) -> list[str]:
 def metadata_of(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
     """The metadata of an asset's materialization, or observation; values as they were given."""
     node = "dbt_cloud_run" if name in LANDED else name
-    found = [
+    found: list[dg.AssetMaterialization | dg.AssetObservation] = [
         *result.asset_materializations_for_node(node),
         *result.asset_observations_for_node(node),
     ]

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dbt_trigger_dagster.sandbox import Script, ScriptStep
+from dbt_trigger_dagster.sandbox.account.scripts import ScriptOutcome
 from dbt_trigger_dagster_tests.artifacts.files import result, results_of
 
 MANIFEST = json.dumps(
@@ -34,7 +35,7 @@ def timed(unique_id: str, status: str = "success", seconds: int = 1, **more: Any
     }
 
 
-def a_script(*results: dict[str, Any], outcome: str = "success", **files: Any) -> Script:
+def a_script(*results: dict[str, Any], outcome: ScriptOutcome = "success", **files: Any) -> Script:
     """A run of ``dbt build`` with these results."""
     artifacts = {
         "manifest.json": MANIFEST,
