@@ -4,6 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 OLDEST := .venv-oldest
 TRUTH := .venv-truth
+SNOWFLAKE := .venv-snowflake
 OLDEST_DAGSTER := $(shell sed -nE 's/^ *"dagster>=([0-9.]+),.*/\1/p' pyproject.toml)
 SANDBOX := $(BIN)/python -m dbt_trigger_dagster.sandbox
 LOCATION := dbt_trigger_dagster.definitions
@@ -14,7 +15,7 @@ HOME_OF_DAGSTER := data/dagster/dagster.yaml
 # what it does itself.
 DAGSTER := PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" PYTHONWARNINGS=ignore
 
-.PHONY: help demo dev test test-fast test-oldest test-deployment truth check docs bench faults lock audit clean
+.PHONY: help demo dev test test-fast test-oldest test-deployment test-warehouses truth check docs bench faults lock audit clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 17
@@ -60,6 +61,18 @@ test-oldest: $(OLDEST)/installed  ## What is known of Dagster's insides, with th
 	$(OLDEST)/bin/python -c 'import dagster; print("Dagster", dagster.__version__)'
 	$(OLDEST)/bin/python -m pytest dbt_trigger_dagster_tests/assets/test_dagster_run.py
 
+# The emulator does not know how the driver talks from version 5 on.
+$(SNOWFLAKE)/installed: pyproject.toml
+	$(PYTHON) -m venv $(SNOWFLAKE)
+	$(SNOWFLAKE)/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
+	$(SNOWFLAKE)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[postgresql,snowflake]' \
+		'fakesnow[server]>=0.12' 'snowflake-connector-python<5' hypothesis pytest pytest-xdist responses
+	touch $@
+
+test-warehouses: $(SNOWFLAKE)/installed  ## The stores in warehouses, on emulators of them
+	$(SNOWFLAKE)/bin/python -m pytest -n auto --dist worksteal -k snowflake \
+		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_snowflake.py)
+
 $(TRUTH)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TRUTH)
 	$(TRUTH)/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
@@ -97,4 +110,4 @@ audit: $(STAMP)  ## Known vulnerabilities of what is installed; an error where t
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt
 
 clean:  ## Remove what the other verbs made
-	rm -rf .venv $(OLDEST) $(TRUTH) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(OLDEST) $(TRUTH) $(SNOWFLAKE) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

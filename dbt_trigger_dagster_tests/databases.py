@@ -102,7 +102,7 @@ class EmptySchema:
     """A schema of a database of some kind, where nothing is yet.
 
     Attributes:
-        kind: ``duckdb``, ``sqlite`` or ``postgresql``.
+        kind: ``duckdb``, ``sqlite``, ``postgresql`` or a warehouse's.
         url: As the setting takes it.
         schema: The schema.
         execute: Executes a statement as another program does, and gives what it finds.

@@ -77,15 +77,15 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
     database: Secret = Field(
         default="data/dbt_cloud.duckdb",
         repr=False,
-        description="Path of a DuckDB file, made when missing, or a URL: sqlite:///path or "
-        "postgresql://user@host:5432/database. It counts as a secret, as a URL may have a password "
-        "in it",
+        description="Path of a DuckDB file, made when missing, or a URL: sqlite:///path, "
+        "postgresql://user@host:5432/database or snowflake://user@account/database. It counts as a "
+        "secret, as a URL may have a password in it",
     )
     schema_: str = Field(
         default="",
         alias="schema",
         description="Schema of the tables, made when missing; by default the database's own: main, "
-        "or the first of PostgreSQL's search path",
+        "the first of PostgreSQL's search path, or the session's",
     )
     user: str = Field(default="", description="Whom to connect as, where the URL does not say")
     password: Secret = Field(

@@ -47,6 +47,9 @@ class Database(Protocol):
     keeps_keys: bool
     fills: Mapping[tuple[str, str], str]
 
+    def quote(self, name: str) -> str:
+        """A column's name as SQL takes it."""
+
     def connect(self) -> AbstractContextManager[Any]:
         """A connection; whatever goes wrong in it is a `StorageError`."""
 
@@ -89,6 +92,9 @@ class Database(Protocol):
     def write(self, connection: Any, rows: Rows) -> None:
         """Write rows of different keys, in place of those of the same keys."""
 
+    def rehearse(self, connection: Any, rows: Rows) -> None:
+        """Try a write that is taken back."""
+
     def value(self, column: Column) -> str:
         """A column in a SELECT."""
 
@@ -124,3 +130,41 @@ def replacement(table: Table) -> str:
     others = [column.name for column in table.columns if column.name not in table.primary_key]
     changes = ", ".join(f"{quote(name)} = excluded.{quote(name)}" for name in others)
     return f"ON CONFLICT ({keys}) DO UPDATE SET {changes}"
+
+
+def merge(database: Database, table: Table, incoming: str) -> str:
+    """What inserts rows, or updates those whose keys are there, where there is no `replacement`.
+
+    Args:
+        database: Where.
+        table: The table.
+        incoming: A SELECT of the rows, of all columns by their names.
+    """
+    names = [database.quote(column.name) for column in table.columns]
+    keys = [database.quote(name) for name in table.primary_key]
+    matches = " AND ".join(f"kept.{key} = incoming.{key}" for key in keys)
+    changes = ", ".join(f"{name} = incoming.{name}" for name in names if name not in keys)
+    values = ", ".join(f"incoming.{name}" for name in names)
+    return (
+        f"MERGE INTO {database.name(table)} AS kept USING ({incoming}) AS incoming ON {matches} "  # noqa: S608  # names are ours
+        f"WHEN MATCHED THEN UPDATE SET {changes} "
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) VALUES ({values})"
+    )
+
+
+def beyond(order: Sequence[str], marks: Sequence[str], *, is_indexed: bool) -> str:
+    """The condition that a row's key comes after one.
+
+    Args:
+        order: The parts of the key.
+        marks: The parameters of the one, as many.
+        is_indexed: Whether there is an index, which serves the comparison of rows alone; without
+            one they are compared in a way that all databases know.
+    """
+    if is_indexed:
+        return f"({', '.join(order)}) > ({', '.join(marks)})"
+    condition = ""
+    for part, mark in reversed(list(zip(order, marks, strict=True))):
+        tie = f" OR ({part} = {mark} AND {condition})" if condition else ""
+        condition = f"({part} > {mark}{tie})"
+    return condition

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 from dbt_trigger_dagster.storage.columns import Column, Table
-from dbt_trigger_dagster.storage.database import Connection, Database, quote
+from dbt_trigger_dagster.storage.database import Connection, Database
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing, missing_columns
 from dbt_trigger_dagster.storage.view import View
@@ -38,14 +38,19 @@ def _definitions(
         else:
             parts = [_declaration(database, column) for column in table.columns]
             if database.keeps_keys:
-                parts.append(f"PRIMARY KEY ({', '.join(map(quote, table.primary_key))})")
-            yield f"CREATE TABLE {database.name(table)} ({', '.join(parts)})"
+                parts.append(f"PRIMARY KEY ({', '.join(map(database.quote, table.primary_key))})")
+            yield f"CREATE TABLE IF NOT EXISTS {database.name(table)} ({', '.join(parts)})"
 
 
 def _additions(database: Database, table: Table, existing: Existing) -> Iterator[str]:
     relation, name = database.relation(table), database.name(table)
     if existing.is_view:
         raise StorageError(_FOREIGN.format(relation=relation))
+    if refusing := sorted(existing.required - set(table.dtypes)):
+        raise StorageError(
+            f"{relation} refuses our rows: its column {', '.join(refusing)} has a NOT NULL "
+            "constraint and no default. Name another schema for our tables (schema), or drop that."
+        )
     types = database.types
     for column in missing_columns(table, existing.columns, relation=relation, types=types):
         yield f"ALTER TABLE {name} ADD COLUMN {_declaration(database, column)}"
@@ -91,7 +96,7 @@ def _show(
 
 
 def _declaration(database: Database, column: Column) -> str:
-    return f"{quote(column.name)} {database.types[column.kind]}"
+    return f"{database.quote(column.name)} {database.types[column.kind]}"
 
 
 def _mark(view: View) -> str:

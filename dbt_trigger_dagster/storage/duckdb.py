@@ -51,6 +51,7 @@ class DuckDB:
         ("dbt_cloud_artifact", "account_id"): "UPDATE {table} SET account_id = "
         "TRY_CAST(regexp_extract(uri, '/(\\d+)/\\d+/' || run_id || '/', 1) AS BIGINT)"
     }
+    quote = staticmethod(quote)
 
     def __init__(self, path: Path, *, schema: str = "main", wait_limit: float = WAIT_LIMIT) -> None:
         self._file = DuckDBFile(path, wait_limit)
@@ -158,6 +159,10 @@ class DuckDB:
                     for column in table.columns
                 ],
             )
+
+    def rehearse(self, connection: "duckdb.DuckDBPyConnection", rows: Rows) -> None:
+        """As a write; the transaction is taken back."""
+        self.write(connection, rows)
 
     def value(self, column: Column) -> str:
         """Without its time zone, for which some DuckDBs need another package."""

@@ -16,10 +16,12 @@ class Existing:
     Attributes:
         columns: The type of each column, as the database says it, by the column's name.
         is_view: Whether it is none that rows can be written to.
+        required: Columns that must be given, where a write that is taken back does not tell.
     """
 
     columns: Mapping[str, str]
     is_view: bool = False
+    required: frozenset[str] = frozenset()
 
 
 def missing_columns(

@@ -23,8 +23,8 @@ from dbt_trigger_dagster.storage.database import (
 )
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
+from dbt_trigger_dagster.storage.json_rows import chunks, without_nul
 from dbt_trigger_dagster.storage.postgresql_driver import driver, is_momentary, parsed
-from dbt_trigger_dagster.storage.postgresql_rows import chunks, without_nul
 from dbt_trigger_dagster.storage.view import View
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class PostgreSQL:
     mark = "$"
     keeps_keys = True
     fills: Mapping[tuple[str, str], str] = {}
+    quote = staticmethod(quote)
 
     def __init__(
         self,
@@ -212,6 +213,10 @@ class PostgreSQL:
         )
         for chunk in chunks(rows):
             connection.execute(statement, [chunk])
+
+    def rehearse(self, connection: "psycopg.Connection[Any]", rows: Rows) -> None:
+        """As a write; the transaction is taken back."""
+        self.write(connection, rows)
 
     def value(self, column: Column) -> str:
         """A column in a SELECT."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-from dbt_trigger_dagster.storage.database import WAIT_LIMIT, Connection, Database, quote, text
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT, Connection, Database, beyond, text
 from dbt_trigger_dagster.storage.definitions import prepare, show
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import probe_of
@@ -59,7 +59,7 @@ class SqlStore:
 
         def rehearse(connection: Connection) -> None:
             for table in prepared:
-                self._database.write(connection, probe_of(table))
+                self._database.rehearse(connection, probe_of(table))
 
         self._run(define, rehearsal=rehearse, writes=True, is_patient=False)
 
@@ -136,17 +136,19 @@ class SqlStore:
                 f"{self.relation(table)} was made by an older version and has no "
                 f"{', '.join(lacking)}: run dbt-trigger-dagster check with this database first."
             )
+        quote = self._database.quote
         # A key that was written by an older version may be null, which nothing comes after.
-        order = ", ".join(
+        order = [
             f"coalesce({quote(name)}, {text(value) if isinstance(value, str) else value})"
             for name, value in table.keys_left_out.items()
-        )
+        ]
         if self._database.keeps_keys:
-            order = ", ".join(map(quote, table.primary_key))
-        marks = ", ".join(f"{self._database.mark}{n}" for n in range(1, len(after) + 1))
-        beyond = f" AND ({order}) > ({marks})" if after else ""
+            order = list(map(quote, table.primary_key))
+        marks = [f"{self._database.mark}{n}" for n in range(1, len(after) + 1)]
+        rest = f" AND {beyond(order, marks, is_indexed=self._database.keeps_keys)}" if after else ""
         return connection.execute(
-            f"{self._select(table, columns, there, {})}{beyond} ORDER BY {order} LIMIT {size:d}",
+            f"{self._select(table, columns, there, {})}{rest} "
+            f"ORDER BY {', '.join(order)} LIMIT {size:d}",
             self._parameters(after),
         ).fetchall()
 
@@ -204,7 +206,7 @@ class SqlStore:
                 return []
             return connection.execute(
                 f"{self._select(table, wanted, there, equal)} "
-                f"ORDER BY {quote(by)} DESC NULLS LAST LIMIT {limit:d}",
+                f"ORDER BY {self._database.quote(by)} DESC NULLS LAST LIMIT {limit:d}",
                 self._parameters(equal.values()),
             ).fetchall()
 
@@ -227,7 +229,7 @@ class SqlStore:
         Raises:
             StorageError: They cannot be read.
         """
-        account, lowest, earliest, latest, most = (f"{self._database.mark}{n}" for n in range(1, 6))
+        account, lowest, earliest, latest = (f"{self._database.mark}{n}" for n in range(1, 5))
 
         def select(connection: Connection) -> list[Any]:
             if not self._columns(connection, trigger):
@@ -240,8 +242,8 @@ class SqlStore:
             return connection.execute(
                 f"SELECT id FROM {self._database.name(trigger)} "  # noqa: S608  # names are ours
                 f"WHERE account_id = {account} AND id > {lowest} AND loaded_at "
-                f"BETWEEN {earliest} AND {latest} {missing} ORDER BY id LIMIT {most}",
-                self._parameters([account_id, after, since, until, limit]),
+                f"BETWEEN {earliest} AND {latest} {missing} ORDER BY id LIMIT {limit:d}",
+                self._parameters([account_id, after, since, until]),
             ).fetchall()
 
         return [run_id for (run_id,) in self._run(select)]
@@ -298,8 +300,9 @@ class SqlStore:
             self._database.value(column) if column.name in there else "NULL" for column in columns
         )
         kinds = {column.name: column.kind for column in table.columns}
+        quote, mark = self._database.quote, self._database.mark
         matches = " AND ".join(
-            f"{quote(name)} {self._match(f'{self._database.mark}{number}', kinds[name], value)}"
+            f"{quote(name)} {self._match(f'{mark}{number}', kinds[name], value)}"
             for number, (name, value) in enumerate(equal.items(), 1)
         )
         return f"SELECT {values} FROM {self._database.name(table)} WHERE {matches or '1 = 1'}"  # noqa: S608  # names are ours

@@ -45,6 +45,7 @@ class SQLite:
     mark = "?"
     keeps_keys = True
     fills: Mapping[tuple[str, str], str] = {}
+    quote = staticmethod(quote)
 
     def __init__(
         self, path: Path, *, schema: str = _ONLY_SCHEMA, wait_limit: float = WAIT_LIMIT
@@ -139,6 +140,10 @@ class SQLite:
             f"INSERT INTO {self.name(table)} ({names}) VALUES ({marks}) {replacement(table)}",  # noqa: S608  # names are ours
             zip(*columns, strict=True),
         )
+
+    def rehearse(self, connection: sqlite3.Connection, rows: Rows) -> None:
+        """As a write; the transaction is taken back."""
+        self.write(connection, rows)
 
     def value(self, column: Column) -> str:
         """A column in a SELECT."""

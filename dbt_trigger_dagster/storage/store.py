@@ -11,13 +11,18 @@ from dbt_trigger_dagster.storage.database import WAIT_LIMIT
 from dbt_trigger_dagster.storage.duckdb import DuckDB
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.postgresql import PostgreSQL
+from dbt_trigger_dagster.storage.snowflake import Snowflake
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.sqlite import SQLite
 from dbt_trigger_dagster.storage.view import View
 
 # Also what is but meant as one: a setting that is no path may hold a password, and is not told.
 _URL = re.compile(r"(?P<kind>[A-Za-z][\w+.-]+)[:=](?P<place>.*)", re.DOTALL)
-_POSTGRESQL = {"postgresql", "postgres"}
+_SERVERS: Mapping[str, type[PostgreSQL | Snowflake]] = {
+    "postgresql": PostgreSQL,
+    "postgres": PostgreSQL,
+    "snowflake": Snowflake,
+}
 _FILES: Mapping[str, type[DuckDB | SQLite]] = {"duckdb": DuckDB, "sqlite": SQLite}
 
 
@@ -139,8 +144,9 @@ def open_store(
     """The store that a database setting names.
 
     Args:
-        database: The path of a DuckDB file, or a URL: ``duckdb:///path``, ``sqlite:///path`` or
-            ``postgresql://user@host:5432/database``.
+        database: The path of a DuckDB file, or a URL: ``duckdb:///path``, ``sqlite:///path``,
+            ``postgresql://user@host:5432/database`` or
+            ``snowflake://user@account/database/schema``.
         schema: The schema of the tables; empty for the database's own.
         user: Whom to connect as, where the URL does not say.
         password: The password, likewise.
@@ -152,8 +158,8 @@ def open_store(
     """
     named = _URL.match(database)
     kind = named["kind"] if named else "duckdb"
-    if kind.partition("+")[0] in _POSTGRESQL:
-        server = PostgreSQL(
+    if kind.partition("+")[0] in _SERVERS:
+        server = _SERVERS[kind.partition("+")[0]](
             database,
             schema=schema,
             user=user,
@@ -166,8 +172,8 @@ def open_store(
     if path is None:
         raise StorageError(
             f"The kind of database {kind} is not supported: give the path of a DuckDB file, such "
-            "as data/dbt_cloud.duckdb, or a URL: duckdb:///path, sqlite:///path or "
-            "postgresql://user@host:5432/database."
+            "as data/dbt_cloud.duckdb, or a URL: duckdb:///path, sqlite:///path, "
+            "postgresql://user@host:5432/database or snowflake://user@account/database/schema."
         )
     if user or password or connection:
         raise StorageError("The file of a database takes no user, password or connection.")

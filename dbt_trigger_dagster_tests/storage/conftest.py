@@ -1,10 +1,18 @@
-"""A PostgreSQL for all tests of the stores."""
+"""Databases for all tests of the stores."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from dbt_trigger_dagster_tests.databases import a_postgres_cluster, missing_programs
+from dbt_trigger_dagster_tests import emulators
+from dbt_trigger_dagster_tests.databases import (
+    EmptySchema,
+    a_file,
+    a_postgres_cluster,
+    a_schema,
+    missing_programs,
+)
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +22,28 @@ def cluster() -> Iterator[str]:
         pytest.skip(reason)
     with a_postgres_cluster() as url:
         yield url
+
+
+_NO_FAKESNOW = emulators.missing("fakesnow")
+_SNOWFLAKE = pytest.param(
+    "snowflake", marks=pytest.mark.skipif(bool(_NO_FAKESNOW), reason=_NO_FAKESNOW)
+)
+
+
+@pytest.fixture(scope="session")
+def fakesnow() -> Iterator[str]:
+    """The URL of an emulator of Snowflake, likewise."""
+    if _NO_FAKESNOW:
+        pytest.skip(_NO_FAKESNOW)
+    with emulators.a_fakesnow() as url:
+        yield url
+
+
+@pytest.fixture(params=["duckdb", "sqlite", "postgresql", _SNOWFLAKE])
+def place(request, tmp_path: Path) -> EmptySchema:
+    """A schema of a database of each kind, empty."""
+    if request.param == "postgresql":
+        return a_schema(request.getfixturevalue("cluster"))
+    if request.param == "snowflake":
+        return emulators.a_schema_of_snowflake(request.getfixturevalue("fakesnow"))
+    return a_file(request.param, tmp_path)

@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
+import re
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +17,6 @@ from dbt_trigger_dagster.storage.view import View
 from dbt_trigger_dagster.storage.views import VIEWS
 from dbt_trigger_dagster_tests.databases import (
     EmptySchema,
-    a_file,
-    a_schema,
     in_processes,
     runs,
     write_and_die,
@@ -28,14 +26,6 @@ from dbt_trigger_dagster_tests.payloads import run_payload
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=timezone.utc)
 KILLED = 9
-
-
-@pytest.fixture(params=["duckdb", "sqlite", "postgresql"])
-def place(request, tmp_path: Path) -> EmptySchema:
-    """A schema of a database of each kind, empty."""
-    if request.param == "postgresql":
-        return a_schema(request.getfixturevalue("cluster"))
-    return a_file(request.param, tmp_path)
 
 
 @pytest.fixture
@@ -50,11 +40,14 @@ def ids(store: SqlStore, **equal: Any) -> list[int]:
 
 
 def comparable(rows: Rows) -> list[dict[str, Any]]:
-    """Rows with JSON as what it says: a database may write it in another way."""
+    """Rows by their keys, with JSON as what it says: a database may write it in another way."""
     as_json = [column.name for column in rows.table.columns if column.kind is Kind.JSON]
-    return [
+    found = [
         {**row, **{name: row[name] and json.loads(row[name]) for name in as_json}} for row in rows
     ]
+    return sorted(
+        found, key=lambda row: [(row[name] is None, row[name]) for name in rows.table.primary_key]
+    )
 
 
 # What is written and read
@@ -89,7 +82,7 @@ def test_each_kind_of_column_survives_a_round_trip(store, kind) -> None:
     store.upsert(rows)
     found = store.read(table)
     assert comparable(found) == comparable(rows)
-    assert list(map(type, found.columns["value"])) == list(map(type, rows.columns["value"]))
+    assert set(map(type, found.columns["value"])) == set(map(type, rows.columns["value"]))
     assert [value is None for value in rows.columns["value"]] == [False, False, True]
 
 
@@ -243,7 +236,8 @@ def test_many_rows_with_long_payloads_are_one_write(store) -> None:
     """More than travels at once."""
     store.upsert(runs(*range(40), raw={"text": "x" * 100_000}))
     assert ids(store) == list(range(40))
-    assert set(map(len, store.read(RUN).columns["raw"])) == {100_000 + len('{"text": ""}')}
+    raw = map(json.loads, store.read(RUN).columns["raw"])
+    assert [len(each["text"]) for each in raw] == [100_000] * 40
 
 
 # What is there already
@@ -262,7 +256,7 @@ def test_the_full_name_of_a_table_is_the_one_that_the_database_uses(place, store
     """It stands in Dagster's UI, for people to copy."""
     store.upsert(runs(1))
     _, schema, table = store.relation(RUN).split(".")
-    assert (schema, table) == (place.schema, "dbt_cloud_run")
+    assert (schema, table.lower()) == (place.schema, "dbt_cloud_run")
     assert place.sql("SELECT count(*) FROM {dbt_cloud_run}") == [(1,)]
 
 
@@ -330,7 +324,10 @@ def test_columns_in_another_order_are_filled_by_name(store) -> None:
 @pytest.mark.parametrize(
     ("statement", "message"),
     [
-        ("CREATE VIEW {dbt_cloud_run} AS SELECT 1 AS id", "dbt_cloud_run was made by somebody"),
+        (
+            "CREATE VIEW {dbt_cloud_run} AS SELECT 1 AS id",
+            "(?i:dbt_cloud_run) was made by somebody",
+        ),
         ("CREATE TABLE {dbt_cloud_run} (id DATE)", r"its column id is (?i:date) and not INTEGER"),
         ("CREATE TABLE {dbt_cloud_run} (href TIMESTAMP, id DATE)", "made by something else"),
         ("CREATE TABLE {dbt_cloud_run} (loaded_at VARCHAR(9))", "loaded_at is (?i:var|char)"),
@@ -348,7 +345,7 @@ def test_a_table_that_would_refuse_rows_is_told_before_a_job_is_triggered(
     integer = store._database.types[Kind.INTEGER]
     place.sql(statement.replace("INTEGER,", f"{integer},"))
     before = place.sql("SELECT * FROM {dbt_cloud_run}")
-    with pytest.raises(StorageError, match=message.replace("INTEGER", integer)):
+    with pytest.raises(StorageError, match=message.replace("INTEGER", re.escape(integer))):
         store.check(TABLES.values())
     with pytest.raises(StorageError):
         store.upsert(ARTIFACT.rows([{"run_id": 1}]), runs(1))
@@ -357,12 +354,13 @@ def test_a_table_that_would_refuse_rows_is_told_before_a_job_is_triggered(
 
 
 def test_a_table_that_was_made_without_its_key_is_written_or_told(place, store) -> None:
-    """As by a tool that copies rows and nothing else: DuckDB's tables have none, others need it."""
+    """As by a tool that copies rows and nothing else: some tables have none, others need it."""
     columns = ", ".join(
-        f'"{column.name}" {store._database.types[column.kind]}' for column in RUN.columns
+        f"{store._database.quote(column.name)} {store._database.types[column.kind]}"
+        for column in RUN.columns
     )
     place.sql(f"CREATE TABLE {{dbt_cloud_run}} ({columns})")
-    if place.kind == "duckdb":
+    if not store._database.keeps_keys:
         store.upsert(runs(1))
         assert ids(store) == [1]
         return
@@ -398,7 +396,7 @@ def test_what_somebody_else_made_with_the_name_of_a_view_is_told_and_left_alone(
 ) -> None:
     """It may be of the same columns."""
     place.sql(f"CREATE {kind} {{run_count}} AS SELECT 101 AS account_id, 5 AS n")
-    with pytest.raises(StorageError, match="run_count was made by somebody else"):
+    with pytest.raises(StorageError, match=r"(?i:run_count) was made by somebody else"):
         store.check(TABLES.values(), [RUNS_OF, COUNT])
     assert place.sql("SELECT * FROM {run_count}") == [(101, 5)]
 
@@ -406,8 +404,15 @@ def test_what_somebody_else_made_with_the_name_of_a_view_is_told_and_left_alone(
 # All or nothing
 
 
+def skip_on(place: EmptySchema, kind: str, reason: str) -> None:
+    """Skip a test that an emulator cannot take."""
+    if place.kind == kind:
+        pytest.skip(reason)
+
+
 def test_rows_of_several_tables_are_written_together_or_not_at_all(place, store) -> None:
     """A run's files are never there without the run."""
+    skip_on(place, "snowflake", "it has no unique index; test_snowflake.py asks the same")
     store.upsert(runs(1), ARTIFACT.rows([{"run_id": 1, "step": 0, "path": "a"}]))
     assert (len(store.read(RUN)), len(store.read(ARTIFACT))) == (1, 1)
     place.sql("CREATE UNIQUE INDEX one_branch ON {dbt_cloud_run} (git_branch)")
@@ -424,6 +429,7 @@ def test_rows_of_several_tables_are_written_together_or_not_at_all(place, store)
 @pytest.mark.parametrize(("when", "count"), [("before", 2), ("after", 500)])
 def test_a_writer_that_is_killed_leaves_all_of_its_rows_or_none(place, store, when, count) -> None:
     """And no lock: the next writer does not wait."""
+    skip_on(place, "snowflake", "fakesnow keeps the transaction of a client that is gone")
     store.upsert(runs(1, 2))
     place.sql("UPDATE {dbt_cloud_run} SET id = 0 WHERE id = 2")
     assert in_processes(write_and_die, [(place.url, place.schema, when)]) == [-KILLED]
@@ -434,6 +440,7 @@ def test_a_writer_that_is_killed_leaves_all_of_its_rows_or_none(place, store, wh
 
 def test_processes_that_write_at_once_all_land(place, store) -> None:
     """The first ones race for making the tables; rows that all of them write stay one each."""
+    skip_on(place, "snowflake", "fakesnow's writers fail where Snowflake's wait for a lock")
     writers, writes = range(1, 9), 3
     arguments = [(place.url, place.schema, writer, writes) for writer in writers]
     assert in_processes(write_many, arguments) == [0] * len(writers)

@@ -2,7 +2,6 @@
 
 import dataclasses
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,18 +11,10 @@ from dbt_trigger_dagster.storage.node_tables import NODE, NODE_RESULT, RUN_STEP
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.tables import RUN, TABLES
 from dbt_trigger_dagster.storage.views import VIEWS
-from dbt_trigger_dagster_tests.databases import EmptySchema, a_file, a_schema
+from dbt_trigger_dagster_tests.databases import EmptySchema
 
 MONDAY = datetime(2026, 1, 5, tzinfo=timezone.utc)
 OF_THE_JOB = {"account_id": 101, "job_id": 7}
-
-
-@pytest.fixture(params=["duckdb", "sqlite", "postgresql"])
-def place(request, tmp_path: Path) -> EmptySchema:
-    """A schema of a database of each kind, empty."""
-    if request.param == "postgresql":
-        return a_schema(request.getfixturevalue("cluster"))
-    return a_file(request.param, tmp_path)
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Rows as the JSON in which they travel to PostgreSQL, of what it takes."""
+"""Rows as the JSON in which they travel to a database, of what all of them take.
+
+A NUL has no place in PostgreSQL's text, nor in what some warehouses make of JSON.
+"""
 
 import json
 import math
@@ -36,12 +39,12 @@ def chunks(rows: Rows) -> Iterator[str]:
 
 
 def without_nul(text: str) -> str:
-    """PostgreSQL's text has no place for a NUL."""
+    """A text that every database has a place for."""
     return text.replace("\0", "\ufffd")
 
 
-def _as_jsonb(text: str) -> str:
-    """JSON text that jsonb takes: it refuses an escaped NUL, and half of a surrogate pair."""
+def _as_json(text: str) -> str:
+    """JSON text that is read without an error: no escaped NUL, and no half of a surrogate pair."""
     if "\\u" not in text:
         return text
     (clean,) = Kind.JSON.values([json.loads(text)])
@@ -49,7 +52,7 @@ def _as_jsonb(text: str) -> str:
 
 
 def _as_number(number: float) -> float | str:
-    """What JSON has no word for, PostgreSQL reads from text."""
+    """What JSON has no word for, databases read from text."""
     return number if math.isfinite(number) else str(number)
 
 
@@ -59,7 +62,7 @@ def _as_moment(moment: datetime) -> str:
 
 _AS_JSON: dict[Kind, Any] = {
     Kind.TEXT: without_nul,
-    Kind.JSON: _as_jsonb,
+    Kind.JSON: _as_json,
     Kind.NUMBER: _as_number,
     Kind.TIMESTAMP: _as_moment,
 }
