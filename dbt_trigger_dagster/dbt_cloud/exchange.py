@@ -2,12 +2,14 @@
 
 The timeout of a socket holds for each read of it, so an answer that drips would keep its reader for
 hours. The watchdog hangs up instead: on a tunnel, an encryption or the head of an answer that is
-not there within the request timeout, and on whatever is not over at the deadline.
+not there within the request timeout, on a body whose next piece takes many times as long, and on
+whatever is not over at the deadline.
 """
 
 import contextlib
 import functools
 import logging
+import math
 import socket
 import threading
 import time
@@ -21,6 +23,9 @@ from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection
 
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
+
+PIECE_TIMEOUTS = 20
+"""How many request timeouts each piece of a body may take, however large the body is."""
 
 _LOOK = 0.2
 """Seconds between two looks of the watchdog."""
@@ -48,6 +53,7 @@ class Exchange:
         self.was_ended = False
         self._deadline = deadline
         self._next_until: float | None = None
+        self._timeout = math.inf
         self._unencrypted: socket.socket | None = None
         self._sock: Any = None
         self._hang_up: Callable[[], object] = lambda: None
@@ -73,18 +79,27 @@ class Exchange:
         self._sock = connection.sock
         self._hang_up = lambda: _shut(self._sock, socket.SHUT_RDWR)
         self.may_have_been_sent = True
-        self._next_until = time.monotonic() + cast("float", connection.timeout)
+        self._timeout = cast("float", connection.timeout)
+        self._next_until = time.monotonic() + self._timeout
         self.close()
 
     def is_answered_by(self, response: BaseHTTPResponse) -> None:
-        """The head has come; from now on the timeout is for each read of the body."""
-        self._next_until = None
+        """The head has come; the body comes in pieces."""
+        self.expects_a_piece()
 
         def hang_up() -> None:
             if response.connection is not None:  # it would be free for others
                 _shut(self._sock, socket.SHUT_RDWR)
 
         self._hang_up = hang_up
+
+    def expects_a_piece(self) -> None:
+        """The next piece of the body has to come in time, or its end."""
+        self._next_until = time.monotonic() + PIECE_TIMEOUTS * self._timeout
+
+    def has_a_piece(self) -> None:
+        """It has come; whoever uses it takes a time of their own."""
+        self._next_until = None
 
     def end_if_over(self) -> None:
         """Hang up, now and at each later look, where the time is over."""

@@ -83,8 +83,11 @@ class Response:
         """
         with as_request_error(self.asked, self._exchange, self._redaction):
             for chunk in self._decoded():
+                self._exchange.has_a_piece()
                 _check_in_time(self._exchange)
                 yield chunk
+                self._exchange.expects_a_piece()
+            self._exchange.has_a_piece()
             _check_in_time(self._exchange)  # a body without a length ends without a word
 
     def _decoded(self) -> Iterator[bytes]:

@@ -36,8 +36,8 @@ class Transport:
     Args:
         access_url: The host, in any form that `normalize_access_url` takes.
         token: A service token or a personal access token.
-        request_timeout: Seconds to wait for a connection, for the head of an answer, and for each
-            piece of its body.
+        request_timeout: Seconds to wait for a connection, for its encryption, for the head of an
+            answer, and for each read of its body; a MiB of it may take twenty times as long.
         user_agent: How we introduce ourselves.
 
     Raises:

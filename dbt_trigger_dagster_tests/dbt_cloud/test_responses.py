@@ -423,6 +423,21 @@ def test_a_compressed_body_is_decoded(body) -> None:
     assert b"".join(answer.chunks()) == body
 
 
+def test_whoever_uses_a_piece_of_a_body_takes_a_time_of_their_own() -> None:
+    """A slow disk is no slow answer."""
+    response = _answered(body=b"x" * (CHUNK_SIZE + 1))
+    exchange = Exchange(None)
+    response._exchange = exchange
+    exchange._timeout = 0.0
+    chunks = response.chunks()
+    assert len(next(chunks)) == CHUNK_SIZE
+    exchange.end_if_over()
+    assert not exchange.was_ended
+    exchange.expects_a_piece()
+    exchange.end_if_over()
+    assert exchange.was_ended
+
+
 def test_headers_are_found_whatever_their_case() -> None:
     """As HTTP has it."""
     answer = _answered(headers={"X-Request-Id": "abc"})

@@ -570,6 +570,18 @@ def test_an_answer_that_lets_wait_arrives_whole(ask) -> None:
 
 
 @both_ways
+def test_a_body_that_drips_ends_without_a_deadline_too(ask) -> None:
+    """A file may be of any size, but each piece of it comes in some time."""
+    clock = SystemClock()
+    drip = Drip(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + b"x" * 9000, pause=0.02)
+    with serving(lambda _: drip) as server:
+        began = clock.monotonic()
+        with pytest.raises(DbtCloudRequestError, match="did not end in time"):
+            ask(_transport(server.url, request_timeout=0.05))
+    assert clock.monotonic() - began < 60
+
+
+@both_ways
 def test_an_answer_that_is_no_http_does_not_fill_the_log(ask) -> None:
     """Its first line is told, and that may be all of a file."""
     no_http = Reply(b"x" * 50_000 + b"\r\n", closes=True)
