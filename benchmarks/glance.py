@@ -106,7 +106,7 @@ def _picture(
 
 def _report(steps: Sequence[Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]]) -> Result:
     run = {"id": 7, "status": 20, "status_humanized": "Error", "job_name": "Shop nightly build"}
-    spent, page = _milliseconds(lambda: report_html(run, steps, nodes))
+    spent, page = _milliseconds(lambda: "".join(report_html(run, steps, nodes)))
     size = len(page.encode()) / 1000
     return Result(f"the report of {_NODES:,} nodes", f"{size:.0f} KB, {spent:.0f} ms of CPU time")
 

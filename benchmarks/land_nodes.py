@@ -1,33 +1,51 @@
 """Lands one run's node results, and prints the memory above idle and the CPU time that it took.
 
-``python -m benchmarks.land_nodes HOW FOLDER``; HOW is ``land``, ``read`` (without writing), or
-``load``: json.load alone. Idle is the memory when everything is imported and DuckDB has been used.
+``python -m benchmarks.land_nodes HOW FOLDER``. HOW is ``duckdb`` or ``sqlite``: the whole landing
+of files that are stored, into such a database; ``read``: without writing and telling; ``bare``:
+the rows that ``sqlite`` has written, copied by the two drivers alone into DuckDB, in one
+transaction; ``load``: json.load alone. Idle is the memory when everything is imported and the
+database has been used.
 """
 
 import json
+import logging
+import sqlite3
 import sys
 import time
-from datetime import datetime, timezone
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import dagster as dg
+import duckdb
 
 from benchmarks.download_one import memory
 from dbt_trigger_dagster.artifacts.node_results import NodeResults, collect_node_results
 from dbt_trigger_dagster.artifacts.node_rows import node_rows
+from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
+from dbt_trigger_dagster.assets.metadata import outcome_metadata
+from dbt_trigger_dagster.assets.outcome import Outcome
+from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
+from dbt_trigger_dagster.assets.run_report import store_report
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.storage.node_tables import NODE
-from dbt_trigger_dagster.storage.project_nodes import with_gone
-from dbt_trigger_dagster.storage.store import Store, open_store
+from dbt_trigger_dagster.storage.columns import ROWS_AT_ONCE
+from dbt_trigger_dagster.storage.database import quote
+from dbt_trigger_dagster.storage.duckdb import DuckDB
+from dbt_trigger_dagster.storage.node_tables import NODE, NODE_RESULT
 from dbt_trigger_dagster.storage.tables import TABLES
 from dbt_trigger_dagster.storage.views import VIEWS
 
-_RUN: dict[str, Any] = {
-    "id": 7,
-    "account_id": 1,
-    "job_definition_id": 3,
-    "status": 10,
-    "run_steps": [{"index": 4, "name": "Invoke dbt with `dbt build`", "status": 10, "logs": ""}],
-}
+_RUN = Run.from_payload(
+    {
+        "id": 7,
+        "account_id": 1,
+        "job_definition_id": 3,
+        "status": 10,
+        "run_steps": [
+            {"index": 4, "name": "Invoke dbt with `dbt build`", "status": 10, "logs": ""}
+        ],
+    }
+)
 
 
 class _Files:
@@ -46,36 +64,70 @@ class _Files:
 
 def main(how: str, place: Path) -> None:
     """Do it, and print."""
-    store = open_store(str(place / f"{how}.duckdb"))
-    store.check(TABLES.values(), VIEWS)
+    kind = "duckdb" if how == "bare" else how
+    tables = DbtCloudTableIOManager(database=f"{kind}:///{place}/{how}.db")
+    if kind in {"duckdb", "sqlite"}:
+        tables.store().check(TABLES.values(), VIEWS)
     idle, began = memory("VmRSS"), time.process_time()
-    if how == "load":
-        kept = [
-            json.loads((place / name).read_bytes())
-            for name in ("manifest.json", "run_results.json")
-        ]
-    else:
-        kept = [_read(place)]
-        if how == "land":
-            _write(store, kept[0])
+    kept = _WAYS[how](place, tables)
     seconds, peak = time.process_time() - began, memory("VmHWM")
-    sys.stdout.write(json.dumps({"bytes": peak - idle, "cpu": seconds, "kept": len(kept)}))
+    sys.stdout.write(
+        json.dumps({"bytes": peak - idle, "cpu": seconds, "kept": sys.getrefcount(kept)})
+    )
 
 
-def _read(place: Path) -> NodeResults:
-    found = collect_node_results(Run.from_payload(_RUN), _Files(place))
+def _load(place: Path, _: DbtCloudTableIOManager) -> Any:
+    return [
+        json.loads((place / f"{name}.json").read_bytes()) for name in ("manifest", "run_results")
+    ]
+
+
+def _read(place: Path, _: DbtCloudTableIOManager) -> NodeResults:
+    found = collect_node_results(_RUN, _Files(place))
     if found.warnings or len(found.results) != len(found.nodes):
         raise RuntimeError(f"The files were not read: {found.warnings}")
     return found
 
 
-def _write(store: Store, found: NodeResults) -> None:
-    now = datetime.now(timezone.utc)
-    rows = [
-        with_gone(store, each, now) if each.table is NODE else each for each in node_rows([found])
-    ]
-    store.upsert(*(each.filled(loaded_at=now) for each in rows))
+def _land(place: Path, tables: DbtCloudTableIOManager) -> Any:
+    """What a step does when the files are there, without Dagster's own part."""
+    found = _read(place, tables)
+    outcome = Outcome.of(_RUN, found, tables.store())
+    artifacts = DbtCloudArtifactStore(root=str(place / "artifacts"))
+    store_report(outcome, [], artifacts, logging.getLogger(), tables.store())
+    metadata = outcome_metadata(outcome)
+    rows = node_rows([found])
+    tables.store_rows(dg.AssetKey("node_results"), "a run", rows, table=NODE_RESULT)
+    return found, outcome, metadata
 
+
+def _bare(place: Path, _: DbtCloudTableIOManager) -> Any:
+    """What DuckDB takes for these rows, whoever writes them."""
+    with (
+        sqlite3.connect(place / "sqlite.db") as source,
+        duckdb.connect(place / "bare.db") as target,
+    ):
+        target.execute("BEGIN")
+        for table in (NODE, NODE_RESULT):
+            names = ", ".join(quote(column.name) for column in table.columns)
+            lists = ", ".join(f"unnest(?::{DuckDB.types[each.kind]}[])" for each in table.columns)
+            rows = source.execute(f"SELECT {names} FROM {table.name}")  # noqa: S608  # names are ours
+            while some := rows.fetchmany(ROWS_AT_ONCE):
+                target.execute(
+                    f"INSERT INTO {table.name} ({names}) SELECT {lists}",
+                    [list(column) for column in zip(*some, strict=True)],
+                )
+        target.execute("COMMIT")
+    return None
+
+
+_WAYS: Mapping[str, Callable[[Path, DbtCloudTableIOManager], Any]] = {
+    "load": _load,
+    "read": _read,
+    "duckdb": _land,
+    "sqlite": _land,
+    "bare": _bare,
+}
 
 if __name__ == "__main__":
     main(sys.argv[1], Path(sys.argv[2]))

@@ -1,7 +1,9 @@
 """What a landing makes of a run of 20,000 nodes with a manifest of 500 MB: memory, and CPU.
 
-A fresh interpreter reads the files and writes the rows into DuckDB (`benchmarks.land_nodes`);
-another one only gives both files to ``json.load``.
+A fresh interpreter reads the files, tells of them and writes the rows (`benchmarks.land_nodes`);
+another one only gives both files to ``json.load``. Whatever writes these rows into DuckDB in one
+transaction takes the memory that DuckDB keeps them in until the commit: that is measured with the
+bare driver, and told apart.
 """
 
 import json
@@ -16,7 +18,7 @@ NODES = 20_000
 MANIFEST_MB = 500
 _MIB = 1024 * 1024
 _GOAL_MIB = 64
-_WHAT = f"a run of {NODES:,} nodes read and written: peak memory above idle"
+_WHAT = f"a run of {NODES:,} nodes landed: peak memory above idle"
 _GOAL = f"<= {_GOAL_MIB} MiB"
 _SQL = "select a.id, b.amount, c.name from {{ ref('a') }} a join b using (id) join c using (id)\n"
 
@@ -27,27 +29,31 @@ def measure() -> list[Result]:
         return [not_measured(_WHAT, _GOAL, f"{STATUS} is missing")]
     with tempfile.TemporaryDirectory() as folder:
         size = _write(Path(folder)) / 1e6
-        ours, theirs, read = (
-            json.loads(python("-m", "benchmarks.land_nodes", how, folder))
-            for how in ("land", "load", "read")
-        )
-    above_idle = ours["bytes"] / _MIB
-    per_thousand = {
-        name: found["cpu"] / NODES * 1000
-        for name, found in (("we", ours), ("load", theirs), ("read", read))
-    }
+        found = {
+            how: json.loads(python("-m", "benchmarks.land_nodes", how, folder))
+            for how in ("load", "read", "sqlite", "duckdb", "bare")
+        }
+    mib = {how: each["bytes"] / _MIB for how, each in found.items()}
+    per_thousand = {how: each["cpu"] / NODES * 1000 for how, each in found.items()}
+    ours = mib["duckdb"] - mib["bare"]
     return [
         Result(
-            _WHAT,
-            f"{above_idle:.0f} MiB of a manifest of {size:.0f} MB; reading alone "
-            f"{read['bytes'] / _MIB:.0f} MiB; json.load {theirs['bytes'] / _MIB:,.0f} MiB",
+            f"{_WHAT}, into SQLite",
+            f"{mib['sqlite']:.0f} MiB of a manifest of {size:.0f} MB; reading alone "
+            f"{mib['read']:.0f} MiB; json.load {mib['load']:,.0f} MiB",
             _GOAL,
-            above_idle <= _GOAL_MIB,
+            mib["sqlite"] <= _GOAL_MIB,
+        ),
+        Result(
+            f"{_WHAT}, into DuckDB, beside what DuckDB alone takes for these rows",
+            f"{ours:.0f} MiB: {mib['duckdb']:.0f} MiB, {mib['bare']:.0f} of them DuckDB's",
+            _GOAL,
+            ours <= _GOAL_MIB,
         ),
         Result(
             "the same: CPU seconds for 1,000 nodes",
-            f"{per_thousand['we']:.2f} s, {per_thousand['read']:.2f} s of it to read; json.load "
-            f"{per_thousand['load']:.2f} s",
+            f"{per_thousand['duckdb']:.2f} s, {per_thousand['read']:.2f} s of it to read; "
+            f"json.load {per_thousand['load']:.2f} s",
         ),
     ]
 

@@ -1,6 +1,6 @@
 """What a manifest.json says of nodes: only what rows are made of, one node at a time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from dbt_trigger_dagster.artifacts.json_stream import (
     read_sections,
 )
 from dbt_trigger_dagster.artifacts.run_results import named_by
+from dbt_trigger_dagster.storage.record_file import RecordFile
 
 MANIFEST = "manifest.json"
 
@@ -30,27 +31,38 @@ class Manifest:
         error: Why not all of it could be read; empty where it could.
     """
 
-    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    nodes: MutableMapping[str, dict[str, Any]] = field(default_factory=dict)
     error: str = ""
 
 
-def read_manifest(open_file: OpenFile) -> Manifest:
-    """The nodes of a manifest, their owners among what is said of them."""
-    return _manifest_of(read_sections(open_file, _SECTIONS))
+def read_manifest(open_file: OpenFile, **of_the_run: Any) -> Manifest:
+    """The nodes of a manifest of any size, their owners among what is said of them.
+
+    Args:
+        open_file: Opens the manifest.
+        of_the_run: What else stands in each record.
+    """
+    return _manifest_of(read_sections(open_file, _SECTIONS), RecordFile(), of_the_run)
 
 
 def as_manifest(content: Mapping[str, Any]) -> Manifest:
     """The same of a manifest that is parsed already, for those who have the memory and no time."""
-    return _manifest_of(
+    elements = (
         (section, unique_id, node)
         for section in _SECTIONS
         for unique_id, node in _mapping(content.get(section)).items()
     )
+    return _manifest_of(elements, {}, {})
 
 
-def _manifest_of(elements: Iterable[Element]) -> Manifest:
-    manifest = Manifest()
+def _manifest_of(
+    elements: Iterable[Element],
+    nodes: MutableMapping[str, dict[str, Any]],
+    of_the_run: Mapping[str, Any],
+) -> Manifest:
+    manifest = Manifest(nodes)
     owners: dict[str, str] = {}
+    of_groups: dict[str, str] = {}
     try:
         for section, unique_id, node in elements:
             if not isinstance(node, Mapping) or not unique_id:
@@ -58,11 +70,15 @@ def _manifest_of(elements: Iterable[Element]) -> Manifest:
             if section == "groups":
                 owners[str(node.get("name"))] = _owner_name(node.get("owner"))
             else:
-                manifest.nodes[unique_id] = _record(unique_id, node)
+                record = _record(unique_id, node)
+                nodes[unique_id] = {**record, **of_the_run}
+                if record["group_name"] and not record["owner"]:
+                    of_groups[unique_id] = str(record["group_name"])
     except BrokenFileError as error:
         manifest.error = str(error)
-    for record in manifest.nodes.values():  # groups stand behind the nodes
-        record["owner"] = record["owner"] or owners.get(str(record["group_name"])) or None
+    for unique_id, group in of_groups.items():  # groups stand behind the nodes
+        if owner := owners.get(group):
+            nodes[unique_id] = {**nodes[unique_id], "owner": owner}
     return manifest
 
 
@@ -81,7 +97,7 @@ def _record(unique_id: str, node: Mapping[str, Any]) -> dict[str, Any]:
         "version": node.get("version"),
         "materialization": config.get("materialized"),
         "tags": _list(node.get("tags") or config.get("tags")),
-        "owner": _owner(node, config),
+        "owner": _owner(node, config) or None,
         "group_name": group,
         "description": node.get("description"),
         "depends_on": _list(_mapping(node.get("depends_on")).get("nodes")),

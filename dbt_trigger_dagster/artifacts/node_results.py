@@ -5,7 +5,7 @@ one alone, which is the last step's. What files do not tell, logs do. A file tha
 costs what only it says, and one warning; never a row that is known from elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,14 @@ from dbt_trigger_dagster.artifacts.run_steps import (
     step_records,
     unreadable_steps,
 )
-from dbt_trigger_dagster.artifacts.step_results import StepReader, StepResults, with_place
+from dbt_trigger_dagster.artifacts.step_results import (
+    Records,
+    StepReader,
+    StepResults,
+    with_place,
+)
 from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.storage.record_file import RecordFile
 
 _OF_THE_MANIFEST = (
     "resource_type",
@@ -50,23 +56,25 @@ class NodeResults:
     """Records of a run's tables, by column names.
 
     Attributes:
+        run: The run.
         steps: Of `RUN_STEP`, with what only the files say of the steps.
-        results: Of `NODE_RESULT`.
-        freshness: Of `SOURCE_FRESHNESS`.
-        nodes: Of `NODE`.
+        results: Of `NODE_RESULT`, by step and ``unique_id``.
+        freshness: Of `SOURCE_FRESHNESS`, likewise.
+        nodes: Of `NODE`, by ``unique_id``.
         warnings: What could not be read, each naming its file, or its run and steps.
     """
 
+    run: Run
     steps: list[dict[str, Any]] = field(default_factory=list)
-    results: list[dict[str, Any]] = field(default_factory=list)
-    freshness: list[dict[str, Any]] = field(default_factory=list)
-    nodes: list[dict[str, Any]] = field(default_factory=list)
+    results: RecordFile[tuple[int, str]] = field(default_factory=RecordFile)
+    freshness: RecordFile[tuple[int, str]] = field(default_factory=RecordFile)
+    nodes: Records = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     @classmethod
     def of_steps(cls, run: Run) -> "NodeResults":
         """What the run itself says of its steps."""
-        return cls(steps=step_records(run), warnings=unreadable_steps(run))
+        return cls(run, steps=step_records(run), warnings=unreadable_steps(run))
 
 
 def collect_node_results(run: Run, files: RunFiles) -> NodeResults:
@@ -79,20 +87,17 @@ def collect_node_results(run: Run, files: RunFiles) -> NodeResults:
     found = NodeResults.of_steps(run)
     steps = dbt_steps_of(run)
     reader = FileReader(run.run_id, files, list(steps), found.warnings)
-    manifest = _newest_manifest(reader)
+    manifest = _newest_manifest(run, reader)
     step_reader = StepReader(reader, manifest.nodes)
     for row in found.steps:
         if row["step"] in steps:
             step = step_reader.read(row["step"], steps[row["step"]])
             row.update(_of_the_invocation(step.invocation))
-            if step.executed:
-                _add_timing(row, step, manifest)
-            found.results += _completed(run, row, step, manifest, files)
-            found.freshness += [
-                {**record, **_ids(run, row), "invocation_id": row["invocation_id"]}
-                for record in step.freshness.values()
-            ]
-    found.nodes = _nodes(run, manifest, reader, found.results)
+            _add_results(found, row, step, manifest, files)
+            for unique_id, record in step.freshness.items():
+                of_the_row = {**_ids(run, row), "invocation_id": row["invocation_id"]}
+                found.freshness[row["step"], unique_id] = {**record, **of_the_row}
+    found.nodes = _nodes(manifest, reader, found.results)
     return found
 
 
@@ -115,30 +120,30 @@ def _ids(run: Run, row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _completed(
-    run: Run, row: Mapping[str, Any], step: StepResults, manifest: Manifest, files: RunFiles
-) -> list[dict[str, Any]]:
-    """A step's results with what they have from their run, their step and the manifest.
-
-    Each result is taken out of the step's, so that large runs are not there twice.
-    """
-    records = []
-    for unique_id in list(step.results):
-        record = step.results.pop(unique_id)
+def _add_results(
+    found: NodeResults,
+    row: dict[str, Any],
+    step: StepResults,
+    manifest: Manifest,
+    files: RunFiles,
+) -> None:
+    """A step's results with what they have from their run, their step and the manifest."""
+    critical_path = _add_timing(row, step, manifest) if step.executed else ()
+    of_the_row = {
+        **_ids(found.run, row),
+        "invocation_id": row["invocation_id"],
+        "executed": step.executed,
+    }
+    for unique_id, record in step.results.items():
         node = manifest.nodes.get(unique_id, {})
         facts = {name: node.get(name) for name in _OF_THE_MANIFEST}
-        records.append(
-            {
-                **with_place(record),
-                **without_nulls(facts),
-                **_ids(run, row),
-                "invocation_id": row["invocation_id"],
-                "executed": step.executed,
-                "on_critical_path": record.get("on_critical_path", False),
-                "compiled_code_path": _compiled_code(files, node.get("compiled_path")),
-            }
-        )
-    return records
+        found.results[row["step"], unique_id] = {
+            **with_place(record),
+            **without_nulls(facts),
+            **of_the_row,
+            "on_critical_path": unique_id in critical_path,
+            "compiled_code_path": _compiled_code(files, node.get("compiled_path")),
+        }
 
 
 def _compiled_code(files: RunFiles, path: Any) -> str | None:
@@ -149,27 +154,31 @@ def _compiled_code(files: RunFiles, path: Any) -> str | None:
     return files.uri(OF_THE_RUN, found + inside) if found else None
 
 
-def _add_timing(row: dict[str, Any], step: StepResults, manifest: Manifest) -> None:
-    """Work out once what decided how long a step took."""
+def _add_timing(row: dict[str, Any], step: StepResults, manifest: Manifest) -> Collection[str]:
+    """Work out once what decided how long a step took; the nodes of its critical path."""
     depends_on = {name: node["depends_on"] for name, node in manifest.nodes.items()}
     timing = find_timing(step.results.values(), depends_on)
     if timing is None:
-        return
-    for unique_id in timing.critical_path:
-        step.results[unique_id]["on_critical_path"] = True
+        return ()
     row.update(
         critical_path_seconds=timing.critical_path_seconds,
         busy_seconds=timing.busy_seconds,
         peak_concurrency=timing.peak_concurrency,
         average_concurrency=timing.average_concurrency,
     )
+    return frozenset(timing.critical_path)
 
 
-def _newest_manifest(reader: FileReader) -> Manifest:
+def _newest_manifest(run: Run, reader: FileReader) -> Manifest:
     """The run's newest manifest that can be read; of broken ones, the one with most nodes."""
     best = Manifest()
     for step, open_file in reader.newest(MANIFEST):
-        manifest = read_manifest(open_file)
+        manifest = read_manifest(
+            open_file,
+            account_id=run.account_id,
+            job_id=run.job_id,
+            manifest_run_id=run.run_id,
+        )
         if not manifest.error:
             return manifest
         reader.warn(step, MANIFEST, manifest.error)
@@ -177,25 +186,16 @@ def _newest_manifest(reader: FileReader) -> Manifest:
     return best
 
 
-def _nodes(
-    run: Run, manifest: Manifest, reader: FileReader, results: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _nodes(manifest: Manifest, reader: FileReader, results: Iterable[tuple[int, str]]) -> Records:
     """The project's nodes; none from a manifest that is broken or of another project."""
-    ours = {record["unique_id"] for record in results if record["resource_type"] in _PROJECTS_OWN}
+    ours = {name for _, name in results if name.partition(".")[0] in _PROJECTS_OWN}
     if manifest.nodes and ours and ours.isdisjoint(manifest.nodes):
         reader.warn(OF_THE_RUN, MANIFEST, "it knows none of the nodes that the run had")
-        return []
+        return {}
     if manifest.error:
-        return []
+        return {}
     _add_catalog(reader, manifest)
-    of_the_run = {
-        "account_id": run.account_id,
-        "job_id": run.job_id,
-        "manifest_run_id": run.run_id,
-    }
-    for node in manifest.nodes.values():
-        node.update(of_the_run)
-    return list(manifest.nodes.values())
+    return manifest.nodes
 
 
 def _add_catalog(reader: FileReader, manifest: Manifest) -> None:
@@ -203,9 +203,12 @@ def _add_catalog(reader: FileReader, manifest: Manifest) -> None:
         try:
             for relation in read_catalog(open_file):
                 if node := manifest.nodes.get(relation.unique_id):
-                    node["row_count"] = relation.row_count
-                    node["bytes"] = relation.size_bytes
-                    node["columns"] = with_types(node["columns"], relation.types)
+                    manifest.nodes[relation.unique_id] = {
+                        **node,
+                        "row_count": relation.row_count,
+                        "bytes": relation.size_bytes,
+                        "columns": with_types(node["columns"], relation.types),
+                    }
         except BrokenFileError as error:
             reader.warn(step, CATALOG, str(error))
         return

@@ -3,28 +3,22 @@
 from collections.abc import Iterable
 
 from dbt_trigger_dagster.artifacts.node_results import NodeResults
-from dbt_trigger_dagster.storage.columns import Rows
+from dbt_trigger_dagster.storage.batches import Batches
 from dbt_trigger_dagster.storage.node_tables import NODE, NODE_RESULT, SOURCE_FRESHNESS
 
 
-def node_rows(found: Iterable[NodeResults]) -> list[Rows]:
-    """The rows of several runs, one `Rows` for each table.
+def node_rows(found: Iterable[NodeResults]) -> list[Batches]:
+    """The rows of several runs, one `Batches` for each table.
 
     Of several runs of a job, the newest one says what the job's project is.
 
     Args:
         found: What was read of each run.
     """
-    runs = list(found)
-    newest: dict[tuple[int, int], NodeResults] = {}
-    for run in sorted((run for run in runs if run.nodes), key=_manifest_run_id):
-        newest[run.nodes[0]["account_id"], run.nodes[0]["job_id"]] = run
+    runs = sorted(found, key=lambda run: (run.run.account_id, run.run.run_id))
+    newest = {(run.run.account_id, run.run.job_id): run.nodes for run in runs if run.nodes}
     return [
-        NODE_RESULT.rows(record for run in runs for record in run.results),
-        SOURCE_FRESHNESS.rows(record for run in runs for record in run.freshness),
-        NODE.rows(record for run in newest.values() for record in run.nodes),
+        Batches(NODE_RESULT, [run.results for run in runs]),
+        Batches(SOURCE_FRESHNESS, [run.freshness for run in runs]),
+        Batches(NODE, [newest[job] for job in sorted(newest)]),
     ]
-
-
-def _manifest_run_id(run: NodeResults) -> int:
-    return int(run.nodes[0]["manifest_run_id"])

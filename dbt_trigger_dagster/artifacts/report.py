@@ -6,10 +6,11 @@ script puts it in as text.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 from dbt_trigger_dagster.artifacts.spans import (
@@ -20,6 +21,7 @@ from dbt_trigger_dagster.artifacts.spans import (
     kind_of,
     spans_of,
 )
+from dbt_trigger_dagster.storage.columns import Rows
 from dbt_trigger_dagster.storage.node_statuses import is_executed
 
 REPORT = "report.html"
@@ -34,14 +36,14 @@ _KIND_OF_STATUS = {10: "good", 20: "failed", 30: "failed"}
 def report_html(
     run: Mapping[str, Any],
     steps: Sequence[Mapping[str, Any]],
-    nodes: Sequence[Mapping[str, Any]],
+    nodes: Rows | Sequence[Mapping[str, Any]],
     *,
     changes: Sequence[str] = (),
     since: Mapping[str, str] | None = None,
     history: Sequence[Mapping[str, Any]] = (),
     compiled: Mapping[str, str] | None = None,
-) -> str:
-    """The report of one run.
+) -> Iterator[str]:
+    """The report of one run, in pieces: a project may have many nodes.
 
     Args:
         run: Its row of `dbt_cloud_run`.
@@ -54,23 +56,30 @@ def report_html(
         compiled: The compiled SQL of failed nodes, by ``unique_id``.
     """
     spans = spans_of(steps)
-    executed = [node for node in nodes if is_executed(node)]
-    bars = [bar_of(node) for node in executed]
-    begun = [span.started for span in spans] + [bar.started for bar in bars if bar is not None]
+    begun = chain(
+        (span.started for span in spans),
+        (bar.started for bar in map(bar_of, nodes) if bar is not None),
+    )
     first = min(begun, default=None)
     content = {
         "run": _run(run),
-        "facts": _facts(run, executed),
+        "facts": _facts(run, filter(is_executed, nodes)),
         "steps": [_step(span, first) for span in spans],
-        "nodes": [_node(*pair, first) for pair in zip(executed, bars, strict=True)],
-        "kinds": {status: kind_of(status) for status in map(_status, executed)},
-        "failing": _failing(executed, since or {}, compiled or {}),
+        "kinds": {status: kind_of(status) for status in map(_status, filter(is_executed, nodes))},
+        "failing": _failing(filter(is_executed, nodes), since or {}, compiled or {}),
         "changes": list(changes),
         "history": [_past(each) for each in history],
     }
-    # "<" is escaped, so that nothing ends the block; JSON allows that, and so do U+2028 and U+2029.
-    text = json.dumps(content, default=str, ensure_ascii=True).replace("<", "\\u003c")
-    return _template().replace("__DATA__", text)
+    before, after = _template().split("__DATA__")
+    yield f'{before}{_json(content).removesuffix("}")}, "nodes": ['
+    for number, node in enumerate(filter(is_executed, nodes)):
+        yield (", " if number else "") + _json(_node(node, bar_of(node), first))
+    yield f"]}}{after}"
+
+
+def _json(content: Any) -> str:
+    """As a script may have it in it: "<" is escaped, and U+2028 and U+2029, which JSON allows."""
+    return json.dumps(content, default=str, ensure_ascii=True).replace("<", "\\u003c")
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Protocol
 
 from dbt_trigger_dagster.artifacts.json_stream import BrokenFileError, OpenFile
 from dbt_trigger_dagster.artifacts.paths import OF_THE_RUN
+from dbt_trigger_dagster.storage.record_file import RecordFile
 
 
 class RunFiles(Protocol):
@@ -62,9 +63,9 @@ class FileReader:
 
     def read(
         self, step: int, path: str, records: Iterator[dict[str, Any]]
-    ) -> tuple[dict[str, dict[str, Any]], bool]:
+    ) -> tuple[RecordFile[str], bool]:
         """A file's records by the nodes' ids, as far as it can be read, and whether it is whole."""
-        found: dict[str, dict[str, Any]] = {}
+        found = RecordFile[str]()
         try:
             for record in records:
                 found[record["unique_id"]] = record

@@ -5,7 +5,8 @@ commands left, and dbt Cloud hands it out again.
 """
 
 import re
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,8 +30,8 @@ from dbt_trigger_dagster.artifacts.telemetry import read_telemetry, telemetry_fi
 from dbt_trigger_dagster.dbt_cloud.models import RunStatus, parse_timestamp
 from dbt_trigger_dagster.dbt_cloud.text import lines
 
-Records = dict[str, dict[str, Any]]
-"""Records by the nodes' ids."""
+Records = MutableMapping[str, dict[str, Any]]
+"""Records by the nodes' ids. One that is changed is put in again: most are kept in files."""
 
 _PART = re.compile(r'["`\[]([^"`\]]+)["`\]]|([^."`\[\]]+)')
 
@@ -62,7 +63,7 @@ class StepReader:
     """
 
     reader: FileReader
-    nodes: Mapping[str, Mapping[str, Any]]
+    nodes: Records
     _seen: set[str] = field(default_factory=set)
 
     def read(self, step: int, payload: Mapping[str, Any]) -> StepResults:
@@ -94,15 +95,16 @@ class StepReader:
         ):
             return StepResults(Invocation(), executes(kind), self._logged(payload, {}), {})
         self._seen.add(invocation.invocation_id)
-        results, is_whole = self.reader.read(step, RUN_RESULTS, read_results(open_file))
+        found = map(with_place, read_results(open_file))
+        results, is_whole = self.reader.read(step, RUN_RESULTS, found)
         logged = self._logged(payload, results)
         if is_whole:  # then a name that no file knows is a name that was not understood
-            known = {**self.nodes, **results}
-            logged = {name: record for name, record in logged.items() if name in known}
+            logged = {name: record for name, record in logged.items() if name in self.nodes}
+        results.update(logged)
         executed = executes(invocation.command)
         if executed is None:
             executed = executes(kind)
-        return StepResults(invocation, executed, {**logged, **results}, {})
+        return StepResults(invocation, executed, results, {})
 
     def _is_own(self, invocation_id: str, command: str, kind: str) -> bool:
         if invocation_id and invocation_id in self._seen:
@@ -110,15 +112,16 @@ class StepReader:
         are_known = executes(command) is not None and executes(kind) is not None
         return not are_known or command == kind or "retry" in {command, kind}
 
-    def _logged(self, payload: Mapping[str, Any], results: Records) -> Records:
+    def _logged(self, payload: Mapping[str, Any], results: Records) -> dict[str, dict[str, Any]]:
         """What only the step's log says; a step that went well left a file that says it all."""
         if executes(kind_of(command_of(payload))) is False:
             return {}
         if results and payload.get("status") == RunStatus.SUCCESS:
             return {}
+        known: ChainMap[str, dict[str, Any]] = ChainMap(results, self.nodes)
         found = read_log(
             lines(log_of(payload)[0]),
-            {**self.nodes, **{name: with_place(record) for name, record in results.items()}},
+            known,
             started_at=parse_timestamp(payload.get("started_at")),
         )
         records = {record["unique_id"]: record for record in found}

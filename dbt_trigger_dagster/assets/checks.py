@@ -123,19 +123,19 @@ def _run_succeeded(outcome: Outcome) -> _Verdict:
 
 
 def _tests_passed(outcome: Outcome) -> _Verdict:
-    ran = outcome.tests
+    ran = sum(1 for _ in outcome.tests)
     failed = [row for row in outcome.failing if row["resource_type"] in TESTS]
-    warned = [row for row in ran if row["status"] == "warn"]
-    counts = {"tests_run": len(ran), "tests_failed": len(failed), "tests_warned": len(warned)}
+    warned = [row for row in outcome.tests if row["status"] == "warn"]
+    counts = {"tests_run": ran, "tests_failed": len(failed), "tests_warned": len(warned)}
     if failed:
         told = {"failing_tests": failing_table(outcome, failed, _ROWS), **counts}
         return _Verdict(passed=False, description=failed_in_words(outcome, failed), metadata=told)
     if warned:
-        said = f"{_named(warned)}: warned, of {len(ran)} tests."
+        said = f"{_named(warned)}: warned, of {ran} tests."
         told = {"warnings": _warnings(warned), **counts}
         return _Verdict(passed=False, description=said, metadata=told, severity=_WARN)
     if ran:
-        return _Verdict(passed=True, description=f"{len(ran)} tests passed.", metadata=counts)
+        return _Verdict(passed=True, description=f"{ran} tests passed.", metadata=counts)
     said = "The run has run no tests."
     return _Verdict(passed=outcome.run.is_success, description=said, severity=_WARN)
 

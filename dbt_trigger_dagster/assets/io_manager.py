@@ -14,6 +14,7 @@ from pydantic import Field, field_validator
 from dbt_trigger_dagster.assets.latest_rows import latest_rows
 from dbt_trigger_dagster.assets.metadata import cut
 from dbt_trigger_dagster.assets.resources import Options, Secret, value_of, values_of
+from dbt_trigger_dagster.storage.batches import Batches
 from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
 from dbt_trigger_dagster.storage.compatible_views import COMPATIBLE_VIEWS, views_like
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT
@@ -198,7 +199,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         )
 
     def handle_output(
-        self, context: dg.OutputContext, obj: "pd.DataFrame | Rows | Sequence[Rows]"
+        self, context: dg.OutputContext, obj: "pd.DataFrame | Rows | Sequence[Rows | Batches]"
     ) -> None:
         """Write the rows of a materialization, all or none.
 
@@ -223,7 +224,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         self,
         asset_key: dg.AssetKey,
         dagster_run_id: str,
-        rows: Iterable[Rows],
+        rows: Iterable[Rows | Batches],
         *,
         table: Table,
     ) -> dict[str, Any]:
@@ -246,7 +247,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         now = datetime.now(timezone.utc)
         store = self.store()
         complete = [
-            (with_gone(store, each, now) if each.table is NODE else each).filled(
+            _of_the_project(store, each, now).filled(
                 asset_key=asset_key.to_user_string(),
                 dagster_run_id=dagster_run_id,
                 loaded_at=now,
@@ -258,7 +259,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         return {
             "dagster/row_count": len(own),
             "dagster/relation_identifier": store.relation(table),
-            **_preview(own),
+            **_preview(own.first(_PREVIEW_ROWS)),
         }
 
     def load_input(self, context: dg.InputContext) -> "pd.DataFrame | Rows":
@@ -308,12 +309,19 @@ def _table_of(
     return TABLES[name]
 
 
+def _of_the_project(store: Store, rows: Rows | Batches, now: datetime) -> Rows | Batches:
+    """The same; of a project's nodes, those that are gone as well."""
+    if isinstance(rows, Batches) and rows.table is NODE:
+        return with_gone(store, rows, now)
+    return rows
+
+
 def _preview(rows: Rows) -> dict[str, Any]:
-    """The first rows as a table of plain values: nothing that dbt Cloud says is rendered."""
+    """Rows as a table of plain values: nothing that dbt Cloud says is rendered."""
     names = rows.table.preview
     if not names:
         return {}
-    columns = [rows.columns[name][:_PREVIEW_ROWS] for name in names]
+    columns = [rows.columns[name] for name in names]
     records = [
         dg.TableRecord(
             {

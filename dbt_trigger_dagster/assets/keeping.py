@@ -9,6 +9,7 @@ import dagster as dg
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.job import ARTIFACTS, NODE_RESULTS, RUN_RESULT, JobGraph
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
+from dbt_trigger_dagster.storage.batches import Batches
 from dbt_trigger_dagster.storage.columns import Rows
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN
@@ -28,7 +29,7 @@ class Part:
     """
 
     name: str
-    rows: Sequence[Rows]
+    rows: Sequence[Rows | Batches]
     metadata: Mapping[str, Any]
 
 

@@ -41,4 +41,4 @@ def is_transient_failure(step: Step, run: Run, *, saw_end: bool) -> tuple[bool, 
         if step.client.cancellation.is_cancelled:
             raise DbtCloudCancelledError("The step was interrupted.")
         found = collect_node_results(run, StoredFiles(files, _FOLDER, report.stored))
-    return why_transient(failing(NODE_RESULT.rows(found.results)))
+    return why_transient(failing(NODE_RESULT.rows(found.results.values())))

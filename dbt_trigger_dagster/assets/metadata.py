@@ -6,6 +6,7 @@ a table, never Markdown.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from heapq import nlargest
 from typing import Any
 
 import dagster as dg
@@ -136,15 +137,15 @@ def failing_table(outcome: Outcome, rows: Sequence[Record], most: int) -> dg.Tab
 
 
 def _slowest(outcomes: Sequence[Outcome]) -> Metadata:
-    timed = [row for each in outcomes for row in each.executed if (row["execution_time"] or 0) > 0]
-    timed.sort(key=lambda row: -row["execution_time"])
+    timed = (row for each in outcomes for row in each.executed if (row["execution_time"] or 0) > 0)
+    slowest = nlargest(_SLOWEST, timed, key=lambda row: row["execution_time"])
     rows = [
         {
             "node": row["name"] or row["unique_id"],
             "took": in_words(row["execution_time"]),
-            "": "█" * max(1, round(_BLOCKS * row["execution_time"] / timed[0]["execution_time"])),
+            "": "█" * max(1, round(_BLOCKS * row["execution_time"] / slowest[0]["execution_time"])),
         }
-        for row in timed[:_SLOWEST]
+        for row in slowest
     ]
     return {"slowest_nodes": table(rows, len(rows))} if rows else {}
 

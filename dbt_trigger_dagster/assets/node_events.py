@@ -40,12 +40,11 @@ def node_events(run: Run, found: NodeResults) -> Iterator[NodeEvent]:
         run: The run.
         found: What happened to its nodes; without its manifest, there are no events.
     """
-    nodes = {node["unique_id"]: node for node in found.nodes}
     ends = {step["step"]: step["finished_at"] for step in found.steps}
-    executed = [row for row in found.results if is_executed(row) and row["unique_id"] in nodes]
-    for row in executed:
-        at = _end_of(row) or _moment(ends.get(row["step"]))
-        yield from _events(row, nodes, _metadata(run, row, at))
+    for row in filter(is_executed, found.results.values()):
+        if row["unique_id"] in found.nodes:
+            at = _end_of(row) or _moment(ends.get(row["step"]))
+            yield from _events(row, found.nodes, _metadata(run, row, at))
 
 
 def unreported(instance: dg.DagsterInstance, events: Iterable[NodeEvent]) -> Iterator[NodeEvent]:

@@ -3,14 +3,16 @@
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from dbt_trigger_dagster.artifacts.node_results import NodeResults
 from dbt_trigger_dagster.artifacts.spans import kind_of
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.text import lines
+from dbt_trigger_dagster.storage.columns import LINEAGE, Rows
 from dbt_trigger_dagster.storage.node_statuses import NOT_RUN, TESTS, is_executed
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT, RUN_STEP, SOURCE_FRESHNESS
 from dbt_trigger_dagster.storage.store import Store
@@ -19,6 +21,19 @@ from dbt_trigger_dagster.storage.tables import RUN, run_rows
 Record = Mapping[str, Any]
 """A row of a table."""
 
+Results = Rows | Sequence[Record]
+"""Rows of `NODE_RESULT`, as many as a project has nodes."""
+
+_UNTOLD = {
+    *("adapter_code", "adapter_response", "alias", "attached_node", "batch_results"),
+    *("column_name", "database", "invocation_id", "materialization", "package_name", "query_id"),
+    *("relation_name", "schema", "severity", "source", "tags"),
+    *(column.name for column in LINEAGE),
+}
+_TOLD = replace(
+    NODE_RESULT,
+    columns=tuple(column for column in NODE_RESULT.columns if column.name not in _UNTOLD),
+)
 _HEADER = re.compile(r"\w+ Error in \w+ \S+ \(.*\)$")
 _RUNS_LOOKED_AT = 100
 _NODES_AT_ONCE = 100
@@ -31,7 +46,8 @@ class Outcome:
     Attributes:
         run: The run.
         steps: Its rows of `RUN_STEP`.
-        results: Its rows of `NODE_RESULT`; none where no file tells of nodes.
+        results: Its rows of `NODE_RESULT`, without what is told nowhere; none where no file tells
+            of nodes.
         freshness: Its rows of `SOURCE_FRESHNESS`.
         failed_before: In how many landed runs in a row a node has failed right before this one,
             by the node's id.
@@ -42,7 +58,7 @@ class Outcome:
 
     run: Run
     steps: Sequence[Record] = ()
-    results: Sequence[Record] = ()
+    results: Results = ()
     freshness: Sequence[Record] = ()
     failed_before: Mapping[str, int] = field(default_factory=dict)
     knows_past: bool = True
@@ -60,13 +76,13 @@ class Outcome:
         Raises:
             StorageError: The store cannot be read.
         """
-        results = list(NODE_RESULT.rows(found.results))
+        results = _TOLD.rows(found.results.values())
         failed = {row["unique_id"] for row in failing(results)}
         return cls(
             run=run,
             steps=list(RUN_STEP.rows(found.steps)),
             results=results,
-            freshness=list(SOURCE_FRESHNESS.rows(found.freshness)),
+            freshness=list(SOURCE_FRESHNESS.rows(found.freshness.values())),
             failed_before=_failed_before(past, run, failed) if past else {},
             knows_past=past is not None,
         )
@@ -102,7 +118,7 @@ class Outcome:
             StorageError: The store cannot be read.
         """
         whose = {"account_id": run.account_id, "run_id": run.run_id}
-        results = list(past.read(NODE_RESULT, **whose)) if past else []
+        results = past.read(_TOLD, **whose) if past else _TOLD.rows([])
         freshness = list(past.read(SOURCE_FRESHNESS, **whose)) if past else []
         failed = {row["unique_id"] for row in failing(results)}
         return cls(
@@ -112,7 +128,7 @@ class Outcome:
             freshness=freshness,
             failed_before=_failed_before(past, run, failed) if past else {},
             knows_past=past is not None,
-            knows_nodes=bool(results or freshness),
+            knows_nodes=len(results) + len(freshness) > 0,
         )
 
     @property
@@ -121,20 +137,20 @@ class Outcome:
         return next(iter(run_rows(RUN, [self.run])))
 
     @property
-    def executed(self) -> list[Record]:
+    def executed(self) -> Iterator[Record]:
         """The results of nodes that were not merely compiled."""
-        return [*filter(is_executed, self.results)]
+        return filter(is_executed, self.results)
 
     @property
-    def tests(self) -> list[Record]:
+    def tests(self) -> Iterator[Record]:
         """Of each test that ran, its last result."""
-        return [
+        return (
             row
             for row in _at_last(self.results)
             if row["resource_type"] in TESTS and row["status"] not in NOT_RUN
-        ]
+        )
 
-    @property
+    @cached_property
     def failing(self) -> list[Record]:
         """The nodes that failed: first those that did not before, and models before tests."""
         return sorted(
@@ -159,18 +175,22 @@ def cause_lines(node: Record) -> list[str]:
     return said[1:] if len(said) > 1 and _HEADER.match(said[0]) else said
 
 
-def failing(results: Iterable[Record]) -> list[Record]:
+def failing(results: Results) -> list[Record]:
     """The nodes that failed, each once, as it was at last."""
     return [row for row in _at_last(results) if kind_of(row["status"] or "") == "failed"]
 
 
-def _at_last(results: Iterable[Record]) -> list[Record]:
+def _at_last(results: Results) -> Iterator[Record]:
     """Of each node its last result: a step that skips it does not undo what it did before."""
-    last: dict[str, Record] = {}
-    for row in sorted(filter(is_executed, results), key=lambda row: row["step"] or 0):
-        if row["unique_id"] not in last or row["status"] not in NOT_RUN:
-            last[row["unique_id"]] = row
-    return list(last.values())
+    last: dict[str, tuple[bool, int]] = {}
+    for row in filter(is_executed, results):
+        last[row["unique_id"]] = max(_weight(row), last.get(row["unique_id"], _weight(row)))
+    return (row for row in filter(is_executed, results) if _weight(row) == last[row["unique_id"]])
+
+
+def _weight(row: Record) -> tuple[bool, int]:
+    """Of several results of one node, that of the highest weight counts."""
+    return row["status"] not in NOT_RUN, row["step"] or 0
 
 
 def _failed_before(store: Store, run: Run, unique_ids: Collection[str]) -> dict[str, int]:

@@ -68,7 +68,7 @@ def store_report(
         compiled=dict(_compiled(outcome, files, folder, stored)),
     )
     try:
-        return files.put(f"{folder}/{REPORT}", [page.encode()])
+        return files.put(f"{folder}/{REPORT}", (piece.encode() for piece in page))
     except (StorageError, OSError) as error:
         log.warning("The report of dbt Cloud run %s is not stored: %s", outcome.run.run_id, error)
         return None

@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.models import parse_timestamp
 
 if TYPE_CHECKING:
     import pandas as pd
+
+ROWS_AT_ONCE = 500
+"""Rows that are made or written at a time: what a database makes of them takes memory, too."""
 
 _INTEGER_BITS = 64
 _DURATION = re.compile(r"(\d{1,9}):(\d\d):(\d\d)(?:\.\d+)?\Z")
@@ -120,11 +124,11 @@ class Table:
         Args:
             records: A mapping from column name to value for each row; what is missing is null.
         """
-        all_of_them = list(records)
-        columns = {
-            column.name: column.kind.values(record.get(column.name) for record in all_of_them)
-            for column in self.columns
-        }
+        columns: dict[str, list[Any]] = {column.name: [] for column in self.columns}
+        rest = iter(records)
+        while some := list(islice(rest, ROWS_AT_ONCE)):
+            for column in self.columns:
+                columns[column.name] += column.kind.values(each.get(column.name) for each in some)
         return Rows(self, columns)
 
     def frame(self, records: Iterable[Mapping[str, Any]]) -> "pd.DataFrame":
@@ -182,6 +186,20 @@ class Rows:
     def filled(self, **values: Any) -> "Rows":
         """The same rows with one value in the whole of each of some columns."""
         return Rows(self.table, {**self.columns, **{k: [v] * len(self) for k, v in values.items()}})
+
+    def first(self, count: int) -> "Rows":
+        """The first rows."""
+        return self.part(0, count)
+
+    def batches(self) -> Iterator["Rows"]:
+        """All rows, some at a time, as `distinct` has them."""
+        rows = self.distinct()
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            yield rows.part(start, ROWS_AT_ONCE)
+
+    def part(self, start: int, count: int) -> "Rows":
+        """Some of the rows, from one of them on."""
+        return Rows(self.table, {k: v[start : start + count] for k, v in self.columns.items()})
 
     def distinct(self) -> "Rows":
         """The last row of each primary key, in the order of the keys, none of them null.

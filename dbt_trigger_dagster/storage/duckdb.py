@@ -21,9 +21,6 @@ from dbt_trigger_dagster.storage.view import View
 if TYPE_CHECKING:
     import duckdb
 
-_ROWS_AT_ONCE = 2048
-"""What DuckDB makes of a list takes more memory than the list."""
-
 
 class DuckDB:
     """A schema of a DuckDB file.
@@ -151,14 +148,10 @@ class DuckDB:
             [rows.columns[key.name] for key in keys],
         )
         names = ", ".join(quote(column.name) for column in table.columns)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            connection.execute(
-                f"INSERT INTO {name} ({names}) SELECT {self._lists(table.columns)}",
-                [
-                    rows.columns[column.name][start : start + _ROWS_AT_ONCE]
-                    for column in table.columns
-                ],
-            )
+        connection.execute(
+            f"INSERT INTO {name} ({names}) SELECT {self._lists(table.columns)}",
+            [rows.columns[column.name] for column in table.columns],
+        )
 
     def rehearse(self, connection: "duckdb.DuckDBPyConnection", rows: Rows) -> None:
         """As a write; the transaction is taken back."""

@@ -1,19 +1,25 @@
 """What a job's project has and had: keeps `NODE` in step with the newest manifest."""
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
-from dbt_trigger_dagster.storage.columns import Rows
+from dbt_trigger_dagster.storage.batches import Batches
+from dbt_trigger_dagster.storage.columns import JsonText, Kind
 from dbt_trigger_dagster.storage.node_tables import NODE
 from dbt_trigger_dagster.storage.store import Store
+
+Project = MutableMapping[str, dict[str, Any]]
+"""Records of `NODE` by their ids, all of one manifest, at least one."""
 
 _MANIFEST = "manifest_run_id"
 _NAMES = ("unique_id", "gone_at", _MANIFEST)
 _MOST_NODES = 1_000_000
+_JSON = [column.name for column in NODE.columns if column.kind is Kind.JSON]
 
 
-def with_gone(store: Store, nodes: Rows, now: datetime) -> Rows:
+def with_gone(store: Store, nodes: Batches, now: datetime) -> Batches:
     """The nodes of newer manifests, and those that are gone since.
 
     Runs may be landed in any order: what an older run says of the project is left out. Of what the
@@ -21,54 +27,44 @@ def with_gone(store: Store, nodes: Rows, now: datetime) -> Rows:
 
     Args:
         store: Where the table is kept.
-        nodes: Rows of `NODE`, of one manifest for each job.
+        nodes: Rows of `NODE`; each part is a `Project` of another job.
         now: When nodes that are not among them are found to be gone.
 
     Raises:
         StorageError: The table cannot be read.
     """
-    projects = list(zip(nodes.columns["account_id"], nodes.columns["job_id"], strict=True))
-    parts: list[Rows] = []
-    for account_id, job_id in dict.fromkeys(projects):
-        numbers = [n for n, project in enumerate(projects) if project == (account_id, job_id)]
-        project = _picked(nodes, numbers)
-        of_the_job = {"account_id": account_id, "job_id": job_id}
+    return Batches(NODE, list(_projects(store, nodes.parts, now)))
+
+
+def _projects(store: Store, projects: Iterable[Project], now: datetime) -> Iterator[Project]:
+    for project in projects:
+        any_node = next(iter(project.values()))
+        of_the_job = {name: any_node[name] for name in ("account_id", "job_id")}
         known = store.newest(NODE, _NAMES, by=_MANIFEST, limit=_MOST_NODES, **of_the_job)
         newest = known[0][_MANIFEST] if known else None
-        if newest is None or newest <= project.columns[_MANIFEST][0]:
-            parts += [project, *_gone(store, project, known, now, of_the_job)]
-    return Rows(
-        NODE,
-        {name: [value for part in parts for value in part.columns[name]] for name in nodes.columns},
-    )
+        if newest is not None and newest > any_node[_MANIFEST]:
+            continue
+        names = [
+            node["unique_id"]
+            for node in known
+            if node["unique_id"] not in project and node["gone_at"] is None
+        ]
+        yield ChainMap(_gone(store, names, now, of_the_job), project)
 
 
-def _gone(
-    store: Store,
-    project: Rows,
-    known: Sequence[dict[str, Any]],
-    now: datetime,
-    of_the_job: dict[str, int],
-) -> list[Rows]:
-    """The nodes that the project had until now."""
-    there = set(project.columns["unique_id"])
-    names = [
-        node["unique_id"]
-        for node in known
-        if node["unique_id"] not in there and node["gone_at"] is None
-    ]
+def _gone(store: Store, names: list[str], now: datetime, of_the_job: Mapping[str, int]) -> Project:
+    """The nodes that the project had until now, as the table has them."""
     if not names:
-        return []
+        return {}
     columns = [column.name for column in NODE.columns]
     found = store.newest(
         NODE, columns, by=_MANIFEST, limit=len(names), unique_id=names, **of_the_job
     )
-    rows = Rows(NODE, {name: [node[name] for node in found] for name in columns})
-    return [rows.filled(gone_at=now)]
-
-
-def _picked(rows: Rows, numbers: Sequence[int]) -> Rows:
-    return Rows(
-        rows.table,
-        {name: [column[n] for n in numbers] for name, column in rows.columns.items()},
-    )
+    return {
+        node["unique_id"]: {
+            **node,
+            **{name: JsonText(node[name]) for name in _JSON if node[name] is not None},
+            "gone_at": now,
+        }
+        for node in found
+    }

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
+from dbt_trigger_dagster.storage.batches import Batches
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT, Connection, Database, beyond, text
 from dbt_trigger_dagster.storage.definitions import prepare, show
@@ -63,23 +65,22 @@ class SqlStore:
 
         self._run(define, rehearsal=rehearse, writes=True, is_patient=False)
 
-    def upsert(self, *rows: Rows) -> None:
+    def upsert(self, *rows: Rows | Batches) -> None:
         """Write rows of one or several tables, all or none, in place of those of the same keys.
 
         Tables are made when missing, and given the columns that they lack. Of several rows with
-        one key, the last counts.
+        one key, the last counts. Some rows are written at a time, all in one transaction.
 
         Raises:
             StorageError: They cannot be written; nothing has changed.
         """
         # In one order, as the rows of each: writers never wait for each other in a circle.
-        distinct = sorted((each.distinct() for each in rows), key=lambda each: each.table.name)
+        ordered = sorted(rows, key=lambda each: each.table.name)
 
         def write(connection: Connection) -> None:
-            prepare(self._database, connection, [each.table for each in distinct])
-            for each in distinct:
-                if len(each):
-                    self._database.write(connection, each)
+            prepare(self._database, connection, [each.table for each in ordered])
+            for batch in chain.from_iterable(each.batches() for each in ordered):
+                self._database.write(connection, batch)
 
         self._run(write, writes=True)
 

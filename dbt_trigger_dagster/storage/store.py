@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from dbt_trigger_dagster.storage.batches import Batches
 from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT
 from dbt_trigger_dagster.storage.duckdb import DuckDB
@@ -39,7 +40,7 @@ class Store(Protocol):
     def check(self, tables: Iterable[Table], views: Iterable[View] = ()) -> None:
         """Make sure that rows can be written: make tables and views, and try a write."""
 
-    def upsert(self, *rows: Rows) -> None:
+    def upsert(self, *rows: Rows | Batches) -> None:
         """Write rows of one or several tables, all or none, in place of those of the same keys."""
 
     def read(self, table: Table, **equal: str | int | Sequence[int]) -> Rows:

@@ -31,7 +31,7 @@ def _collect(run, contents) -> NodeResults:
 
 def _rows(found) -> list[tuple[int, str, str, bool | None, str]]:
     names = ("step", "unique_id", "status", "executed", "source")
-    return [tuple(row[name] for name in names) for row in found.results]
+    return [tuple(row[name] for name in names) for row in found.results.values()]
 
 
 def test_each_command_is_told_from_its_own_file() -> None:
@@ -87,7 +87,7 @@ def test_the_runs_listed_file_is_the_last_steps_where_that_step_has_none_of_its_
     build = results_of("build", result("model.shop.orders"))
     listed = {(0, "run_results.json"): build}
     assert len(_collect(run_of("dbt deps", "dbt build"), listed).results) == 1
-    assert _collect(run_of("dbt build", "dbt docs generate"), listed).results == []
+    assert _collect(run_of("dbt build", "dbt docs generate"), listed).results == {}
 
 
 def test_a_result_has_what_the_manifest_knows() -> None:
@@ -99,7 +99,7 @@ def test_a_result_has_what_the_manifest_knows() -> None:
             (0, "manifest.json"): _MANIFEST,
             (0, "compiled/shop/models/orders.sql"): "select 1",
         },
-    ).results
+    ).results.values()
     expected = {
         "account_id": 1,
         "run_id": 7,
@@ -117,7 +117,7 @@ def test_a_missing_manifest_costs_no_row() -> None:
     """Where the relation is stands in the result itself, from dbt 1.7 on."""
     element = result("model.shop.orders", relation_name='"db"."main"."orders"')
     found = _collect(run_of("dbt run"), {(4, "run_results.json"): results_of("run", element)})
-    (row,) = found.results
+    (row,) = found.results.values()
     assert (row["database"], row["schema"], row["alias"]) == ("db", "main", "orders")
     assert found.warnings == []
 
@@ -142,7 +142,7 @@ def test_a_manifest_that_is_of_no_use_costs_one_warning(manifest) -> None:
         },
     )
     assert len(found.results) == 1
-    assert found.nodes == []
+    assert found.nodes == {}
     (warning,) = found.warnings
     assert "manifest.json of dbt Cloud run 7" in warning
 
@@ -157,8 +157,8 @@ def test_half_a_file_is_filled_up_from_the_log() -> None:
         {(4, "run_results.json"): whole[: whole.index('"model.shop.b"')]},
     )
     assert _rows(found) == [
-        (4, "model.?.b", "success", True, "log"),
         (4, "model.shop.orders", "error", True, "run_results"),
+        (4, "model.?.b", "success", True, "log"),
     ]
     assert len(found.warnings) == 1
 
@@ -172,7 +172,7 @@ def test_no_file_at_all_is_told_from_the_log() -> None:
 @pytest.mark.parametrize("command", ["dbt compile", "dbt docs generate", "dbt list"])
 def test_the_log_of_a_command_that_executes_nothing_is_not_asked(command) -> None:
     """Whatever it says."""
-    assert _collect(run_of(command, status=20, logs=_LOG), {}).results == []
+    assert _collect(run_of(command, status=20, logs=_LOG), {}).results == {}
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_the_log_of_a_command_that_executes_nothing_is_not_asked(command) -> Non
 def test_what_strict_json_forbids_costs_no_row(content) -> None:
     """And the row can be stored."""
     found = _collect(run_of("dbt run"), {(4, "run_results.json"): content})
-    (row,) = NODE_RESULT.rows(found.results)
+    (row,) = NODE_RESULT.rows(found.results.values())
     assert (row["unique_id"], row["status"]) == ("model.a.b", "success")
 
 
@@ -196,7 +196,7 @@ def test_what_strict_json_forbids_costs_no_row(content) -> None:
 def test_statuses_stay_as_dbt_says_them(status) -> None:
     """Unknown ones too."""
     content = results_of("build", result("model.a.b", status))
-    (row,) = _collect(run_of("dbt build"), {(4, "run_results.json"): content}).results
+    (row,) = _collect(run_of("dbt build"), {(4, "run_results.json"): content}).results.values()
     assert row["status"] == status
 
 
@@ -205,7 +205,7 @@ def test_names_that_look_like_markup_are_kept_as_they_are() -> None:
     message = "<script>alert(1)</script> | **bold** \x1b[31mred"
     element = result("model.a.<b>|c", "error", message=message)
     content = {(4, "run_results.json"): results_of("run", element)}
-    (row,) = NODE_RESULT.rows(_collect(run_of("dbt run"), content).results)
+    (row,) = NODE_RESULT.rows(_collect(run_of("dbt run"), content).results.values())
     assert row["message"] == message
     assert row["name"] == "<b>|c"
 
@@ -219,7 +219,7 @@ def test_telemetry_adds_what_results_lack() -> None:
             span("model.a.c", "NODE_OUTCOME_SUCCESS"),
         ),
     }
-    known, only_told = _collect(run_of("dbt build"), content).results
+    known, only_told = _collect(run_of("dbt build"), content).results.values()
     assert (known["source"], known["message"], known["error_kind"]) == ("run_results", "no", "user")
     assert (only_told["unique_id"], only_told["source"]) == ("model.a.c", "telemetry")
 
@@ -244,11 +244,11 @@ def test_sources_are_told_by_the_step_that_looked() -> None:
         run_of("dbt source freshness", logs=log),
         {(4, "sources.json"): sources, (0, "manifest.json"): manifest},
     )
-    assert [(row["unique_id"], row["status"]) for row in found.freshness] == [
+    assert [(row["unique_id"], row["status"]) for row in found.freshness.values()] == [
         ("source.a.raw.b", "warn"),
         ("source.a.raw.c", "runtime error"),
     ]
-    assert found.results == []
+    assert found.results == {}
     assert found.steps[0]["invocation_id"] == "f"
 
 
@@ -268,14 +268,14 @@ def test_all_records_are_rows_of_their_tables() -> None:
     )  # fmt: skip
     for table, records in (
         (RUN_STEP, found.steps),
-        (NODE_RESULT, found.results),
-        (SOURCE_FRESHNESS, found.freshness),
-        (NODE, found.nodes),
+        (NODE_RESULT, list(found.results.values())),
+        (SOURCE_FRESHNESS, list(found.freshness.values())),
+        (NODE, list(found.nodes.values())),
     ):
         (row,) = table.rows(records)
         assert None not in [row[name] for name in table.primary_key]
         assert not set(records[0]) - {column.name for column in table.columns} - _BESIDE
-    (node,) = NODE.rows(found.nodes)
+    (node,) = NODE.rows(found.nodes.values())
     assert node["row_count"] == 5
     assert json.loads(node["columns"]) == [{"name": "ID", "data_type": "BIGINT"}]
 

@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -24,12 +25,12 @@ RUN = {
 class _Page(html.parser.HTMLParser):
     """What a browser would find in a page."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, pieces: Iterable[str]) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.data = ""
         self._in_data = False
-        self.feed(text)
+        self.feed("".join(pieces))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))

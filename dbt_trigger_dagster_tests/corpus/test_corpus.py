@@ -33,12 +33,12 @@ def test_what_is_made_of_a_run_is_what_is_known_of_it(scenario) -> None:
         if step > len(found.steps):
             continue  # a command before it failed
         known = known_of(command.known)
-        rows = [row for row in found.results if row["step"] == step]
+        rows = [row for row in found.results.values() if row["step"] == step]
         made = {_pattern_of(row["unique_id"], known): row["status"] for row in rows}
         assert made == known, command.text
         assert {row["executed"] for row in rows} <= {command.executed}
         assert {row["source"] for row in rows} <= {command.source}
-        freshness = [row for row in found.freshness if row["step"] == step]
+        freshness = [row for row in found.freshness.values() if row["step"] == step]
         assert {row["unique_id"]: row["status"] for row in freshness} == known_of(command.freshness)
     assert found.warnings == []
 
@@ -46,7 +46,7 @@ def test_what_is_made_of_a_run_is_what_is_known_of_it(scenario) -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_rows_of_real_runs_have_what_people_look_for(scenario) -> None:
     """Who failed says why; what was built says where, when, and how long it took."""
-    for row in NODE_RESULT.rows(read_run(scenario).results):
+    for row in NODE_RESULT.rows(read_run(scenario).results.values()):
         if row["status"] in {"error", "fail", "partial success"}:
             assert row["message"], row["unique_id"]
         if row["status"] == "success" and row["executed"] and row["resource_type"] == "model":
@@ -65,7 +65,7 @@ def test_there_are_enough_of_them() -> None:
 def test_a_critical_path_is_a_chain_of_what_was_built() -> None:
     """In the whole build: seed, staging, orders, and what took longest behind them."""
     found = read_run(_scenario("build_with_docs"))
-    path = [row["unique_id"] for row in found.results if row["on_critical_path"]]
+    path = [row["unique_id"] for row in found.results.values() if row["on_critical_path"]]
     assert path[:2] == ["seed.orders.raw_orders", "model.orders.stg_orders"]
     step = next(step for step in found.steps if step["step"] == _FIRST)
     assert step["peak_concurrency"] == 1
@@ -92,7 +92,7 @@ def test_a_step_says_which_dbt_ran_and_how_it_was_called() -> None:
 
 def test_the_freshness_of_a_source_says_when_dbt_looked() -> None:
     """As of a node: begin and end; of what dbt could not look at, only the log tells."""
-    rows = list(SOURCE_FRESHNESS.rows(read_run(_scenario("freshness")).freshness))
+    rows = list(SOURCE_FRESHNESS.rows(read_run(_scenario("freshness")).freshness.values()))
     looked = [row for row in rows if row["status"] != "runtime error"]
     assert len(looked) == 3
     for row in looked:
@@ -124,8 +124,8 @@ def test_what_is_made_of_a_run_of_fusion_is_what_was_put_into_it(made) -> None:
     run = Run.from_payload(made.run)
     found = collect_node_results(run, _HandMadeFiles(made))
     for rows, known in (
-        (NODE_RESULT.rows(found.results), made.known),
-        (SOURCE_FRESHNESS.rows(found.freshness), made.freshness),
+        (NODE_RESULT.rows(found.results.values()), made.known),
+        (SOURCE_FRESHNESS.rows(found.freshness.values()), made.freshness),
     ):
         by_key = {(row["step"], row["unique_id"]): row for row in rows}
         assert by_key.keys() == known.keys()

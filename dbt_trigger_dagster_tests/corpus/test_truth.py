@@ -19,7 +19,7 @@ def test_a_wrong_and_a_missing_claim_would_be_told() -> None:
     """If none were found, nothing would be scored."""
 
     def all_passed(step: Step) -> dict[str, str]:
-        return {row["unique_id"]: "passed" for row in step.found.results}
+        return {row["unique_id"]: "passed" for row in step.found.results.values()}
 
     wrong, silent = score(all_passed), score(lambda _: {})
     assert wrong["right"] > 0

@@ -71,7 +71,7 @@ def _steps_of(scenario: Scenario) -> Iterator[Step]:
             return json.loads(archive.read(name)) if name in archive.namelist() else None
 
         for step, command in enumerate(scenario.commands, FIRST):
-            rows = [row for row in found.results if row["step"] == step]
+            rows = {key: row for key, row in found.results.items() if row["step"] == step}
             if command.known:
                 yield Step(
                     command,

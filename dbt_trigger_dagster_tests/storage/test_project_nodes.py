@@ -4,9 +4,9 @@ from datetime import datetime, timezone
 
 import pytest
 
-from dbt_trigger_dagster.storage.columns import Rows
+from dbt_trigger_dagster.storage.batches import Batches
 from dbt_trigger_dagster.storage.node_tables import NODE
-from dbt_trigger_dagster.storage.project_nodes import with_gone
+from dbt_trigger_dagster.storage.project_nodes import Project, with_gone
 from dbt_trigger_dagster.storage.store import Store, open_store
 
 _MONDAY = datetime(2026, 6, 1, tzinfo=timezone.utc)
@@ -18,9 +18,9 @@ def _store(tmp_path) -> Store:
     return open_store(str(tmp_path / "t.duckdb"), schema="main")
 
 
-def _nodes(run_id: int, *names: str, job_id: int = 3) -> Rows:
-    return NODE.rows(
-        {
+def _nodes(run_id: int, *names: str, job_id: int = 3) -> Project:
+    return {
+        name: {
             "account_id": 1,
             "job_id": job_id,
             "unique_id": name,
@@ -28,12 +28,12 @@ def _nodes(run_id: int, *names: str, job_id: int = 3) -> Rows:
             "tags": ["a"],
         }
         for name in names
-    )
+    }
 
 
-def _land(store, *nodes: Rows, now: datetime = _MONDAY) -> None:
-    for each in nodes:
-        store.upsert(with_gone(store, each, now))
+def _land(store, *projects: Project, now: datetime = _MONDAY) -> None:
+    for each in projects:
+        store.upsert(with_gone(store, Batches(NODE, [each]), now))
 
 
 def _held(store, job_id: int = 3) -> dict[str, datetime | None]:
@@ -70,15 +70,13 @@ def test_jobs_have_projects_of_their_own(store) -> None:
     """In one write of several jobs, too."""
     _land(store, _nodes(1, "a", "b"), _nodes(2, "x", job_id=4))
     both = [_nodes(3, "a"), _nodes(4, "x", "y", job_id=4)]
-    together = {
-        name: [value for each in both for value in each.columns[name]] for name in both[0].columns
-    }
-    _land(store, Rows(NODE, together), now=_TUESDAY)
+    store.upsert(with_gone(store, Batches(NODE, both), _TUESDAY))
     assert _held(store) == {"a": None, "b": _TUESDAY}
     assert _held(store, job_id=4) == {"x": None, "y": None}
 
 
 def test_no_nodes_ask_nothing(store) -> None:
     """A run without a manifest leaves the table as it is."""
-    _land(store, _nodes(1, "a"), NODE.rows([]))
+    _land(store, _nodes(1, "a"))
+    store.upsert(with_gone(store, Batches(NODE, []), _TUESDAY))
     assert _held(store) == {"a": None}
