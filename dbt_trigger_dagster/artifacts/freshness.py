@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dbt_trigger_dagster.artifacts.json_stream import OpenFile, read_section, results_in
+from dbt_trigger_dagster.artifacts.json_stream import OpenFile, read_objects, results_in
 from dbt_trigger_dagster.artifacts.run_results import Invocation, timing_of
 
 FRESHNESS_FILES = ("sources.json", "freshness.json")
@@ -15,7 +15,7 @@ _CRITERIA = ("warn_after", "error_after", "filter")
 
 def read_freshness_invocation(open_file: OpenFile) -> Invocation:
     """Which invocation wrote the file, as far as it says."""
-    metadata = read_section(open_file, "metadata")
+    (metadata,) = read_objects(open_file, "metadata")
     return Invocation(
         invocation_id=str(metadata.get("invocation_id") or ""),
         command="source",

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, groupby
 from math import isfinite
 from typing import Any, BinaryIO
 
@@ -21,6 +21,9 @@ OpenFile = Callable[[], BinaryIO]
 
 Element = tuple[str, str | None, Any]
 """An element of a section: the section, the element's key where it has one, and its value."""
+
+_Event = tuple[str, str, Any]
+"""Where the parser is, what it has found there, and its value."""
 
 _CHUNK = 1 << 17
 _ITEM = ".item"
@@ -62,15 +65,15 @@ def read_sections(open_file: OpenFile, sections: Sequence[str]) -> Iterator[Elem
         raise BrokenFileError(_reason(first)) from first
 
 
-def read_section(open_file: OpenFile, section: str) -> Mapping[str, Any]:
-    """One object of a JSON file, with what can be read of it; empty where there is none."""
-    found: dict[str, Any] = {}
+def read_objects(open_file: OpenFile, *names: str) -> list[Mapping[str, Any]]:
+    """Some objects of a JSON file, with what can be read of each; empty where there is none."""
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
     try:
-        for _, key, value in read_sections(open_file, [section]):
-            found[str(key)] = plain(value)
+        for name, key, value in read_sections(open_file, names):
+            found[name][str(key)] = plain(value)
     except BrokenFileError:
         pass  # told by who reads the rest of the file
-    return found
+    return [*found.values()]
 
 
 def results_in(open_file: OpenFile) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -96,29 +99,33 @@ def plain(value: Any) -> Any:
 
 
 def _parse(chunks: Iterator[bytes], sections: Sequence[str]) -> Iterator[Element]:
-    sinks: list[tuple[str, Any, Any]] = []
-    for section in sections:
-        found = ijson.sendable_list()
-        parser = ijson.items_coro if section.endswith(_ITEM) else ijson.kvitems_coro
-        sinks.append((section, found, parser(found, section)))
+    wanted = {section.removesuffix(_ITEM): section for section in sections}
+    for place, events in groupby(_events(chunks), key=_section_of):
+        section = wanted.get(place, "")
+        if section.endswith(_ITEM):
+            yield from ((section, None, value) for value in ijson.items(events, section))
+        elif section:
+            yield from ((section, str(key), value) for key, value in ijson.kvitems(events, section))
+
+
+def _section_of(event: _Event) -> str:
+    return event[0].partition(".")[0]
+
+
+def _events(chunks: Iterator[bytes]) -> Iterator[_Event]:
+    """What the parser finds, all of it also where it then finds no JSON."""
+    found = ijson.sendable_list()
+    parser = ijson.parse_coro(found)
     for chunk in chain(chunks, [b""]):
         broken = None
-        for section, found, parser in sinks:
-            try:
-                parser.send(chunk) if chunk else parser.close()
-            except ijson.JSONError as error:
-                broken = error
-            yield from _drain(section, found)
+        try:
+            parser.send(chunk) if chunk else parser.close()
+        except ijson.JSONError as error:
+            broken = error
+        yield from found
+        found.clear()
         if broken is not None:
             raise broken
-
-
-def _drain(section: str, found: list[Any]) -> list[Element]:
-    elements = list(found)
-    found.clear()
-    if section.endswith(_ITEM):
-        return [(section, None, value) for value in elements]
-    return [(section, str(key), value) for key, value in elements]
 
 
 def _chunks(open_file: OpenFile) -> Iterator[bytes]:

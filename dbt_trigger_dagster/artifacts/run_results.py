@@ -10,7 +10,7 @@ from typing import Any
 
 from dbt_trigger_dagster.artifacts.json_stream import (
     OpenFile,
-    read_section,
+    read_objects,
     results_in,
 )
 from dbt_trigger_dagster.storage.columns import JsonText
@@ -55,7 +55,7 @@ class Invocation:
 
 def read_invocation(open_file: OpenFile) -> Invocation:
     """Which command wrote a run_results.json, as far as the file tells."""
-    metadata, args = read_section(open_file, "metadata"), read_section(open_file, "args")
+    metadata, args = read_objects(open_file, "metadata", "args")
     which = str(args.get("which") or "")
     return Invocation(
         invocation_id=str(metadata.get("invocation_id") or ""),

@@ -12,7 +12,7 @@ from dbt_trigger_dagster.artifacts.json_stream import (
     Element,
     OpenFile,
     plain,
-    read_section,
+    read_objects,
     read_sections,
 )
 
@@ -108,7 +108,7 @@ def test_nan_is_found_wherever_the_pieces_of_the_file_end() -> None:
 def test_one_section_is_read_as_an_object() -> None:
     """With floats for decimals; of a torn file, what there is."""
     content = b'{"args": {"which": "build", "n": 1.5, "huge": 1e400}, "x": '
-    assert read_section(_opener(content), "args") == {"which": "build", "n": 1.5, "huge": None}
+    assert read_objects(_opener(content), "args") == [{"which": "build", "n": 1.5, "huge": None}]
 
 
 def test_plain_values_are_those_that_json_can_say() -> None:
