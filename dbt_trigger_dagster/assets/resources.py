@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import dagster as dg
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from dbt_trigger_dagster.artifacts.download import DownloadReport
 from dbt_trigger_dagster.artifacts.latest import NAMES, publish_latest
@@ -125,6 +125,8 @@ class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg] 
         "run with another schema, target or commit",
     )
 
+    _files: FileStore | None = PrivateAttr(default=None)
+
     def check(self, account_id: int | None = None, job_id: int | None = None) -> None:
         """Make sure that artifacts can be stored.
 
@@ -139,12 +141,14 @@ class DbtCloudArtifactStore(dg.ConfigurableResource):  # type: ignore[type-arg] 
         self.files().check(folder)
 
     def files(self) -> FileStore:
-        """What keeps the files.
+        """What keeps the files; opened once, for in a bucket it is a client with connections.
 
         Raises:
             StorageError: The settings name no place; the message says why.
         """
-        return open_file_store(self.root, values_of(self.options))
+        if self._files is None:
+            self._files = open_file_store(self.root, values_of(self.options))
+        return self._files
 
     def open_artifact(self, run_id: int, path: str, *, step: int = OF_THE_RUN) -> BinaryIO:
         """A stored artifact as a binary stream, to be closed after use; it can seek.
