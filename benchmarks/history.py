@@ -43,7 +43,7 @@ FROM template, range(?) AS numbers(i)
 def measure() -> list[Result]:
     """Upsert into each history, in turns."""
     with tempfile.TemporaryDirectory() as folder:
-        stores = {size: _filled(Path(folder, f"history_{size}.duckdb"), size) for size in _SIZES}
+        stores = {size: filled(Path(folder, f"history_{size}.duckdb"), size) for size in _SIZES}
         new_ids = count(_NEW_ID)
         steps = count(1)
         return [
@@ -78,7 +78,8 @@ def _result(what: str, size: int, ratio: Spread) -> Result:
     )
 
 
-def _filled(path: Path, size: int) -> Store:
+def filled(path: Path, size: int) -> Store:
+    """A DuckDB file with a history of so many runs, their ids from `FIRST_ID` on."""
     store = open_store(str(path), schema=_SCHEMA)
     store.upsert(RUN.rows([]))
     with duckdb.connect(path) as connection:

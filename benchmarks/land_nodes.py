@@ -1,10 +1,10 @@
 """Lands one run's node results, and prints the memory above idle and the CPU time that it took.
 
-``python -m benchmarks.land_nodes HOW FOLDER``. HOW is ``duckdb`` or ``sqlite``: the whole landing
-of files that are stored, into such a database; ``read``: without writing and telling; ``bare``:
-the rows that ``sqlite`` has written, copied by the two drivers alone into DuckDB, in one
-transaction; ``load``: json.load alone. Idle is the memory when everything is imported and the
-database has been used.
+``python -m benchmarks.land_nodes HOW FOLDER [RUNS]``; the files are those of each run. HOW is
+``duckdb`` or ``sqlite``: the whole landing of files that are stored, into such a database;
+``read``: without writing and telling; ``bare``: the rows that ``sqlite`` has written, copied by the
+two drivers alone into DuckDB, in one transaction; ``load``: json.load alone. Idle is the memory
+when everything is imported and the database has been used.
 """
 
 import json
@@ -12,7 +12,7 @@ import logging
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,7 +23,7 @@ from benchmarks.download_one import memory
 from dbt_trigger_dagster.artifacts.node_results import NodeResults, collect_node_results
 from dbt_trigger_dagster.artifacts.node_rows import node_rows
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
-from dbt_trigger_dagster.assets.metadata import outcome_metadata
+from dbt_trigger_dagster.assets.metadata import batch_metadata
 from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
 from dbt_trigger_dagster.assets.run_report import store_report
@@ -35,17 +35,13 @@ from dbt_trigger_dagster.storage.node_tables import NODE, NODE_RESULT
 from dbt_trigger_dagster.storage.tables import TABLES
 from dbt_trigger_dagster.storage.views import VIEWS
 
-_RUN = Run.from_payload(
-    {
-        "id": 7,
-        "account_id": 1,
-        "job_definition_id": 3,
-        "status": 10,
-        "run_steps": [
-            {"index": 4, "name": "Invoke dbt with `dbt build`", "status": 10, "logs": ""}
-        ],
-    }
-)
+_RUN = {
+    "account_id": 1,
+    "job_definition_id": 3,
+    "status": 10,
+    "run_steps": [{"index": 4, "name": "Invoke dbt with `dbt build`", "status": 10, "logs": ""}],
+}
+_FIRST_ID = 7
 
 
 class _Files:
@@ -62,46 +58,49 @@ class _Files:
         return str(self._place / path) if step == 0 else None
 
 
-def main(how: str, place: Path) -> None:
+def main(how: str, place: Path, count: int) -> None:
     """Do it, and print."""
     kind = "duckdb" if how == "bare" else how
     tables = DbtCloudTableIOManager(database=f"{kind}:///{place}/{how}.db")
     if kind in {"duckdb", "sqlite"}:
         tables.store().check(TABLES.values(), VIEWS)
     idle, began = memory("VmRSS"), time.process_time()
-    kept = _WAYS[how](place, tables)
+    runs = [Run.from_payload({**_RUN, "id": _FIRST_ID + number}) for number in range(count)]
+    kept = _WAYS[how](place, tables, runs)
     seconds, peak = time.process_time() - began, memory("VmHWM")
     sys.stdout.write(
         json.dumps({"bytes": peak - idle, "cpu": seconds, "kept": sys.getrefcount(kept)})
     )
 
 
-def _load(place: Path, _: DbtCloudTableIOManager) -> Any:
+def _load(place: Path, _: DbtCloudTableIOManager, __: Sequence[Run]) -> Any:
     return [
         json.loads((place / f"{name}.json").read_bytes()) for name in ("manifest", "run_results")
     ]
 
 
-def _read(place: Path, _: DbtCloudTableIOManager) -> NodeResults:
-    found = collect_node_results(_RUN, _Files(place))
-    if found.warnings or len(found.results) != len(found.nodes):
-        raise RuntimeError(f"The files were not read: {found.warnings}")
-    return found
+def _read(place: Path, _: DbtCloudTableIOManager, runs: Sequence[Run]) -> list[NodeResults]:
+    read = [collect_node_results(run, _Files(place)) for run in runs]
+    for found in read:
+        if found.warnings or len(found.results) != len(found.nodes):
+            raise RuntimeError(f"The files were not read: {found.warnings}")
+    return read
 
 
-def _land(place: Path, tables: DbtCloudTableIOManager) -> Any:
+def _land(place: Path, tables: DbtCloudTableIOManager, runs: Sequence[Run]) -> Any:
     """What a step does when the files are there, without Dagster's own part."""
-    found = _read(place, tables)
-    outcome = Outcome.of(_RUN, found, tables.store())
+    read, past = _read(place, tables, runs), tables.store()
+    outcomes = [Outcome.of(run, found, past) for run, found in zip(runs, read, strict=True)]
     artifacts = DbtCloudArtifactStore(root=str(place / "artifacts"))
-    store_report(outcome, [], artifacts, logging.getLogger(), tables.store())
-    metadata = outcome_metadata(outcome)
-    rows = node_rows([found])
+    for outcome in outcomes:
+        store_report(outcome, [], artifacts, logging.getLogger(), past)
+    metadata = batch_metadata(outcomes)
+    rows = node_rows(read)
     tables.store_rows(dg.AssetKey("node_results"), "a run", rows, table=NODE_RESULT)
-    return found, outcome, metadata
+    return read, outcomes, metadata
 
 
-def _bare(place: Path, _: DbtCloudTableIOManager) -> Any:
+def _bare(place: Path, _: DbtCloudTableIOManager, __: Sequence[Run]) -> Any:
     """What DuckDB takes for these rows, whoever writes them."""
     with (
         sqlite3.connect(place / "sqlite.db") as source,
@@ -121,7 +120,7 @@ def _bare(place: Path, _: DbtCloudTableIOManager) -> Any:
     return None
 
 
-_WAYS: Mapping[str, Callable[[Path, DbtCloudTableIOManager], Any]] = {
+_WAYS: Mapping[str, Callable[[Path, DbtCloudTableIOManager, Sequence[Run]], Any]] = {
     "load": _load,
     "read": _read,
     "duckdb": _land,
@@ -130,4 +129,4 @@ _WAYS: Mapping[str, Callable[[Path, DbtCloudTableIOManager], Any]] = {
 }
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]) if sys.argv[3:] else 1)

@@ -5,13 +5,14 @@ connection of its own for each write, as the store has.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, count
+from itertools import chain, count, product
+from pathlib import Path
 
 import psycopg
 
-from benchmarks.history import FIRST_ID, row
+from benchmarks.history import FIRST_ID, filled, row
 from benchmarks.report import Result, not_measured
 from benchmarks.rounds import Spread, alternate, ratios, seconds_of
 from dbt_trigger_dagster.storage.columns import Kind, Rows
@@ -48,7 +49,7 @@ _FILL = (
 
 
 def measure() -> list[Result]:
-    """Write so many rows at once, and one into a long history."""
+    """Write so many rows at once, also into a long history."""
     if reason := missing_programs():
         return [not_measured("upserts into PostgreSQL", f"<= {_BESIDE_THE_DRIVER:g}", reason)]
     with a_postgres_cluster() as url, tempfile.TemporaryDirectory() as folder:
@@ -57,7 +58,11 @@ def measure() -> list[Result]:
         for store in stores.values():
             store.upsert(RUN.rows([]))
         beside = [_beside_the_driver(stores, url, size, ids) for size in _COUNTS]
-        return [*chain(*beside), *_with_a_history(url, ids)]
+        histories = {
+            "PostgreSQL": _in_postgresql(url),
+            "DuckDB": [filled(Path(folder, f"{size}.duckdb"), size) for size in (_HISTORY, 0)],
+        }
+        return [*chain(*beside), *_with_a_history(histories, ids)]
 
 
 def _beside_the_driver(
@@ -77,22 +82,27 @@ def _beside_the_driver(
     ]
 
 
-def _with_a_history(url: str, ids: "count[int]") -> list[Result]:
-    empty, long = (open_store(url, schema=name) for name in ("empty", "long"))
-    for store in (empty, long):
+def _in_postgresql(url: str) -> list[Store]:
+    """A store with a history, and one without."""
+    long, empty = (open_store(url, schema=name) for name in ("long", "empty"))
+    for store in (long, empty):
         store.upsert(row(FIRST_ID))
     with psycopg.connect(as_libpq_takes_it(url), autocommit=True) as connection:
         connection.execute(_FILL, [_HISTORY])
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
-    results = []
-    for size in _COUNTS[:2]:
-        filled, new = alternate(
-            _ROUNDS[size], *(partial(_seconds, size, ids, each.upsert) for each in (long, empty))
-        )
-        what = f"{size:,} rows into PostgreSQL: history of {_HISTORY:,} rows / of none"
-        results.append(_result(what, filled, new, _FLAT))
-    return results
+    return [long, empty]
+
+
+def _with_a_history(
+    histories: Mapping[str, Sequence[Store]], ids: "count[int]"
+) -> Iterator[Result]:
+    for name, size in product(histories, _COUNTS):
+        measures = [partial(_seconds, size, ids, each.upsert) for each in histories[name]]
+        alternate(1, *measures)  # fills caches
+        long, empty = alternate(_ROUNDS[size], *measures)
+        what = f"{size:,} rows into {name}: history of {_HISTORY:,} rows / of none"
+        yield _result(what, long, empty, _FLAT)
 
 
 def _result(what: str, above: Spread, below: Spread, goal: float | None) -> Result:
