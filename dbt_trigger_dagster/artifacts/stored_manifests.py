@@ -14,8 +14,11 @@ from typing import Any
 from dbt_trigger_dagster.artifacts.json_stream import BrokenFileError, read_sections
 from dbt_trigger_dagster.artifacts.manifest import MANIFEST, Manifest, as_manifest
 
-_RUNS = ("", "*/", "*/*/", "*/*/*/")
-"""Where runs' folders are below a run's, a job's, an account's and the root folder."""
+_RUNS = ("", "*/", "*/*/", "[0-9]*/*/*/")
+"""Where runs' folders are below a run's, a job's, an account's and the root folder.
+
+An account's folder is its id: what is published under ``latest`` beside it is no run.
+"""
 
 _SUFFIX = Path(MANIFEST).suffix
 _logger = logging.getLogger(__name__)

@@ -33,6 +33,13 @@ def test_of_a_folder_the_newest_run_counts(tmp_path: Path, place: str) -> None:
     assert _found(tmp_path / place) == {"shop": ["model.shop.new"]}
 
 
+def test_what_is_published_is_no_run(tmp_path: Path) -> None:
+    """Its folder has a job's id where a run's would stand, which may be the higher number."""
+    stored(tmp_path / "1/300/9", manifest_of(node("model.shop.new")))
+    stored(tmp_path / "latest/1/300", manifest_of(node("model.shop.published")))
+    assert _found(tmp_path) == {"shop": ["model.shop.new"]}
+
+
 def test_each_project_counts_once(tmp_path: Path) -> None:
     """Two jobs of one project are one project, as its newest run had it."""
     stored(tmp_path / "1/300/7", manifest_of(node("model.shop.nightly")))
