@@ -22,7 +22,7 @@ from dbt_trigger_dagster.artifacts.spans import (
     spans_of,
 )
 from dbt_trigger_dagster.storage.columns import Rows
-from dbt_trigger_dagster.storage.node_statuses import is_executed
+from dbt_trigger_dagster.storage.node_statuses import TESTS, is_executed
 
 REPORT = "report.html"
 """Its name, in the folder of the run."""
@@ -158,7 +158,8 @@ def _node(node: Mapping[str, Any], bar: Bar | None, first: datetime | None) -> d
 def _failing(
     nodes: Iterable[Mapping[str, Any]], since: Mapping[str, str], compiled: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    failed = (node for node in nodes if kind_of(str(node.get("status"))) == "failed")
+    failed = [node for node in nodes if kind_of(str(node.get("status"))) == "failed"]
+    failed.sort(key=lambda node: node.get("resource_type") in TESTS)  # what broke the tests first
     return [
         {
             "name": str(node.get("name") or node.get("unique_id") or ""),

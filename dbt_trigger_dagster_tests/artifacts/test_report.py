@@ -84,6 +84,12 @@ def test_a_failed_test_has_its_compiled_sql_and_since_when_it_fails() -> None:
     )
 
 
+def test_models_that_failed_stand_before_tests() -> None:
+    """Whatever broke a model broke its tests."""
+    test, model = node(1, status="fail", resource_type="test"), node(2, status="error")
+    assert [each["name"] for each in content(test, model)["failing"]] == ["orders_2", "orders_1"]
+
+
 def test_a_node_that_was_only_compiled_is_not_among_the_nodes() -> None:
     """It did nothing."""
     assert content(node(executed=False))["nodes"] == []
