@@ -15,7 +15,7 @@ HOME_OF_DAGSTER := data/dagster/dagster.yaml
 # what it does itself.
 DAGSTER := PATH="$(CURDIR)/$(BIN):$$PATH" DAGSTER_HOME="$(CURDIR)/data/dagster" PYTHONWARNINGS=ignore
 
-.PHONY: help demo dev test test-fast test-oldest test-deployment test-warehouses truth check docs bench faults lock audit clean
+.PHONY: help demo dev test test-fast test-oldest test-deployment test-warehouses test-browser truth check docs bench faults lock audit clean
 
 help:  ## What can be made
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 17
@@ -72,6 +72,10 @@ $(SNOWFLAKE)/installed: pyproject.toml
 test-warehouses: $(SNOWFLAKE)/installed  ## The stores in warehouses, on emulators of them
 	$(SNOWFLAKE)/bin/python -m pytest -n auto --dist worksteal -k snowflake \
 		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_snowflake.py)
+
+test-browser: $(STAMP)  ## Dagster's UI and the report in Debian's Chromium; pictures in build/browser
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[browser]'
+	$(BIN)/python -m pytest dbt_trigger_dagster_tests/test_browser.py
 
 $(TRUTH)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TRUTH)
