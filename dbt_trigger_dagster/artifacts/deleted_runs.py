@@ -45,6 +45,7 @@ def deleted_at(files: FileStore, run_id: int) -> str | None:
 def _read(files: FileStore, path: str) -> dict[str, str]:
     try:
         with files.open(path) as file:
-            return dict(json.load(file))
-    except FileNotFoundError:
+            note = json.load(file)
+    except (FileNotFoundError, ValueError):  # a damaged one is a hint less, and no more
         return {}
+    return note if isinstance(note, dict) else {}

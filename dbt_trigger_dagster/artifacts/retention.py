@@ -136,7 +136,7 @@ def delete(
 
     Yields:
         What became of each run, when its rows are marked. One that cannot be deleted does not keep
-        the others.
+        the others; one that was stored anew since it was planned is left out.
 
     Raises:
         StorageError: Rows cannot be read or written; the next pass goes on from there.
@@ -154,21 +154,22 @@ def _delete_some(
     store: Store, files: FileStore, runs: Sequence[StoredRun], now: datetime
 ) -> list[Deletion]:
     """Delete the artifacts of an account's runs, and mark their rows at once."""
-    run_ids = [run.run_id for run in runs]
-    rows = store.read(ARTIFACT, account_id=runs[0].account_id, run_id=run_ids)
-    paths: dict[int, list[str]] = {run_id: [] for run_id in run_ids}
-    numbers: dict[int, list[int]] = {run_id: [] for run_id in run_ids}
+    stored_at = {run.run_id: run.stored_at for run in runs}
+    rows = store.read(ARTIFACT, account_id=runs[0].account_id, run_id=list(stored_at))
+    here: dict[int, dict[int, str]] = {run_id: {} for run_id in stored_at}
+    anew = set()
     for number, row in enumerate(rows):
         if row["deleted_at"] is None and (path := stored_path(files, row)):
-            paths[row["run_id"]].append(path)
-            numbers[row["run_id"]].append(number)
+            here[row["run_id"]][number] = path
+            if (row["downloaded_at"] or _NOT_KNOWN) > stored_at[row["run_id"]]:
+                anew.add(row["run_id"])
     done = in_parallel(
-        lambda run: _remove(files, run, paths[run.run_id]),
-        runs,
+        lambda run: _remove(files, run, list(here[run.run_id].values())),
+        [run for run in runs if run.run_id not in anew],
         max_parallel=_THREADS,
         cancellation=Cancellation(),
     )
-    gone = [n for each in done if each.error is None for n in numbers[each.run.run_id]]
+    gone = [n for each in done if each.error is None for n in here[each.run.run_id]]
     store.upsert(rows.picked(gone).filled(deleted_at=now))
     return done
 

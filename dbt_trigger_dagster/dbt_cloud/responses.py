@@ -114,6 +114,9 @@ class Response:
                         f"{MAX_RATIO} times its size."
                     )
                 yield chunk
+        # gzip takes no bytes at all for a whole stream.
+        if not self._raw.tell() and not _is_framed(self._raw):
+            raise EOFError("the body is empty")
 
     def envelope(self) -> Mapping[str, Any]:
         """The body as dbt Cloud's envelope: a JSON object with ``data``.
@@ -160,8 +163,12 @@ class Response:
 
 def _is_end_known(raw: Any) -> bool:
     """Whether urllib3 checks where a body ends; a gzip says it itself."""
-    encoding = raw.headers.get("Content-Encoding", "").lower()
-    return bool(raw.chunked) or raw.length_remaining is not None or "gzip" in encoding
+    return _is_framed(raw) or "gzip" in raw.headers.get("Content-Encoding", "").lower()
+
+
+def _is_framed(raw: Any) -> bool:
+    """Whether HTTP says where a body ends."""
+    return bool(raw.chunked) or raw.length_remaining is not None
 
 
 def _finite(text: str) -> float | None:

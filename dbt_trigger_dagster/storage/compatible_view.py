@@ -135,10 +135,20 @@ LEFT JOIN {{dbt_cloud_run}} AS run
     ON run.account_id = step.account_id AND run.id = step.run_id"""
 """Steps with their runs."""
 
-THREADS = (
-    "COALESCE((step.args ->> 'threads'), (run.trigger ->> 'threads_override'), "
-    "((run.job -> 'settings') ->> 'threads'))"
+
+def _if_number(sql: str) -> str:
+    """A text where it is a whole number, else null: one odd value must not break a view."""
+    return (
+        f"CASE WHEN TRIM({sql}, '0123456789') = '' AND LENGTH({sql}) BETWEEN 1 AND 9 THEN {sql} END"
+    )
+
+
+_THREADS = (
+    "(step.args ->> 'threads')",
+    "(run.trigger ->> 'threads_override')",
+    "((run.job -> 'settings') ->> 'threads')",
 )
+THREADS = f"COALESCE({', '.join(map(_if_number, _THREADS))})"
 TARGET = (
     "COALESCE((step.args ->> 'target'), (run.trigger ->> 'target_name_override'), "
     "((run.job -> 'settings') ->> 'target_name'))"

@@ -24,9 +24,13 @@ def parsed(url: str, example: str) -> "URL":
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415  # likewise
 
     try:
-        return make_url(url)
+        found = make_url(url)
     except (ArgumentError, ValueError):
         pass  # both have parts of the URL in them
+    else:
+        # With "@" in it, the end of a password is taken for a part of these.
+        if "@" not in f"{found.host}{found.database}":
+            return found
     raise StorageError(
         f"The URL of the database cannot be read: give {example}. In a password, write "
         "@ : / ? # % as %40 %3A %2F %3F %23 %25."

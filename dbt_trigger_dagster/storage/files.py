@@ -105,8 +105,12 @@ class LocalFiles:
         return (self.root / path).is_file()
 
     def list_files(self, folder: str) -> Iterator[StoredFile]:
-        """All complete files in a folder and below; links are left out."""
-        for parent, folders, names in os.walk(self.root / folder):
+        """All complete files in a folder and below; links are left out.
+
+        Raises:
+            StorageError: A folder cannot be read.
+        """
+        for parent, folders, names in os.walk(self.root / folder, onerror=_tell_unless_gone):
             folders[:] = [each for each in folders if not is_partial(each)]
             for name in names:
                 file = Path(parent, name)
@@ -120,9 +124,15 @@ class LocalFiles:
                         )
 
     def list_folders(self, folder: str = "") -> list[str]:
-        """The names of the folders in a folder."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        """The names of the folders in a folder.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        try:
             return sorted(each.name for each in (self.root / folder).iterdir() if each.is_dir())
+        except OSError as error:
+            _tell_unless_gone(error)
         return []
 
     def delete(self, paths: Sequence[str]) -> None:
@@ -211,6 +221,16 @@ def make_folders(folder: Path) -> None:
     except FileExistsError:
         if not folder.is_dir():
             raise
+
+
+def _tell_unless_gone(error: OSError) -> None:
+    """Say that a folder cannot be read: what cannot be seen must not be taken for nothing.
+
+    Raises:
+        StorageError: It is there.
+    """
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise StorageError(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,5 +1,6 @@
 """Artifacts are copied whole from any place to any other, and rows follow them."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -176,3 +177,21 @@ def test_rows_name_the_files_where_they_are_now(tmp_path: Path) -> None:
         None,
     ]
     assert next(read(RUN)) is tables[RUN]
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a copy would say that all is there, without the files in it."""
+    source, target = a_folder(tmp_path, "kept"), a_folder(tmp_path, "copied")
+    put(source, {"7/9/1/manifest.json": b"{}", "7/9/2/manifest.json": b"{}"})
+    refused, scandir = str(tmp_path / "kept/7/9/2"), os.scandir
+
+    def refusing(path: str) -> object:
+        if os.fspath(path) == refused:
+            raise PermissionError(errno.EACCES, "Permission denied", refused)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(StorageError, match="kept/7/9/2 cannot be read: Permission denied"):
+        list(copy_artifacts(source, target))

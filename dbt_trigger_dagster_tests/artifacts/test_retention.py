@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from dbt_trigger_dagster import DbtCloudArtifactStore
+from dbt_trigger_dagster.artifacts.deleted_runs import deleted_at
 from dbt_trigger_dagster.artifacts.latest import publish_latest
 from dbt_trigger_dagster.artifacts.retention import Deletion, Policy, delete, plan
 from dbt_trigger_dagster.dbt_cloud.models import Run
@@ -317,3 +318,25 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_goes(
     with pytest.raises(StorageError, match=r"deleted/7/9\.json cannot be written"):
         one_pass(store, folder)
     assert runs_with_files(folder) == {1, 2}
+
+
+def test_what_is_stored_anew_after_the_plan_stays(store: Store, files: FileStore) -> None:
+    """Somebody has landed the run again, between the plan and the deleting."""
+    keep(store, files, 1, 2, 3)
+    expired = plan(store, files, POLICY, NOW).expired
+    keep(store, files, 1, names=[MANIFEST], when=NOW)
+    assert [each.run.run_id for each in delete(store, files, expired, NOW)] == [2]
+    assert runs_with_files(files) == {1, 3}
+    assert marked(store) == {1: {None}, 2: {NOW}, 3: {None}}
+
+
+@pytest.mark.parametrize("note", [b"", b'{"1": "20', b"\xff", b"[1]", b"null"])
+def test_a_damaged_note_keeps_nobody_from_deleting(
+    store: Store, folder: FileStore, note: bytes
+) -> None:
+    """It is a hint for who reads, and is written anew."""
+    keep(store, folder, 1, 2)
+    folder.put("deleted/7/9.json", [note])
+    assert deleted_at(folder, 1) is None
+    one_pass(store, folder)
+    assert deleted_at(folder, 1) == "2026-06-01T12:00:00+00:00"

@@ -386,6 +386,19 @@ def test_half_of_a_compressed_body_is_a_broken_answer(ask, missing) -> None:
 
 
 @both_ways
+def test_a_compressed_body_without_a_byte_is_a_broken_answer(ask) -> None:
+    """Without a length: the connection was cut. With one it is empty, as HTTP says."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+    with (
+        serving(lambda _: Reply(head + b"\r\n", closes=True)) as server,
+        pytest.raises(DbtCloudRequestError, match="EOFError"),
+    ):
+        ask(_transport(server.url))
+    with serving(lambda _: Reply(head + b"Content-Length: 0\r\n\r\n")) as server:
+        assert not ask(_transport(server.url))
+
+
+@both_ways
 def test_a_whole_compressed_body_is_unpacked_and_leaves_the_connection(ask) -> None:
     """Also where it is several of them, one after the other."""
     packed = gzip.compress(b"one ") + gzip.compress(b"two")

@@ -216,6 +216,14 @@ def test_what_dbt_cloud_knows_of_a_run_stands_with_its_commands(place, store) ->
     )
 
 
+@pytest.mark.parametrize("odd", ["", "many", "9" * 30, "-", {"a": 1}])
+def test_threads_that_are_no_number_do_not_break_a_view(place, store, odd) -> None:
+    """They are passed over for what the job says."""
+    job = {"name": "nightly", "settings": {"threads": "4"}}
+    land(store, "seeds", trigger={"threads_override": odd}, job=job)
+    assert found_in(place, "elementary", "dbt_invocations", "threads") == [(4,)]
+
+
 def test_a_view_is_made_anew_where_a_release_changes_it(place, store) -> None:
     """As all views are; what has not changed stays as it is."""
     *others, last = ALL

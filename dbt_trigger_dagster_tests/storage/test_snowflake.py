@@ -101,6 +101,17 @@ def test_a_url_that_cannot_be_read_is_not_told(url) -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    "url", ["snowflake://me:p@ss@acct/db/s", "snowflake://me:12/p@ss@acct/db/s"]
+)
+def test_a_password_with_a_sign_that_is_not_quoted_is_not_told(url) -> None:
+    """Its end would stand in the account's name, or in the database's."""
+    with pytest.raises(StorageError, match="In a password, write") as caught:
+        open_store(url)
+    assert "ss@" not in f"{caught.value}{caught.value!r}"
+    assert caught.value.__context__ is None
+
+
 def test_views_like_other_packages_tables_are_refused() -> None:
     """Before anything is made."""
     with pytest.raises(StorageError, match="no views like the tables of elementary in Snowflake"):
