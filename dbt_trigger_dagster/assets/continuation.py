@@ -91,7 +91,8 @@ def _not_retried(one: FollowedRun, why: str) -> FollowedRun:
 def _with_none_left(one: FollowedRun, failed: Run, made: int) -> FollowedRun:
     """The same of a run for which this step may ask for no retry, or for no more."""
     if made:
-        return _not_retried(one, f"it failed after {made} retries in this step")
+        retries = "1 retry" if made == 1 else f"{made} retries"
+        return _not_retried(one, f"it failed after {retries} in this step")
     if not one.saw_end:  # it was over before: this step only looks at it
         return one
     return _not_retried(one, one.lasting or obstacle_of(failed) or "max_run_retries is 0")

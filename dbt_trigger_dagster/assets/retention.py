@@ -26,7 +26,10 @@ class DbtCloudRetentionConfig(dg.Config):
     """Which artifacts stay, and whether the others are deleted."""
 
     older_than_days: int = Field(
-        default=90, ge=1, description="Only artifacts that were stored more days ago are deleted"
+        default=90,
+        ge=1,
+        le=36_500,
+        description="Only artifacts that were stored more days ago are deleted",
     )
     keep_last_runs: int = Field(
         default=10, ge=1, description="How many of each job's newest runs keep theirs all the same"
@@ -61,7 +64,7 @@ def build_dbt_cloud_retention(
         default_status: ``RUNNING`` starts the schedule with the deployment.
 
     Raises:
-        SettingError: A number is too small.
+        SettingError: A setting cannot be used.
         dg.DagsterInvalidDefinitionError: The cron schedule or the time zone is none.
     """
     try:
@@ -69,9 +72,7 @@ def build_dbt_cloud_retention(
             older_than_days=older_than_days, keep_last_runs=keep_last_runs, dry_run=dry_run
         )
     except ValidationError as error:
-        problem = error.errors()[0]
-        field = str(problem["loc"][0])
-        raise SettingError(field, f"is {problem['input']}: give 1 or more.") from error
+        raise _refused(error) from error
     return dg.ScheduleDefinition(
         name=f"{name}_schedule",
         job=_job(name, defaults),
@@ -80,6 +81,13 @@ def build_dbt_cloud_retention(
         description=f"Runs {name}, once it is switched on",
         default_status=default_status,
     )
+
+
+def _refused(error: ValidationError) -> SettingError:
+    problem = error.errors()[0]
+    too_small = problem["type"] == "greater_than_equal"
+    told = "give 1 or more" if too_small else problem["msg"]
+    return SettingError(str(problem["loc"][0]), f"is {problem['input']}: {told}.")
 
 
 def _job(name: str, defaults: DbtCloudRetentionConfig) -> dg.JobDefinition:

@@ -1,9 +1,31 @@
 """By what people find the Dagster run of a dbt Cloud run: tags that the UI can search."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import dagster as dg
+
+from dbt_trigger_dagster.assets.dagster_run import tag
 from dbt_trigger_dagster.assets.job import JOB_ID_TAG, RUN_ID_TAG, STATUS_TAG
 from dbt_trigger_dagster.dbt_cloud.models import Run
+
+_NOT_KNOWN = "Not known"
+
+
+def tag_with_runs(
+    context: dg.AssetExecutionContext, runs: Sequence[Run], more: Mapping[str, str] | None = None
+) -> None:
+    """Tag the Dagster run of a step with the dbt Cloud runs that it is about.
+
+    One that re-executes another has inherited its tags. No tag can be removed, so that of a status
+    which is another run's is overwritten.
+
+    Args:
+        context: The step's.
+        runs: The dbt Cloud runs.
+        more: Further tags.
+    """
+    inherited = {STATUS_TAG: _NOT_KNOWN} if STATUS_TAG in context.run.tags else {}
+    tag(context, {**inherited, **(more or {}), **run_tags(runs)})
 
 
 def run_tags(runs: Sequence[Run]) -> dict[str, str]:

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 import dagster as dg
 
-from dbt_trigger_dagster.assets.dagster_run import HIDDEN, tag
+from dbt_trigger_dagster.assets.dagster_run import HIDDEN
 from dbt_trigger_dagster.assets.failures import as_trigger_failure
 from dbt_trigger_dagster.assets.job import RUN_ID_KEY
 from dbt_trigger_dagster.assets.metadata import run_link
-from dbt_trigger_dagster.assets.run_tags import run_tags
+from dbt_trigger_dagster.assets.run_tags import tag_with_runs
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import start_run
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudError
@@ -56,7 +56,7 @@ def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intenti
 def announce(context: dg.AssetExecutionContext, run: Run) -> None:
     """Write a run into the log of the Dagster run that triggered it, and tag the Dagster run."""
     context.log_event(dg.AssetObservation(context.asset_key, metadata=run_link(run)))
-    tag(context, {TRIGGERED_TAG: "true", **run_tags([run])})
+    tag_with_runs(context, [run], {TRIGGERED_TAG: "true"})
 
 
 def announced(events: Iterable[dg.DagsterEvent]) -> dict[str, int]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from dbt_trigger_dagster.assets.dagster_run import is_switched_on, sensors_with, tag
+from dbt_trigger_dagster.assets.dagster_run import is_switched_on, sensors_with
 from dbt_trigger_dagster.assets.followed_run import FollowedRun
 from dbt_trigger_dagster.assets.job import GRAPHS_KEY, JobGraph
-from dbt_trigger_dagster.assets.run_tags import run_tags
+from dbt_trigger_dagster.assets.run_tags import tag_with_runs
 
 
 def tell_what_became(
@@ -20,7 +20,7 @@ def tell_what_became(
         followed: What became of them.
         graph: Whose they are.
     """
-    tag(context, run_tags([each.run for each in followed if each.run and not each.continued_by]))
+    tag_with_runs(context, [each.run for each in followed if each.run and not each.continued_by])
     if any(each.is_left for each in followed):
         tell_who_lands(context, graph)
 

@@ -23,6 +23,8 @@ from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 WORKSPACE = Workspace()
 STORAGE = Storage()
 _VARIABLE = "DBT_TRIGGER_JOBS"
+_PROJECTS = {"pyproject.toml": "[tool.dg.project]", "dg.toml": "[project]"}
+"""What the files of a dg project have, and those of a workspace of projects have not."""
 
 
 class JobsFile(DbtCloudJobsComponent):
@@ -85,8 +87,10 @@ class CodeLocation:
             ) from error
         workspaces = [each.workspace for each in components if each.workspace is not None]
         storages = [each.storage for each in components if each.storage is not None]
+        by_file = f"the dg project {project}"
+        by_variables = f"the environment (no file of {project} names jobs)"
         return cls(
-            source=f"the dg project {project}",
+            source=by_file if components else by_variables,
             workspace=next(iter(workspaces), WORKSPACE),
             storage=next(iter(storages), STORAGE),
             jobs=[job for each in components for job in each.jobs],
@@ -101,20 +105,27 @@ class CodeLocation:
             key: Its key, likewise; else empty.
 
         Raises:
-            ValueError: It is none of these jobs, or they are given and do not agree.
+            ValueError: It is none of these jobs, or does not say which, or id and key do not agree.
             DbtCloudError: A name cannot be looked up.
         """
         if not self.jobs:
             return None
+        if job_id is None and not key and len(self.jobs) > 1:
+            raise ValueError(
+                f"Which job? Give --key or --job-id. The keys of {self.source} are: {self._keys}."
+            )
         named = [job for job in self.jobs if not key or (job.key or "") == key]
-        for job in named:
+        for job in sorted(named, key=lambda job: job.job_id is None):  # first what needs no look-up
             if job_id is None or job.resolve(client) == job_id:
                 return job
         meant = f"the key {key}" if key else f"the id {job_id}"
         if key and named:
             meant += f" and the id {job_id}"
-        keys = ", ".join(job.key or "none" for job in self.jobs)
-        raise ValueError(f"No job of {self.source} has {meant}. The keys are: {keys}.")
+        raise ValueError(f"No job of {self.source} has {meant}. The keys are: {self._keys}.")
+
+    @property
+    def _keys(self) -> str:
+        return ", ".join(job.key or "none" for job in self.jobs)
 
 
 def _project_around(folder: Path) -> Path | None:
@@ -123,9 +134,10 @@ def _project_around(folder: Path) -> Path | None:
 
 
 def _is_project(folder: Path) -> bool:
-    settings = folder / "pyproject.toml"
-    with_dg = settings.is_file() and "[tool.dg.project]" in settings.read_text(encoding="utf-8")
-    return with_dg or (folder / "dg.toml").is_file()
+    return any(
+        (folder / name).is_file() and mark in (folder / name).read_text(encoding="utf-8")
+        for name, mark in _PROJECTS.items()
+    )
 
 
 def _first_cause(error: BaseException) -> BaseException:

@@ -47,7 +47,7 @@ class RetentionSettings(Section):
         """The schedule, which brings the job.
 
         Raises:
-            SettingError: A number is too small.
+            SettingError: A setting cannot be used.
             ProblemError: Another setting cannot be used.
         """
         try:

@@ -122,7 +122,8 @@ RUN = Table(
             "retry_decision",
             Kind.TEXT,
             "Of a failed run, whether it was retried from its point of failure, and why, or why "
-            "not; null where no step has waited for it",
+            "not; null where no step has waited for it, or where the step that landed it last "
+            "found it already over",
         ),
         *LINEAGE,
     ),

@@ -362,7 +362,7 @@ def test_a_step_retries_no_more_often_than_it_may(tmp_path: Path) -> None:
         _, last = project.rows("dbt_cloud_run")
         assert last["status"] == 20
         assert retries(project) == 1
-        assert last["retry_decision"] == "not retried: it failed after 1 retries in this step"
+        assert last["retry_decision"] == "not retried: it failed after 1 retry in this step"
         assert f"dbt Cloud run {last['id']} failed; {last['retry_decision']}." in project.logs(
             result
         )

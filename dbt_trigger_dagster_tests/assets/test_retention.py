@@ -12,6 +12,7 @@ from dbt_trigger_dagster import (
     DbtCloudTableIOManager,
     build_dbt_cloud_retention,
 )
+from dbt_trigger_dagster.dbt_cloud.errors import SettingError
 from dbt_trigger_dagster_tests.artifacts.test_retention import keep, marked, runs_with_files
 from dbt_trigger_dagster_tests.graphs import failure_of
 
@@ -69,6 +70,12 @@ def test_the_builders_settings_are_what_it_starts_from(resources) -> None:
     assert summary(run(resources, {"older_than_days": 50}, **settings))["runs"] == 1
     assert summary(run(resources, **settings))["runs"] == 1
     assert runs_with_files(resources["dbt_cloud_artifacts"].files()) == {3}
+
+
+def test_a_setting_that_is_no_number_is_told_by_what_is_wrong_with_it() -> None:
+    """And not by how large it has to be."""
+    with pytest.raises(SettingError, match="dry_run is maybe: Input should be a valid boolean"):
+        build_dbt_cloud_retention(dry_run="maybe")  # type: ignore[arg-type]
 
 
 def test_the_schedule_is_off_and_runs_the_job_with_its_settings() -> None:

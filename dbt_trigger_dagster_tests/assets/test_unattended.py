@@ -9,7 +9,7 @@ import pytest
 
 from dbt_trigger_dagster import build_dbt_cloud_monitor
 from dbt_trigger_dagster.assets.job import JOB_ID_TAG, RUN_ID_TAG, STATUS_TAG
-from dbt_trigger_dagster.assets.run_tags import run_tags
+from dbt_trigger_dagster.assets.run_tags import run_tags, tag_with_runs
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster_tests.graphs import (
     BROKEN,
@@ -71,6 +71,29 @@ def test_of_several_runs_that_on_which_they_agree_is_a_tag() -> None:
     good, running = (Run.from_payload(run_payload(status, id=1)) for status in (10, 3))
     assert run_tags([good, good])[STATUS_TAG] == "Success"
     assert STATUS_TAG not in run_tags([good, running])
+
+
+@pytest.mark.parametrize(
+    ("inherited", "status", "told"),
+    [("Error", 3, "Not known"), ("Error", 10, "Success"), (None, 3, None)],
+)
+def test_the_status_of_the_run_before_does_not_stay(
+    inherited: str | None, status: int, told: str | None
+) -> None:
+    """A Dagster run that re-executes another has its tags from the start."""
+    run = Run.from_payload(run_payload(status))
+
+    @dg.asset
+    def tagging(context: dg.AssetExecutionContext) -> None:
+        tag_with_runs(context, [run])
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        tags = {} if inherited is None else {STATUS_TAG: inherited}
+        result = dg.materialize([tagging], instance=instance, tags=tags)
+        found = instance.get_run_by_id(result.run_id)
+        assert found is not None
+        assert found.tags.get(STATUS_TAG) == told
+        assert found.tags[RUN_ID_TAG] == str(run.run_id)
 
 
 def executed(project: Project, config: dict[str, Any]) -> str:

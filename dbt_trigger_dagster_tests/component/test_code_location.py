@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from dbt_trigger_dagster.component.code_location import CodeLocation
+from dbt_trigger_dagster.component.job import JobSettings
+from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 
 pytestmark = pytest.mark.filterwarnings("ignore:`parse_obj_as`")  # Dagster's, in reading a file
 
@@ -65,6 +67,47 @@ def test_a_dg_project_without_such_a_file_goes_by_variables(project: Path) -> No
     """Its Python may say more, which is not read."""
     found = CodeLocation.around(project)
     assert (found.jobs, found.workspace) == ([], CodeLocation().workspace)
+    assert found.source == f"the environment (no file of {project} names jobs)"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("dg.toml", 'directory_type = "workspace"\n[workspace]\n'),
+        ("pyproject.toml", '[tool.dg]\ndirectory_type = "workspace"\n[tool.dg.workspace]\n'),
+    ],
+)
+def test_a_workspace_of_dg_projects_is_none_itself(tmp_path: Path, name: str, text: str) -> None:
+    """It has no components that could be loaded."""
+    (tmp_path / name).write_text(text)
+    assert CodeLocation.around(tmp_path) == CodeLocation()
+
+
+@pytest.fixture
+def client() -> Iterator[DbtCloudClient]:
+    """A client that nobody answers: no test here may look a name up."""
+    with DbtCloudClient(account_id=1, token="none", access_url="http://127.0.0.1:9") as made:
+        yield made
+
+
+ONE, TWO = JobSettings(job_id=111, key="one"), JobSettings(job_id=222, key="two")
+
+
+def test_of_several_jobs_one_has_to_be_named(client: DbtCloudClient) -> None:
+    """The first is not meant because it comes first; a job that is alone is."""
+    with pytest.raises(ValueError, match=r"^Which job\? .* of the environment are: one, two\.$"):
+        CodeLocation(jobs=[ONE, TWO]).job_of(client, None, "")
+    assert CodeLocation(jobs=[ONE, TWO]).job_of(client, None, "two") is TWO
+    assert CodeLocation(jobs=[ONE]).job_of(client, None, "") is ONE
+
+
+def test_a_job_is_found_by_its_plain_id_before_others_are_looked_up(
+    client: DbtCloudClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that is not set, or a name that nobody knows, is another job's."""
+    monkeypatch.delenv("ID_OF_A_TEST", raising=False)
+    unset = JobSettings(job_id_env="ID_OF_A_TEST", key="unset")
+    assert CodeLocation(jobs=[unset, TWO]).job_of(client, 222, "") is TWO
 
 
 @pytest.mark.parametrize(

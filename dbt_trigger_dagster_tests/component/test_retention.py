@@ -54,6 +54,11 @@ def test_every_setting_reaches_the_schedule_and_its_job() -> None:
     [
         ({"older_than_days": 0}, "older_than_days is 0: give 1 or more.", "older_than_days"),
         ({"keep_last_runs": -1}, "keep_last_runs is -1: give 1 or more.", "keep_last_runs"),
+        (
+            {"older_than_days": 10**9},
+            "older_than_days is 1000000000: Input should be less than or equal to 36500.",
+            "older_than_days",
+        ),
         ({"cron": "daily"}, "invalid cron schedule", "cron"),
         ({"timezone": "Mars"}, "Invalid execution timezone", "timezone"),
         ({"name": "a b"}, '"a b', "name"),
