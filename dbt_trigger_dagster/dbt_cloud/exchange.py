@@ -181,6 +181,13 @@ class _Connection(HTTPConnection):
         _current.get().connects_over(sock, cast("float", self.timeout))
         return sock
 
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except TimeoutError:  # an encryption has a clock of its own, which may be the first
+            _current.get().end_if_over()
+            raise
+
     def request(self, *arguments: Any, **options: Any) -> None:
         if self.sock is None:
             self.connect()

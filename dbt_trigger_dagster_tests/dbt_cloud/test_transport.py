@@ -867,7 +867,7 @@ def test_an_encryption_that_drips_ends_in_time(ask, limit) -> None:
         )
         deadline = Deadline.after(0.5 if ends_at_the_deadline else 30, clock)
         began = clock.monotonic()
-        with pytest.raises(DbtCloudRequestError, match=r"did not end in time|timed out") as caught:
+        with pytest.raises(DbtCloudRequestError, match="did not end in time") as caught:
             ask(transport, deadline=deadline)
     assert not caught.value.may_have_been_sent
     assert clock.monotonic() - began < 10
