@@ -16,12 +16,7 @@ _CRITERIA = ("warn_after", "error_after", "filter")
 def read_freshness_invocation(open_file: OpenFile) -> Invocation:
     """Which invocation wrote the file, as far as it says."""
     (metadata,) = read_objects(open_file, "metadata")
-    return Invocation(
-        invocation_id=str(metadata.get("invocation_id") or ""),
-        command="source",
-        dbt_version=str(metadata.get("dbt_version") or ""),
-        started_at=str(metadata.get("invocation_started_at") or ""),
-    )
+    return Invocation.of(metadata, command="source")
 
 
 def read_freshness(open_file: OpenFile) -> Iterator[dict[str, Any]]:

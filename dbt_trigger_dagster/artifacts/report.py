@@ -158,7 +158,7 @@ def _node(node: Mapping[str, Any], bar: Bar | None, first: datetime | None) -> d
 def _failing(
     nodes: Iterable[Mapping[str, Any]], since: Mapping[str, str], compiled: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    failed = [node for node in nodes if kind_of(str(node.get("status"))) == "failed"]
+    failed = [node for node in nodes if kind_of(_status(node)) == "failed"]
     failed.sort(key=lambda node: node.get("resource_type") in TESTS)  # what broke the tests first
     return [
         {

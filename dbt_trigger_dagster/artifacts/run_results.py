@@ -52,18 +52,22 @@ class Invocation:
     started_at: str = ""
     args: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any], **others: Any) -> "Invocation":
+        """What a file's metadata tell, the same in all of dbt's files, and the other fields."""
+        return cls(
+            invocation_id=str(metadata.get("invocation_id") or ""),
+            dbt_version=str(metadata.get("dbt_version") or ""),
+            started_at=str(metadata.get("invocation_started_at") or ""),
+            **others,
+        )
+
 
 def read_invocation(open_file: OpenFile) -> Invocation:
     """Which command wrote a run_results.json, as far as the file tells."""
     metadata, args = read_objects(open_file, "metadata", "args")
     which = str(args.get("which") or "")
-    return Invocation(
-        invocation_id=str(metadata.get("invocation_id") or ""),
-        command=canonical_command(which) or which,
-        dbt_version=str(metadata.get("dbt_version") or ""),
-        started_at=str(metadata.get("invocation_started_at") or ""),
-        args=args,
-    )
+    return Invocation.of(metadata, command=canonical_command(which) or which, args=args)
 
 
 def canonical_command(word: str) -> str:
