@@ -40,12 +40,16 @@ class Database(Protocol):
         mark: What stands before a parameter's number.
         keeps_keys: Whether tables have a PRIMARY KEY.
         fills: By table and column, what fills a column that an old table gets.
+        addition: What adds a column; where two may come at once, it takes one that is there.
+        table_options: What stands after the columns of a table that is made.
     """
 
     types: Mapping[Kind, str]
     mark: str
     keeps_keys: bool
     fills: Mapping[tuple[str, str], str]
+    addition: str
+    table_options: str
 
     def quote(self, name: str) -> str:
         """A column's name as SQL takes it."""

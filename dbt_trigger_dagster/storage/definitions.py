@@ -39,7 +39,10 @@ def _definitions(
             parts = [_declaration(database, column) for column in table.columns]
             if database.keeps_keys:
                 parts.append(f"PRIMARY KEY ({', '.join(map(database.quote, table.primary_key))})")
-            yield f"CREATE TABLE IF NOT EXISTS {database.name(table)} ({', '.join(parts)})"
+            yield (
+                f"CREATE TABLE IF NOT EXISTS {database.name(table)} ({', '.join(parts)})"
+                f"{database.table_options}"
+            )
 
 
 def _additions(database: Database, table: Table, existing: Existing) -> Iterator[str]:
@@ -53,7 +56,7 @@ def _additions(database: Database, table: Table, existing: Existing) -> Iterator
         )
     types = database.types
     for column in missing_columns(table, existing.columns, relation=relation, types=types):
-        yield f"ALTER TABLE {name} ADD COLUMN {_declaration(database, column)}"
+        yield f"ALTER TABLE {name} {database.addition} {_declaration(database, column)}"
         if (table.name, column.name) in database.fills:
             yield database.fills[table.name, column.name].format(table=name)
 

@@ -48,6 +48,8 @@ class DuckDB:
         ("dbt_cloud_artifact", "account_id"): "UPDATE {table} SET account_id = "
         "TRY_CAST(regexp_extract(uri, '/(\\d+)/\\d+/' || run_id || '/', 1) AS BIGINT)"
     }
+    addition = "ADD COLUMN IF NOT EXISTS"
+    table_options = ""
     quote = staticmethod(quote)
 
     def __init__(self, path: Path, *, schema: str = "main", wait_limit: float = WAIT_LIMIT) -> None:

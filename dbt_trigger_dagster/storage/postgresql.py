@@ -62,6 +62,8 @@ class PostgreSQL:
     mark = "$"
     keeps_keys = True
     fills: Mapping[tuple[str, str], str] = {}
+    addition = "ADD COLUMN IF NOT EXISTS"
+    table_options = ""
     quote = staticmethod(quote)
 
     def __init__(

@@ -67,6 +67,8 @@ class Snowflake:
     mark = ":"
     keeps_keys = False
     fills: Mapping[tuple[str, str], str] = {}
+    addition = "ADD COLUMN IF NOT EXISTS"
+    table_options = ""
 
     def __init__(
         self,

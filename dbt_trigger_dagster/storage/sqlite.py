@@ -45,6 +45,8 @@ class SQLite:
     mark = "?"
     keeps_keys = True
     fills: Mapping[tuple[str, str], str] = {}
+    addition = "ADD COLUMN"
+    table_options = ""
     quote = staticmethod(quote)
 
     def __init__(

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.existing import Existing
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TABLES, TRIGGER
@@ -48,6 +50,12 @@ def comparable(rows: Rows) -> list[dict[str, Any]]:
     return sorted(
         found, key=lambda row: [(row[name] is None, row[name]) for name in rows.table.primary_key]
     )
+
+
+def skip_on(place: EmptySchema, kind: str, reason: str) -> None:
+    """Skip a test that a kind of database cannot take."""
+    if place.kind == kind:
+        pytest.skip(reason)
 
 
 # What is written and read
@@ -274,6 +282,39 @@ def test_a_column_that_a_newer_version_declares_is_added_to_an_old_table(place, 
     assert dict(found) == {1: None, 2: 10}
 
 
+class Behind:
+    """A database that looks at tables as they were a while ago.
+
+    Args:
+        store: A store of the database, as it is now.
+        names: The tables.
+    """
+
+    def __init__(self, store: SqlStore, *names: str) -> None:
+        self._database = store._database
+        with self._database.connect() as connection:
+            self._there = dict(self._database.look(connection, names))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def look(self, connection: Any, names: Sequence[str]) -> dict[str, Existing]:
+        """What `Database.look` has found then."""
+        del connection
+        return {name: self._there[name] for name in names if name in self._there}
+
+
+def test_a_column_that_somebody_else_has_added_meanwhile_is_taken_as_it_is(place, store) -> None:
+    """Two code locations of a new version look at an old table at the same moment."""
+    skip_on(place, "sqlite", "who adds a column has begun a write, and nobody else can")
+    old = Table("dbt_cloud_run", "Old", RUN.columns[:5] + RUN.columns[-2:], RUN.primary_key, ())
+    store.upsert(old.rows([{"id": 1, "account_id": 101, "raw": {}}]))
+    behind = Behind(store, "dbt_cloud_run")
+    store.upsert(runs(2))
+    SqlStore(behind).upsert(runs(3))
+    assert ids(store) == [1, 2, 3]
+
+
 def old_columns(table: Table) -> tuple[Column, ...]:
     """The key and the payload, which every version had."""
     return tuple(each for each in table.columns if each.name in {*table.primary_key, "raw"})
@@ -402,12 +443,6 @@ def test_what_somebody_else_made_with_the_name_of_a_view_is_told_and_left_alone(
 
 
 # All or nothing
-
-
-def skip_on(place: EmptySchema, kind: str, reason: str) -> None:
-    """Skip a test that an emulator cannot take."""
-    if place.kind == kind:
-        pytest.skip(reason)
 
 
 def test_rows_of_several_tables_are_written_together_or_not_at_all(place, store) -> None:
