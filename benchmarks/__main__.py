@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 from benchmarks import (
+    buckets,
     command_line,
     downloads,
     glance,
@@ -24,6 +25,7 @@ from benchmarks.report import Result, table
 _BENCHMARKS: dict[str, Callable[[], list[Result]]] = {
     "traffic": traffic.measure,
     "downloads": downloads.measure,
+    "buckets": buckets.measure,
     "memory": memory.measure,
     "glance": glance.measure,
     "history": history.measure,

@@ -97,11 +97,7 @@ class ServedSandbox:
         self._ask(f"delay {milliseconds}")
 
     def _ask(self, command: str) -> Any:
-        if self.process.stdin is None:
-            raise RuntimeError("The server has no input.")
-        self.process.stdin.write(f"{command}\n")
-        self.process.stdin.flush()
-        return json.loads(_read_line(self.process))
+        return _ask(self.process, command)
 
     def client(self) -> DbtCloudClient:
         """A client for the sandbox, to be closed after use."""
@@ -119,6 +115,36 @@ class ServedSandbox:
         return run
 
 
+@dataclass(frozen=True)
+class ServedBucket:
+    """A bucket in another process.
+
+    Attributes:
+        process: Which.
+        url: Its URL, without a prefix.
+        options: What opens it.
+    """
+
+    process: "subprocess.Popen[str]"
+    url: str
+    options: Mapping[str, str]
+
+    def environment(self) -> dict[str, str]:
+        """The variables that open it."""
+        return {f"AWS_{name.upper()}": value for name, value in self.options.items()}
+
+    def cpu_seconds(self) -> float:
+        """Processor time that the server has used so far."""
+        return float(_ask(self.process, "cpu"))
+
+
+@contextmanager
+def served_bucket() -> Iterator[ServedBucket]:
+    """A bucket that speaks S3's protocol, which ends with the block."""
+    with _serving("benchmarks.serve_bucket") as process:
+        yield ServedBucket(process, **json.loads(_read_line(process)))
+
+
 @contextmanager
 def served_sandbox(
     kind: str, count: int, size: int, *, jobs: int = 1, seconds: int = 0
@@ -133,17 +159,29 @@ def served_sandbox(
         seconds: How long their runs take.
     """
     numbers = map(str, (count, size, jobs, seconds))
-    process = subprocess.Popen(  # noqa: S603  # our own module
-        [sys.executable, "-m", "benchmarks.serve", kind, *numbers],
+    with _serving("benchmarks.serve", kind, *numbers) as process:
+        variables = json.loads(_read_line(process))
+        yield ServedSandbox(process, tuple(variables.pop("JOB_IDS")), variables)
+
+
+def _serving(module: str, *arguments: str) -> "subprocess.Popen[str]":
+    """A server; leaving its block closes its input, with which it ends, and waits for it."""
+    return subprocess.Popen(  # noqa: S603  # our own modules
+        [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env=clean_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    with process:  # leaving it closes the pipes and waits; the server ends with its input
-        variables = json.loads(_read_line(process))
-        yield ServedSandbox(process, tuple(variables.pop("JOB_IDS")), variables)
+
+
+def _ask(process: "subprocess.Popen[str]", command: str) -> Any:
+    if process.stdin is None:
+        raise RuntimeError("The server has no input.")
+    process.stdin.write(f"{command}\n")
+    process.stdin.flush()
+    return json.loads(_read_line(process))
 
 
 def _read_line(process: "subprocess.Popen[str]") -> str:
