@@ -154,24 +154,37 @@ def _delete_some(
     store: Store, files: FileStore, runs: Sequence[StoredRun], now: datetime
 ) -> list[Deletion]:
     """Delete the artifacts of an account's runs, and mark their rows at once."""
-    stored_at = {run.run_id: run.stored_at for run in runs}
-    rows = store.read(ARTIFACT, account_id=runs[0].account_id, run_id=list(stored_at))
-    here: dict[int, dict[int, str]] = {run_id: {} for run_id in stored_at}
-    anew = set()
-    for number, row in enumerate(rows):
-        if row["deleted_at"] is None and (path := stored_path(files, row)):
-            here[row["run_id"]][number] = path
-            if (row["downloaded_at"] or _NOT_KNOWN) > stored_at[row["run_id"]]:
-                anew.add(row["run_id"])
+    _, here = _as_planned(store, files, runs)
     done = in_parallel(
         lambda run: _remove(files, run, list(here[run.run_id].values())),
-        [run for run in runs if run.run_id not in anew],
+        [run for run in runs if run.run_id in here],
         max_parallel=_THREADS,
         cancellation=Cancellation(),
     )
-    gone = [n for each in done if each.error is None for n in here[each.run.run_id]]
+    # Looked at again: a run that was stored anew meanwhile has rows of its own, and files.
+    rows, here = _as_planned(store, files, runs)
+    gone = [n for each in done if each.error is None for n in here.get(each.run.run_id, ())]
     store.upsert(rows.picked(gone).filled(deleted_at=now))
     return done
+
+
+def _as_planned(
+    store: Store, files: FileStore, runs: Sequence[StoredRun]
+) -> tuple[Rows, dict[int, dict[int, str]]]:
+    """The rows of an account's runs, and of each run the paths of its files by its rows' numbers.
+
+    A run that was stored anew since it was planned has none.
+    """
+    stored_at = {run.run_id: run.stored_at for run in runs}
+    rows = store.read(ARTIFACT, account_id=runs[0].account_id, run_id=list(stored_at))
+    here: dict[int, dict[int, str]] = {run_id: {} for run_id in stored_at}
+    for number, row in enumerate(rows):
+        run_id = row["run_id"]
+        if run_id in here and row["deleted_at"] is None and (path := stored_path(files, row)):
+            here[run_id][number] = path
+            if (row["downloaded_at"] or _NOT_KNOWN) > stored_at[run_id]:
+                del here[run_id]
+    return rows, here
 
 
 def _stored_runs(store: Store, files: FileStore) -> Iterator[StoredRun]:

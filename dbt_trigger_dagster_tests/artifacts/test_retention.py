@@ -330,6 +330,32 @@ def test_what_is_stored_anew_after_the_plan_stays(store: Store, files: FileStore
     assert marked(store) == {1: {None}, 2: {NOW}, 3: {None}}
 
 
+class LandedAgain:
+    """A store of files where somebody lands a run again while files are removed."""
+
+    def __init__(self, store: Store, files: FileStore) -> None:
+        self._store, self._files = store, files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._files, name)
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Delete, and store what somebody has landed meanwhile."""
+        self._files.delete(paths)
+        if f"7/9/1/{MANIFEST}" in paths:
+            keep(self._store, self._files, 1, names=[MANIFEST], when=NOW)
+
+
+def test_what_is_stored_anew_while_files_are_removed_is_not_marked(
+    store: Store, files: FileStore
+) -> None:
+    """Its rows speak of the new files."""
+    keep(store, files, 1, 2, 3)
+    one_pass(store, LandedAgain(store, files))
+    assert runs_with_files(files) == {1, 3}
+    assert marked(store) == {1: {None}, 2: {NOW}, 3: {None}}
+
+
 @pytest.mark.parametrize("note", [b"", b'{"1": "20', b"\xff", b"[1]", b"null"])
 def test_a_damaged_note_keeps_nobody_from_deleting(
     store: Store, folder: FileStore, note: bytes
