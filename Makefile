@@ -6,6 +6,8 @@ OLDEST := .venv-oldest
 TRUTH := .venv-truth
 SNOWFLAKE := .venv-snowflake
 OLDEST_DAGSTER := $(shell sed -nE 's/^ *"dagster>=([0-9.]+),.*/\1/p' pyproject.toml)
+# Workers, and processes that tests start, would else compile all modules anew where it is set.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 SANDBOX := $(BIN)/python -m dbt_trigger_dagster.sandbox
 LOCATION := dbt_trigger_dagster.definitions
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
@@ -42,10 +44,10 @@ dev: $(STAMP) $(HOME_OF_DAGSTER)  ## The sandbox and Dagster's UI together, unti
 	@$(DAGSTER) DBT_TRIGGER_JOBS=examples/shop_jobs.yaml $(SANDBOX) --port 8580 -- dagster dev
 
 test: $(STAMP)  ## All tests
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(PYTEST) -n auto --dist worksteal
 
 test-fast: $(STAMP)  ## The tests that start neither Dagster nor a process, while you work
-	$(BIN)/python -m pytest -n auto -m 'not slow'
+	$(PYTEST) -n auto -m 'not slow'
 
 test-deployment: $(STAMP)  ## Queue, daemon, webserver and two code servers on PostgreSQL and a bucket, on a quiet machine
 	TEST_DEPLOYMENT=1 $(BIN)/python -m pytest dbt_trigger_dagster_tests/test_deployment.py

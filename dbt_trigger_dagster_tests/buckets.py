@@ -15,11 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import boto3
 import pytest
 import requests
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
 
 KEY = "key"
 SECRET = "sesame-of-the-bucket"
@@ -55,6 +52,11 @@ class Bucket:
 @contextlib.contextmanager
 def an_s3_server() -> Iterator[Bucket]:
     """Moto's server, which knows no signatures but all else that is asked here."""
+    # They take a second to import, which only a process that starts a server spends.
+    import boto3  # noqa: PLC0415
+    from moto.moto_server import werkzeug_app as moto  # noqa: PLC0415
+    from werkzeug.serving import make_server  # noqa: PLC0415
+
     options = {
         "access_key_id": KEY,
         "secret_access_key": SECRET,
@@ -62,7 +64,7 @@ def an_s3_server() -> Iterator[Bucket]:
         "allow_http": "true",
     }
     authorizations: list[str] = []
-    backend = DomainDispatcherApplication(create_backend_app)
+    backend = moto.DomainDispatcherApplication(moto.create_backend_app)
 
     def application(environ: Any, start_response: Any) -> Any:
         authorizations.append(environ.get("HTTP_AUTHORIZATION", ""))

@@ -12,7 +12,6 @@ from dagster._core.test_utils import MockedRunLauncher, in_process_test_workspac
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceRequestContext
 from dagster._utils.hosted_user_process import recon_job_from_origin
-from dagster_graphql.test.utils import execute_dagster_graphql, infer_job_selector
 
 from dbt_trigger_dagster_tests.graphs import BROKEN, GOOD, LANDED, Project, a_project
 from dbt_trigger_dagster_tests.harness import environment
@@ -56,6 +55,8 @@ def a_workspace(
 
 def launched(workspace: WorkspaceRequestContext, mutation: str, **params: Any) -> dg.DagsterRun:
     """The Dagster run that a mutation has launched, and executed."""
+    from dagster_graphql.test.utils import execute_dagster_graphql  # noqa: PLC0415  # takes a second
+
     (answer,) = execute_dagster_graphql(workspace, mutation, {"params": params}).data.values()
     assert answer["__typename"] == "LaunchRunSuccess", answer
     run_id = answer["run"]["runId"]
@@ -73,6 +74,8 @@ def launched(workspace: WorkspaceRequestContext, mutation: str, **params: Any) -
 )  # Dagster's own
 def test_what_failed_is_executed_again_and_the_trigger_is_not(tmp_path: Path) -> None:
     """Dagster takes what was planned and not materialized: dbt Cloud retries the run."""
+    from dagster_graphql.test.utils import infer_job_selector  # noqa: PLC0415  # likewise
+
     config = {"ops": {"dbt_cloud_run": {"config": {"poll_interval": 0.05}}}}
     with (
         a_project(tmp_path, BROKEN, GOOD) as project,

@@ -1,5 +1,6 @@
 """The events of the corpus's nodes are dagster-dbt's own, wherever those are right."""
 
+import importlib.util
 import json
 import zipfile
 from collections.abc import Iterator
@@ -17,8 +18,11 @@ from dbt_trigger_dagster_tests.corpus.recorded import read_run
 from dbt_trigger_dagster_tests.corpus.scenarios import SCENARIOS, Scenario
 from dbt_trigger_dagster_tests.corpus.truth import Workspace
 
-run_handler = pytest.importorskip("dagster_dbt.cloud_v2.run_handler")
-translators = pytest.importorskip("dagster_dbt.dagster_dbt_translator")
+# It takes seconds to import, which only a process that runs these tests spends.
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("dagster_dbt") is None,
+    reason="dagster-dbt is in the extra dev: pip install '.[dev]'",
+)
 
 _RUN_RESULTS = "run_results.json"
 _OURS_ALONE = {"unit_test"}
@@ -55,9 +59,11 @@ def _name_of(event: NodeEvent) -> Name:
 
 def _theirs(scenario: Scenario) -> dict[Name, tuple[str, NodeEvent]]:
     """dagster-dbt's events, each with the command that it is of."""
+    from dagster_dbt.cloud_v2.run_handler import DbtCloudJobRunResults  # noqa: PLC0415  # see above
+
     run, found = _run_of(scenario), {}
     for results, manifest in _commands(scenario):
-        made = run_handler.DbtCloudJobRunResults(run_id=run["id"], run_results=results)
+        made = DbtCloudJobRunResults(run_id=run["id"], run_results=results)
         for event in made.to_default_asset_events(Workspace(run), manifest):
             found[_name_of(event)] = (results["args"]["which"], event)
     return found
@@ -117,7 +123,9 @@ def test_the_comparison_compares() -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_the_keys_are_dagster_dbts(scenario: Scenario) -> None:
     """Of every model, seed, snapshot and source of the corpus's projects."""
-    translator = translators.DagsterDbtTranslator()
+    from dagster_dbt import DagsterDbtTranslator  # noqa: PLC0415  # see above
+
+    translator = DagsterDbtTranslator()
     for _, manifest in _commands(scenario):
         nodes = {**manifest["nodes"], **manifest["sources"]}
         for unique_id, node in as_manifest(manifest).nodes.items():
