@@ -12,14 +12,20 @@ HANGS_AFTER = 300.0
 """Seconds that only something that hangs takes."""
 
 _MOMENT = 0.02
+_LONGEST_PAUSE = 0.25
+_PAUSE_OF_WAIT = 0.05
 
 
 def until(condition: Callable[[], Any], what: str) -> Any:
-    """Poll until a condition holds, and return what it gave; fail the test where it hangs."""
-    deadline = time.monotonic() + HANGS_AFTER
+    """Poll until a condition holds, and return what it gave; fail the test where it hangs.
+
+    The pauses grow with the wait: to look costs time that those who are waited for need.
+    """
+    start = time.monotonic()
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(_MOMENT)
+        waited = time.monotonic() - start
+        assert waited < HANGS_AFTER, f"never happened: {what}"
+        time.sleep(min(max(_MOMENT, waited * _PAUSE_OF_WAIT), _LONGEST_PAUSE))
     return found
 
 

@@ -55,5 +55,6 @@ class Api:
 
     def finished_run(self, run_id: int) -> dict[str, Any]:
         """Wait until a run is over, and return it with its steps."""
-        until(lambda: self.run(run_id)["status"] not in IN_PROGRESS, f"run {run_id} is over")
+        bare = f"/runs/{run_id}/"  # with its steps come all logs
+        until(lambda: self.data(bare)["status"] not in IN_PROGRESS, f"run {run_id} is over")
         return self.run(run_id)
