@@ -20,7 +20,7 @@ from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster_tests.graphs import (
     GOOD,
-    SLOW,
+    LONG,
     Project,
     a_project,
     failed_ops,
@@ -137,7 +137,7 @@ def test_two_resumptions_at_the_same_time_follow_one_dbt_run(
     Where both have searched before either's has come, the older counts and the younger is
     cancelled; where one is late, it finds the other's. Both Dagster runs end well.
     """
-    with a_project(tmp_path, SLOW) as project, dg.DagsterInstance.local_temp() as instance:
+    with a_project(tmp_path, LONG) as project, dg.DagsterInstance.local_temp() as instance:
         for name, value in project.environment().items():
             monkeypatch.setenv(name, value)
         project.sandbox.inject(Fault(method="POST", status=401))
