@@ -5,6 +5,7 @@ STAMP := .venv/installed
 OLDEST := .venv-oldest
 TRUTH := .venv-truth
 SNOWFLAKE := .venv-snowflake
+BIGQUERY := .venv-bigquery
 OLDEST_DAGSTER := $(shell sed -nE 's/^ *"dagster>=([0-9.]+),.*/\1/p' pyproject.toml)
 # Workers, and processes that tests start, would else compile all modules anew where it is set.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
@@ -71,9 +72,19 @@ $(SNOWFLAKE)/installed: pyproject.toml
 		'fakesnow[server]>=0.12' 'snowflake-connector-python<5' hypothesis pytest pytest-xdist responses
 	touch $@
 
-test-warehouses: $(SNOWFLAKE)/installed  ## The stores in warehouses, on emulators of them
+$(BIGQUERY)/installed: pyproject.toml
+	$(PYTHON) -m venv $(BIGQUERY)
+	$(BIGQUERY)/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
+	$(BIGQUERY)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[bigquery,postgresql]' \
+		'bqemulator>=1.4' hypothesis pytest pytest-xdist responses
+	touch $@
+
+# The emulator's own plugin of pytest needs Docker.
+test-warehouses: $(SNOWFLAKE)/installed $(BIGQUERY)/installed  ## The stores in warehouses, on emulators of them
 	$(SNOWFLAKE)/bin/python -m pytest -n auto --dist worksteal -k snowflake \
 		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_snowflake.py)
+	$(BIGQUERY)/bin/python -m pytest -p no:bqemulator -n auto --dist worksteal -k bigquery \
+		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_bigquery.py)
 
 test-browser: $(STAMP)  ## Dagster's UI and the report in Debian's Chromium; pictures in build/browser
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[browser]'
@@ -116,4 +127,4 @@ audit: $(STAMP)  ## Known vulnerabilities of what is installed; an error where t
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt
 
 clean:  ## Remove what the other verbs made
-	rm -rf .venv $(OLDEST) $(TRUTH) $(SNOWFLAKE) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(OLDEST) $(TRUTH) $(SNOWFLAKE) $(BIGQUERY) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -121,7 +121,8 @@ class EmptySchema:
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Execute a statement as another program does; its tables stand in braces."""
-        qualifier = "" if self.kind == "sqlite" else f'"{self.schema}".'
+        mark = "`" if self.kind == "bigquery" else '"'
+        qualifier = "" if self.kind == "sqlite" else f"{mark}{self.schema}{mark}."
         return self.execute(re.sub(r"{(\w+)}", rf"{qualifier}\1", statement))
 
 

@@ -2,16 +2,27 @@
 
 import importlib.util
 import itertools
+import json
+import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from dbt_trigger_dagster_tests.databases import EmptySchema
 from dbt_trigger_dagster_tests.processes import a_process
 
 _NUMBERS = itertools.count()
+_IN_BIGQUERY = {
+    r"VARCHAR\(9\)": "STRING",
+    r",\s*PRIMARY KEY \([^)]*\)": "",
+    r"(ALTER TABLE \S+) ADD COLUMN (\w+) (\w+) DEFAULT (.*)": r"\1 ADD COLUMN \2 \3; "
+    r"\1 ALTER COLUMN \2 SET DEFAULT \4",
+}
+"""What statements of the tests are in BigQuery's words."""
 
 
 def missing(emulator: str) -> str:
@@ -54,4 +65,56 @@ def a_schema_of_snowflake(url: str) -> EmptySchema:
 
     place = EmptySchema("snowflake", url, f"SCHEMA{next(_NUMBERS)}", execute)
     place.execute(f'CREATE SCHEMA "{place.schema}"')
+    return place
+
+
+@contextmanager
+def a_bqemulator() -> Iterator[str]:
+    """An emulator of BigQuery; the URL of a project in it, and of somebody who may use it."""
+    server = [sys.executable, "-W", "ignore", "-m", "dbt_trigger_dagster_tests.bqemulator_server"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        a_process(server, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process,
+    ):
+        assert process.stdout is not None
+        port = next(int(line) for line in process.stdout if line.strip().isdigit())  # after a log
+        endpoint = f"http://127.0.0.1:{port}"
+        path = Path(folder) / "account.json"
+        path.write_text(json.dumps(_service_account(f"{endpoint}/token")))
+        yield f"bigquery://emulated?api_endpoint={endpoint}&credentials_path={path}"
+
+
+def _service_account(token_uri: str) -> dict[str, str]:
+    """What Google gives people to log in with, but for a server that knows nobody."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # of another venv
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415  # likewise
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return {
+        "type": "service_account",
+        "client_email": "tests@emulated.iam.gserviceaccount.com",
+        "token_uri": token_uri,
+        "private_key": key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode(),
+    }
+
+
+def a_dataset(url: str) -> EmptySchema:
+    """A place in it; its dataset is there, so that other programs can come first."""
+    from dbt_trigger_dagster.storage.bigquery_session import client_of  # noqa: PLC0415  # likewise
+
+    settings = dict(re.findall(r"[?&](\w+)=([^&]*)", url))
+
+    def execute(statement: str) -> list[tuple[Any, ...]]:
+        with closing(client_of({"project": "emulated", **settings})) as client:
+            for other, ours in _IN_BIGQUERY.items():
+                statement = re.sub(other, ours, statement)
+            return [row.values() for row in client.query_and_wait(statement)]
+
+    place = EmptySchema("bigquery", url, f"dataset_{next(_NUMBERS)}", execute)
+    with closing(client_of({"project": "emulated", **settings})) as client:
+        client.create_dataset(place.schema)
     return place

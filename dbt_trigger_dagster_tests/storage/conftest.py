@@ -39,11 +39,28 @@ def fakesnow() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["duckdb", "sqlite", "postgresql", _SNOWFLAKE])
+_NO_BQEMULATOR = emulators.missing("bqemulator")
+_BIGQUERY = pytest.param(
+    "bigquery", marks=pytest.mark.skipif(bool(_NO_BQEMULATOR), reason=_NO_BQEMULATOR)
+)
+
+
+@pytest.fixture(scope="session")
+def bqemulator() -> Iterator[str]:
+    """The URL of an emulator of BigQuery, likewise."""
+    if _NO_BQEMULATOR:
+        pytest.skip(_NO_BQEMULATOR)
+    with emulators.a_bqemulator() as url:
+        yield url
+
+
+@pytest.fixture(params=["duckdb", "sqlite", "postgresql", _SNOWFLAKE, _BIGQUERY])
 def place(request, tmp_path: Path) -> EmptySchema:
     """A schema of a database of each kind, empty."""
     if request.param == "postgresql":
         return a_schema(request.getfixturevalue("cluster"))
     if request.param == "snowflake":
         return emulators.a_schema_of_snowflake(request.getfixturevalue("fakesnow"))
+    if request.param == "bigquery":
+        return emulators.a_dataset(request.getfixturevalue("bqemulator"))
     return a_file(request.param, tmp_path)

@@ -1,0 +1,331 @@
+"""What is special about BigQuery: what it is told, what is billed, what is one job."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dbt_trigger_dagster.storage.bigquery import BigQuery
+from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.sql import SqlStore
+from dbt_trigger_dagster.storage.store import open_store
+from dbt_trigger_dagster.storage.tables import RUN, TABLES
+from dbt_trigger_dagster.storage.views import VIEWS
+from dbt_trigger_dagster_tests import databases, emulators
+
+URL = "bigquery://acme/dbt_cloud"
+CONFLICT = "400 Transaction is aborted due to concurrent update against table acme:dbt_cloud.a"
+
+
+class GoogleError(Exception):
+    """What all errors of the driver are here."""
+
+
+class NotFoundError(GoogleError):
+    """There is no such table."""
+
+
+class Client:
+    """What stands in the driver's place, which need not be installed: no service, but no secrets.
+
+    Attributes:
+        told: What each was made with.
+        sent: The statements that were sent, with the names of their parameters.
+        compiled: The statements of dry runs.
+        errors: What the next statements raise.
+        tables: What is there.
+    """
+
+    told: dict[str, Any]
+    sent: list[tuple[str, Sequence[str]]]
+    compiled: list[str]
+    errors: list[Exception]
+    tables: dict[str, Any]
+
+    def __init__(self, **arguments: Any) -> None:
+        if "nonsense" in arguments:
+            raise TypeError("unexpected keyword argument 'nonsense'")
+        self.told.update(arguments)
+        self.project = arguments.get("project", "of-adc")
+        self.location = arguments.get("location")
+
+    @classmethod
+    def from_service_account_json(cls, path: str, **arguments: Any) -> "Client":
+        """A client of somebody whom a file names."""
+        cls.told["path"] = path
+        return cls(**arguments)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def get_table(self, name: str, **_: Any) -> Any:
+        """A table that is there."""
+        if name not in self.tables:
+            raise NotFoundError(name)
+        return self.tables[name]
+
+    def get_dataset(self, name: str, **_: Any) -> Any:
+        """It is there."""
+        return SimpleNamespace(name=name, location="EU")
+
+    def query(self, statement: str, *, job_config: Any, location: str | None, **_: Any) -> Any:
+        """Execute nothing."""
+        self.told["ran at"] = location
+        if self.errors:
+            raise self.errors.pop()
+        if job_config.dry_run:
+            self.compiled.append(statement)
+        else:
+            self.sent.append((statement, [name for name, *_ in job_config.query_parameters]))
+        return SimpleNamespace(result=lambda **_: [])
+
+
+@pytest.fixture
+def client(monkeypatch) -> Iterator[type[Client]]:
+    """The driver's client."""
+    monkeypatch.setattr(Client, "told", {}, raising=False)
+    monkeypatch.setattr(Client, "sent", [], raising=False)
+    monkeypatch.setattr(Client, "compiled", [], raising=False)
+    monkeypatch.setattr(Client, "errors", [], raising=False)
+    monkeypatch.setattr(Client, "tables", {}, raising=False)
+    retry = SimpleNamespace(with_timeout=lambda _: None)
+    modules = {
+        "google.cloud.bigquery": SimpleNamespace(
+            Client=Client,
+            QueryJobConfig=SimpleNamespace,
+            ScalarQueryParameter=lambda *all_: all_,
+            ArrayQueryParameter=lambda *all_: all_,
+        ),
+        "google.cloud.bigquery.retry": SimpleNamespace(
+            DEFAULT_RETRY=retry, DEFAULT_JOB_RETRY=retry
+        ),
+        "google.api_core.exceptions": SimpleNamespace(
+            GoogleAPIError=GoogleError, ClientError=GoogleError, NotFound=NotFoundError
+        ),
+        "google.auth.exceptions": SimpleNamespace(GoogleAuthError=GoogleError),
+    }
+    for name, module in modules.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return Client
+
+
+def there(table: Table) -> Any:
+    """A table as the API tells of it, in the API's names of types."""
+    names = {**BigQuery.types, Kind.INTEGER: "INTEGER", Kind.SECONDS: "INTEGER"}
+    names |= {Kind.BOOLEAN: "BOOLEAN", Kind.NUMBER: "FLOAT"}
+    return SimpleNamespace(
+        table_type="TABLE",
+        location="EU",
+        description=None,
+        schema=[
+            SimpleNamespace(
+                name=column.name,
+                field_type=names[column.kind],
+                mode="NULLABLE",
+                max_length=None,
+                default_value_expression=None,
+            )
+            for column in table.columns
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "expected"),
+    [
+        ("bigquery://acme/dbt", {}, {"project": "acme"}),
+        ("bigquery:///dbt", {}, {}),
+        ("bigquery://", {"schema": "dbt"}, {}),
+        ("bigquery://acme/dbt?location=EU", {}, {"project": "acme", "location": "EU"}),
+        ("bigquery:///dbt", {"connection": {"project": "acme"}}, {"project": "acme"}),
+        ("bigquery:///dbt?credentials_path=/run/key.json", {}, {"path": "/run/key.json"}),
+        (
+            "bigquery:///dbt",
+            {"connection": {"credentials_path": "k.json", "api_endpoint": "https://private"}},
+            {"path": "k.json", "client_options": {"api_endpoint": "https://private"}},
+        ),
+    ],
+)
+def test_the_driver_is_told_what_the_settings_say(client, url, settings, expected) -> None:
+    """What is left out, it finds by Google's own ways."""
+    open_store(url, **settings).upsert(RUN.rows([{"id": 1}]))
+    assert {name: value for name, value in client.told.items() if name != "ran at"} == expected
+    (_, (merge, _)) = client.sent
+    assert f"INTO `{expected.get('project', 'of-adc')}.dbt.dbt_cloud_run`" in merge
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "message"),
+    [
+        ("bigquery://me:sesame@acme/dbt", {}, "takes no user and no password: it goes by Google's"),
+        (URL, {"password": "sesame"}, "takes no user and no password"),
+        ("bigquery://u:sesame@host:port/db", {}, "cannot be read: give bigquery://project/dataset"),
+        ("bigquery:/u:sesame@host", {}, "cannot be read: give bigquery://project/dataset"),
+        ("bigquery://acme?key=sesame", {}, r"needs a dataset: name one \(schema\), as in big"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_told_without_what_is_secret(
+    url, settings, message
+) -> None:
+    """Before anything is sent."""
+    with pytest.raises(StorageError, match=message) as caught:
+        open_store(url, **settings)
+    assert "sesame" not in f"{caught.value!r} {caught.value.__cause__}"
+    assert caught.value.__context__ is None
+
+
+def test_an_argument_that_the_client_does_not_know_is_told(client) -> None:
+    """As the driver says it."""
+    with pytest.raises(StorageError, match="cannot be made: unexpected keyword argument 'nons"):
+        open_store(URL, connection={"nonsense": 1}).check(TABLES.values())
+
+
+def test_views_like_other_packages_tables_are_refused() -> None:
+    """Before anything is made."""
+    with pytest.raises(StorageError, match="no views like the tables of elementary in BigQuery"):
+        BigQuery(URL).beside("elementary")
+
+
+def test_a_driver_that_is_missing_is_named_with_how_to_get_it(monkeypatch) -> None:
+    """An extra that nobody installed."""
+    monkeypatch.setitem(sys.modules, "google.cloud.bigquery", None)
+    with pytest.raises(StorageError, match=r"pip install 'dbt_trigger_dagster\[bigquery\]'"):
+        open_store(URL).check(TABLES.values())
+
+
+def a_table(name: str) -> Table:
+    """A table with a column of each kind that travels in its own way."""
+    columns = (
+        Column("key", Kind.INTEGER, "The key"),
+        Column("name", Kind.TEXT, "Text"),
+        Column("raw", Kind.JSON, "JSON"),
+    )
+    return Table(name, "A table", columns, ("key",))
+
+
+MERGE = (
+    "MERGE INTO `acme.dbt_cloud.{0}` AS kept USING (SELECT "
+    "CAST(JSON_VALUE(r, '$.key') AS INT64) AS `key`, JSON_VALUE(r, '$.name') AS `name`, "
+    "IF(JSON_VALUE(r, '$.raw') IS NULL, NULL, COALESCE("
+    "SAFE.PARSE_JSON(JSON_VALUE(r, '$.raw'), wide_number_mode => 'round'), "
+    "TO_JSON(JSON_VALUE(r, '$.raw')))) AS `raw` "
+    "FROM UNNEST(@rows{1}) AS chunk, "
+    "UNNEST(JSON_QUERY_ARRAY(PARSE_JSON(chunk, wide_number_mode => 'round'))) AS r) AS incoming "
+    "ON kept.`key` = incoming.`key` "
+    "WHEN MATCHED THEN UPDATE SET `name` = incoming.`name`, `raw` = incoming.`raw` "
+    "WHEN NOT MATCHED THEN INSERT (`key`, `name`, `raw`) "
+    "VALUES (incoming.`key`, incoming.`name`, incoming.`raw`)"
+)
+
+
+@pytest.fixture
+def store(client) -> SqlStore:
+    """A store in which two tables are there."""
+    for name in "ab":
+        client.tables[f"acme.dbt_cloud.{name}"] = there(a_table(name))
+    made = open_store(URL, wait_limit=10)
+    assert isinstance(made, SqlStore)
+    return made
+
+
+def rows_of(name: str, *keys: int) -> Rows:
+    """Rows of one of them."""
+    return a_table(name).rows({"key": key} for key in keys)
+
+
+def test_rows_of_one_table_are_one_statement(client, store) -> None:
+    """It waits for what others write, and runs where the dataset is."""
+    store.upsert(rows_of("a", *range(1200)))
+    assert client.sent == [(MERGE.format("a", 1), ["rows1"])]
+    assert client.told["ran at"] == "EU"
+
+
+def test_rows_of_several_tables_are_one_script(client, store) -> None:
+    """So that nobody's session holds the tables where its writer is killed."""
+    store.upsert(rows_of("b", 1), rows_of("a", 1))
+    script = f"BEGIN TRANSACTION;\n{MERGE.format('a', 1)};\n{MERGE.format('b', 2)};\n"
+    assert client.sent == [(f"{script}COMMIT TRANSACTION", ["rows1", "rows2"])]
+
+
+def test_rows_that_may_have_the_keys_of_others_are_merged_after_them(client, store) -> None:
+    """A MERGE refuses two rows for one; here the last counts."""
+    store.upsert(rows_of("a", 1, 2), rows_of("a", 2, 3))
+    ((script, names),) = client.sent
+    assert script.count("MERGE INTO `acme.dbt_cloud.a`") == len(names) == 2
+
+
+def test_a_check_of_tables_that_are_there_sends_nothing_but_dry_runs(client, store) -> None:
+    """Which are not billed."""
+    store.check([a_table("a"), a_table("b")])
+    assert client.sent == []
+    assert client.compiled == [MERGE.format("a", ""), MERGE.format("b", "")]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        GoogleError(CONFLICT),
+        GoogleError("400 Could not serialize access to table acme:x due to concurrent update"),
+        ConnectionError("reset by peer"),
+        type("ServiceUnavailable", (GoogleError,), {})("503"),
+    ],
+    ids=["transaction", "statement", "connection", "service"],
+)
+def test_what_passes_by_itself_is_sent_again(client, store, error) -> None:
+    """The same rows under the same keys are the same table."""
+    client.errors.append(error)
+    store.upsert(rows_of("a", 1))
+    assert len(client.sent) == 1
+
+
+def test_what_does_not_pass_is_told_at_once(client, store) -> None:
+    """With the dataset that it is about, in one line."""
+    client.errors += [GoogleError("never asked for"), GoogleError("400 Syntax\nerror")]
+    with pytest.raises(StorageError, match=r"dataset acme\.dbt_cloud cannot be used: 400 Syntax e"):
+        store.upsert(rows_of("a", 1))
+    assert len(client.errors) == 1
+
+
+@pytest.fixture
+def place(bqemulator) -> databases.EmptySchema:
+    """An empty dataset of the emulator."""
+    return emulators.a_dataset(bqemulator)
+
+
+@pytest.mark.slow
+def test_a_dataset_that_is_missing_is_made(bqemulator) -> None:
+    """Where the location says."""
+    store = open_store(bqemulator, schema="not_there_yet", connection={"location": "EU"})
+    store.check(TABLES.values(), VIEWS)
+    store.upsert(databases.runs(1))
+    assert store.read(RUN).columns["id"] == [1]
+    assert store.relation(RUN) == "emulated.not_there_yet.dbt_cloud_run"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_write_whose_connection_is_lost_is_sent_again(place, when) -> None:
+    """Whether or not it was committed."""
+
+    def strike(_: Any) -> None:
+        raise ConnectionError("lost")
+
+    store = place.open(wait_limit=10)
+    SqlStore(databases.Struck(store, when, strike)).upsert(databases.runs(1, 2))
+    assert sorted(store.read(RUN).columns["id"]) == [1, 2]
+
+
+@pytest.mark.slow
+def test_columns_are_of_types_that_sql_looks_into(place) -> None:
+    """JSON by its fields; what has no place in JSON is kept as text."""
+    store = place.open(wait_limit=10)
+    store.upsert(RUN.rows([{"id": 1, "raw": {"job": {"id": 7}}}, {"id": 2, "job": None}]))
+    found = place.sql("SELECT id, INT64(raw.job.id), job FROM {dbt_cloud_run} ORDER BY id")
+    assert found == [(1, 7, None), (2, None, None)]
+    with store._database.connect() as connection:
+        table = connection.table(f"emulated.{place.schema}.dbt_cloud_run")
+    types = {field.name: field.field_type for field in table.schema}
+    assert (types["raw"], types["loaded_at"]) == ("JSON", "TIMESTAMP")
