@@ -3,9 +3,14 @@
 import signal
 import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from dbt_trigger_dagster_tests.clocks import until
+
+_A_MOMENT = 0.2
 
 
 def interrupt_what_waits() -> None:
@@ -15,8 +20,27 @@ def interrupt_what_waits() -> None:
     """
     main = threading.main_thread().ident or 0
     frames = sys._current_frames  # there is no other way to see it
-    until(lambda: "result_iterator" in _functions_of(frames()[main]), "it waits")
+    until(lambda: "result_of" in _functions_of(frames()[main]), "it waits")
     signal.pthread_kill(main, signal.SIGINT)
+
+
+@contextmanager
+def another_thread_gets(number: int, *, wanted: threading.Event) -> Iterator[None]:
+    """A signal comes once it is wanted, and wakes nobody: so it is where another thread gets it.
+
+    So it is too where it comes in the moment in which the main thread begins to wait.
+    """
+
+    def get() -> None:
+        wanted.wait()
+        time.sleep(_A_MOMENT)  # the main thread waits by now; where it does not, it hears it too
+        signal.pthread_kill(threading.get_ident(), number)
+
+    thread = threading.Thread(target=get)
+    thread.start()
+    yield
+    wanted.set()
+    thread.join()
 
 
 def _functions_of(frame: FrameType | None) -> list[str]:

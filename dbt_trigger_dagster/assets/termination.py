@@ -19,8 +19,14 @@ from dbt_trigger_dagster.dbt_cloud.cancel import became, cancel_and_look
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudError
+from dbt_trigger_dagster.dbt_cloud.interrupts import (
+    SIGNALS,
+    handled_by,
+    held_back,
+    is_main_thread,
+)
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel, is_main_thread, signals_held_back
+from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel, result_of
 from dbt_trigger_dagster.dbt_cloud.retries import is_outcome_unknown
 from dbt_trigger_dagster.dbt_cloud.trigger import Triggered
 
@@ -33,7 +39,6 @@ CANCEL_DEADLINE = 15.0
 ANSWER_WAIT = 15.0
 """Seconds from an interrupt until the answer to a request that starts a run is given up."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CANCELS_AT_ONCE = 8
 
 
@@ -76,28 +81,33 @@ class Termination:
             dg.Failure: A person wants the run to stop; Dagster does not retry the step.
             BaseException: The interrupt, where nobody does.
         """
-        if self.why().is_a_wish:
-            self._end(client, runs, dg.DagsterExecutionInterruptedError())
         with self._noted(client.cancellation):
             try:
+                if self.why().is_a_wish:
+                    client.cancellation.cancel()
+                _check(client.cancellation)
                 yield
                 _check(client.cancellation)
             except INTERRUPTS as interrupt:
                 self._end(client, runs, interrupt)
-            except DbtCloudCancelledError:
-                self._end(client, runs, dg.DagsterExecutionInterruptedError())
+            except Exception as error:
+                # Once an interrupt has come, it is what went wrong, whatever was made of it.
+                if client.cancellation.is_cancelled or isinstance(error, DbtCloudCancelledError):
+                    self._end(client, runs, dg.DagsterExecutionInterruptedError())
+                raise
 
     @contextmanager
     def _noted(self, cancellation: Cancellation) -> Iterator[None]:
         """Note a signal, and let whoever handled it before handle it.
 
         What that one raises may be lost: Python drops what is raised in the middle of a weak
-        reference's callback. So the pauses are cancelled too, and nobody sleeps on.
+        reference's callback, and SQLAlchemy what is raised while it closes a cursor. So the pauses
+        are cancelled too, and nobody sleeps on.
         """
         if not is_main_thread():
             yield
             return
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        before = {number: signal.getsignal(number) for number in SIGNALS}
 
         def note(number: int, frame: FrameType | None) -> None:
             self._ctrl_c = self._ctrl_c or is_ctrl_c(number)
@@ -106,14 +116,11 @@ class Termination:
                 cancellation.cancel()
                 handler(number, frame)
 
-        for number, handler in before.items():
-            if number == signal.SIGINT or callable(handler):
-                signal.signal(number, note)
-        try:
+        noted = [
+            number for number in SIGNALS if number == signal.SIGINT or callable(before[number])
+        ]
+        with handled_by(dict.fromkeys(noted, note)):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _end(
         self, client: DbtCloudClient, runs: Sequence[Run], interrupt: BaseException
@@ -179,10 +186,10 @@ def start_run(
     answer: Future[Triggered] | None = None
     with ThreadPoolExecutor(max_workers=1) as executor:
         try:
-            with signals_held_back():
+            with held_back():
                 answer = executor.submit(start, by)
-            triggered = answer.result()
-        except INTERRUPTS:
+            triggered = result_of(answer, client.cancellation)
+        except (*INTERRUPTS, DbtCloudCancelledError):
             if answer is not None:
                 client.cancellation.cancel()
                 runs += _run_despite_interrupt(answer, given_up, answer_wait, log)
@@ -231,11 +238,5 @@ def undisturbed() -> Iterator[None]:
     if not is_main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number in before:
-        signal.signal(number, signal.SIG_IGN)
-    try:
+    with handled_by(dict.fromkeys(SIGNALS, signal.SIG_IGN)):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

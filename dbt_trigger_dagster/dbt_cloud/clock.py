@@ -3,10 +3,12 @@
 import math
 import queue
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
+from dbt_trigger_dagster.dbt_cloud.interrupts import LOOK_UP
 
 
 class Cancellation:
@@ -30,12 +32,12 @@ class Cancellation:
 
     def wait(self, seconds: float) -> bool:
         """Block for so many seconds, or until it is cancelled; whether it is."""
-        try:
-            self._wakes.get(timeout=seconds)
-        except queue.Empty:
-            return False
-        self._wakes.put(None)  # for the next who waits
-        return True
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._cancelled:
+            with suppress(queue.Empty):
+                self._wakes.get(timeout=min(left, LOOK_UP))
+                self._wakes.put(None)  # for the next who waits
+        return self._cancelled
 
 
 class Clock(Protocol):

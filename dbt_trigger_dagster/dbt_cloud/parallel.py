@@ -1,13 +1,14 @@
 """Doing the same to several things at once, on threads."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import queue
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
+from dbt_trigger_dagster.dbt_cloud.interrupts import LOOK_UP, held_back
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,9 +36,9 @@ def in_parallel(
         return [function(item) for item in items]
     executor = ThreadPoolExecutor(max_workers=min(max_parallel, len(items)))
     try:
-        with signals_held_back():
-            results = executor.map(function, items)
-        return list(results)
+        with held_back():
+            calls = [executor.submit(function, item) for item in items]
+        return [result_of(call, cancellation) for call in calls]
     except BaseException:
         cancellation.cancel()
         raise
@@ -45,19 +46,22 @@ def in_parallel(
         executor.shutdown(cancel_futures=True)
 
 
-@contextmanager
-def signals_held_back() -> Iterator[None]:
-    """Let signals wait while threads are started: an interrupt in the middle would lose one."""
-    if not is_main_thread():
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def result_of(future: "Future[R]", cancellation: Cancellation) -> R:
+    """What a call gives, when it is done; an interrupt that nothing tells of ends the wait as well.
 
+    Args:
+        future: The call.
+        cancellation: Ends the wait for it.
 
-def is_main_thread() -> bool:
-    """Whether this is the thread that Python handles signals in."""
-    return threading.current_thread() is threading.main_thread()
+    Raises:
+        DbtCloudCancelledError: It has ended the wait; the call may go on.
+    """
+    # No wait of the future's own, which an interrupt may leave with its lock in disorder.
+    done: queue.SimpleQueue[None] = queue.SimpleQueue()
+    future.add_done_callback(lambda _: done.put(None))
+    while not future.done():
+        if cancellation.is_cancelled:
+            raise DbtCloudCancelledError("Nobody waits any more.")
+        with suppress(queue.Empty):
+            done.get(timeout=LOOK_UP)
+    return future.result()

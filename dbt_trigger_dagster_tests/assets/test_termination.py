@@ -25,7 +25,8 @@ from dbt_trigger_dagster.assets.termination import (
     undisturbed,
 )
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
-from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudRequestError
+from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudRequestError
+from dbt_trigger_dagster.dbt_cloud.interrupts import SIGNALS, handled_by
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.trigger import Triggered
@@ -40,9 +41,9 @@ from dbt_trigger_dagster_tests.graphs import (
     sent,
     triggers,
 )
+from dbt_trigger_dagster_tests.interrupts import another_thread_gets
 from dbt_trigger_dagster_tests.servers import Drip, Received, Silence, serving
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 LOG = logging.getLogger("step")
 
 
@@ -262,6 +263,66 @@ def test_another_thread_can_be_guarded_without_signals(
     assert seen == [True, False]
 
 
+class _Losing:
+    """An instance of Dagster's that loses an interrupt, as SQLAlchemy may while it reads."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+
+    def get_run_by_id(self, dagster_run_id: str) -> dg.DagsterRun | None:
+        """Read, and be interrupted."""
+        with contextlib.suppress(dg.DagsterExecutionInterruptedError):
+            send(signal.SIGTERM)
+        return self._instance.get_run_by_id(dagster_run_id)
+
+
+@pytest.fixture
+def raising() -> Iterator[None]:
+    """Signals are handled as Dagster does while a step works."""
+
+    def interrupt(*_: object) -> None:
+        raise dg.DagsterExecutionInterruptedError
+
+    with handled_by(dict.fromkeys(SIGNALS, interrupt)):
+        yield
+
+
+@pytest.mark.usefixtures("raising")
+def test_an_interrupt_that_is_lost_while_the_block_begins_keeps_it_from_beginning(
+    instance, client: DbtCloudClient
+) -> None:
+    """The worker is to end; nobody sends the signal again but the one that kills."""
+    losing: Any = _Losing(instance)
+    dagster_run_id = a_dagster_run(instance, DagsterRunStatus.STARTED)
+    termination = Termination(losing, dagster_run_id, cancel=True, log=LOG)
+    begun = []
+    with (
+        pytest.raises(dg.DagsterExecutionInterruptedError),
+        termination.guarded(client),
+    ):
+        begun.append("the block")
+    assert begun == []
+
+
+def _query() -> None:
+    try:
+        send(signal.SIGTERM)
+    except dg.DagsterExecutionInterruptedError:
+        raise RuntimeError("Query interrupted") from None
+
+
+@pytest.mark.usefixtures("raising")
+def test_an_interrupt_that_a_library_made_another_error_of_is_an_interrupt(
+    instance, client: DbtCloudClient
+) -> None:
+    """DuckDB says that its query was interrupted, for one."""
+    with (
+        pytest.raises(dg.DagsterExecutionInterruptedError),
+        a_termination(instance).guarded(client),
+    ):
+        _query()
+
+
 # dbt Cloud's runs
 
 
@@ -389,6 +450,48 @@ def test_an_interrupt_waits_for_the_request_and_says_what_is_not_known(
     finally:
         signal.signal(signal.SIGALRM, before)
     assert ("may have been started nevertheless" in caplog.text) is is_lost
+
+
+def test_an_interrupt_that_another_thread_has_got_gives_up_an_answer_that_does_not_come(
+    client: DbtCloudClient,
+) -> None:
+    """So it is too with one that comes right before the main thread waits: it wakes nobody."""
+    sent_at: list[float] = []
+    is_over, begun = threading.Event(), threading.Event()
+
+    def start(_: DbtCloudClient) -> Triggered:
+        sent_at.append(time.monotonic())
+        begun.set()
+        is_over.wait(60)
+        raise DbtCloudRequestError("No answer.", may_have_been_sent=True)
+
+    def interrupt(*_: object) -> None:
+        is_over.set()
+        raise KeyboardInterrupt
+
+    with (
+        handled_by({signal.SIGINT: interrupt}),
+        another_thread_gets(signal.SIGINT, wanted=begun),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        start_run(client, start, [], log=LOG)
+    assert time.monotonic() - sent_at[0] < 30
+
+
+def test_an_interrupt_that_is_lost_while_a_run_is_started_ends_the_wait(
+    client: DbtCloudClient,
+) -> None:
+    """Its cancellation is not lost."""
+    is_over = threading.Event()
+
+    def start(_: DbtCloudClient) -> Triggered:
+        client.cancellation.cancel()
+        is_over.wait(60)
+        raise DbtCloudRequestError("No answer.", may_have_been_sent=True)
+
+    threading.Timer(1, is_over.set).start()
+    with pytest.raises(DbtCloudCancelledError):
+        start_run(client, start, [], log=LOG, answer_wait=0.1)
 
 
 @pytest.mark.parametrize("hangs", [Silence(), Drip(b"HTTP/1.1 200 OK\r\n\r\n" * 999, 0.1)])

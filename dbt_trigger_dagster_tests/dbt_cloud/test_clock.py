@@ -1,5 +1,6 @@
 """Clocks and deadlines."""
 
+import signal
 import threading
 import time
 
@@ -7,6 +8,7 @@ import pytest
 
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, Deadline, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
+from dbt_trigger_dagster_tests.interrupts import another_thread_gets
 
 
 def test_a_deadline_counts_down_to_zero_and_not_below(clock) -> None:
@@ -59,6 +61,15 @@ def test_a_cancellation_ends_the_pauses_of_all_who_share_it() -> None:
     assert ended == [True, True, True]
     with pytest.raises(DbtCloudCancelledError):
         SystemClock().sleep(3600, cancellation)
+
+
+def test_a_signal_that_another_thread_has_got_ends_a_pause() -> None:
+    """It wakes nobody: a rate limit's five minutes would be slept out."""
+    began, wanted = time.monotonic(), threading.Event()
+    wanted.set()
+    with another_thread_gets(signal.SIGINT, wanted=wanted), pytest.raises(KeyboardInterrupt):
+        SystemClock().sleep(3600, Cancellation())
+    assert time.monotonic() - began < 60
 
 
 def test_a_deadline_can_end_with_a_cancellation_and_others_do_not() -> None:

@@ -1,13 +1,15 @@
 """Several calls at once, and an interrupt in the middle of them."""
 
+import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
-from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
-from dbt_trigger_dagster_tests.interrupts import interrupt_what_waits
+from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel, result_of
+from dbt_trigger_dagster_tests.interrupts import another_thread_gets, interrupt_what_waits
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
@@ -97,3 +99,32 @@ def test_calls_within_calls_are_all_ended_by_one_interrupt() -> None:
         in_parallel(inner, [0, 1], max_parallel=2, cancellation=cancellation)
     person.join()
     assert cancellation.is_cancelled
+
+
+def test_a_signal_that_another_thread_has_got_ends_the_wait() -> None:
+    """It wakes nobody: the calls would be waited for to their end."""
+    cancellation = Cancellation()
+    begun = threading.Event()
+
+    def sleep(_: int) -> None:
+        begun.set()
+        SystemClock().sleep(60, cancellation)
+
+    with (
+        another_thread_gets(signal.SIGINT, wanted=begun),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        in_parallel(sleep, [0, 1], max_parallel=2, cancellation=cancellation)
+
+
+def test_a_cancellation_ends_the_wait_where_the_calls_go_on() -> None:
+    """An interrupt may be lost on its way to who waits; the cancellation is not."""
+    cancellation, is_over = Cancellation(), threading.Event()
+    with ThreadPoolExecutor(1) as executor:
+        call = executor.submit(is_over.wait, 60)
+        threading.Timer(0.05, cancellation.cancel).start()
+        with pytest.raises(DbtCloudCancelledError):
+            result_of(call, cancellation)
+        assert not call.done()
+        is_over.set()
+    assert result_of(call, cancellation) is True

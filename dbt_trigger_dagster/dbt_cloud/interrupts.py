@@ -1,0 +1,66 @@
+"""Signals that interrupt the main thread: they come at any moment, and through any thread.
+
+Python handles them in the main thread, between two steps of its own. A signal that comes right
+before the main thread begins to wait wakes nobody, nor does one that another thread has got: so
+whatever waits looks up from time to time.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""What interrupts."""
+
+LOOK_UP = 0.5
+"""Longest time in seconds to wait without looking up."""
+
+Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+
+
+def is_main_thread() -> bool:
+    """Whether this is the thread that Python handles signals in."""
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def handled_by(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """Let others handle signals in the block; in the main thread alone.
+
+    Whoever handled them before handles them again then, all of them: also where an interrupt comes
+    in the middle of that.
+
+    Args:
+        handlers: Who handles which; a signal that something else than Python handles is left out.
+    """
+    with ExitStack() as stack:
+        for number, handler in handlers.items():
+            before = signal.getsignal(number)
+            if before is not None:
+                stack.callback(signal.signal, number, before)
+                signal.signal(number, handler)
+        yield
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let signals wait while threads are started: an interrupt in the middle would lose one.
+
+    The threads leave signals to the main thread, whom a signal is to wake.
+    """
+    if not is_main_thread():
+        yield
+        return
+    held: dict[int, None] = {}
+    try:
+        with handled_by(dict.fromkeys(SIGNALS, lambda number, _: held.setdefault(number))):
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            try:
+                yield
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    finally:
+        for number in held:
+            signal.raise_signal(number)
