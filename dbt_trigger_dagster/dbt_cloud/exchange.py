@@ -3,7 +3,8 @@
 The timeout of a socket holds for each read of it, so an answer that drips would keep its reader for
 hours. The watchdog hangs up instead: on a tunnel, an encryption or the head of an answer that is
 not there within the request timeout, on a body whose next piece takes many times as long, and on
-whatever is not over at the deadline.
+whatever is not over at the deadline. A name server or a host that does not answer cannot be hung up
+on: connections are made aside, by threads that nobody has to wait for.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -57,6 +59,28 @@ class Exchange:
         self._unencrypted: socket.socket | None = None
         self._sock: Any = None
         self._hang_up: Callable[[], object] = lambda: None
+
+    def made_aside(self, connect: Callable[[], socket.socket]) -> socket.socket:
+        """A connection; it is given up at the deadline, and by whoever is interrupted.
+
+        Args:
+            connect: Looks the host up, and connects to it; each takes its time.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        made: Future[socket.socket] = Future()
+        self._hang_up = made.cancel
+        threading.Thread(target=_make, args=(made, connect), name="connection", daemon=True).start()
+        try:
+            sock = made.result()
+        except CancelledError as error:
+            raise TimeoutError from error
+        except BaseException:
+            if not made.cancel():
+                made.add_done_callback(_close)
+            raise
+        return sock
 
     def connects_over(self, sock: socket.socket, timeout: float) -> None:
         """There is a connection; its tunnel and its encryption have to be made in time."""
@@ -113,6 +137,25 @@ class Exchange:
         """Give back what was needed while the connection was made."""
         if self._unencrypted is not None:
             self._unencrypted.close()
+
+
+def _make(made: "Future[socket.socket]", connect: Callable[[], socket.socket]) -> None:
+    """Make a connection for whoever waits for it; if nobody does any more, close it."""
+    try:
+        sock = connect()
+    except BaseException as error:  # noqa: BLE001  # whoever waits gets it
+        with contextlib.suppress(InvalidStateError):
+            made.set_exception(error)
+        return
+    try:
+        made.set_result(sock)
+    except InvalidStateError:
+        sock.close()
+
+
+def _close(made: "Future[socket.socket]") -> None:
+    if not made.exception():
+        made.result().close()
 
 
 def _shut(sock: Any, how: int) -> None:
@@ -177,7 +220,7 @@ class _Connection(HTTPConnection):
     """Tells the exchange that it is used for how far that has got."""
 
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
+        sock = _current.get().made_aside(super()._new_conn)
         _current.get().connects_over(sock, cast("float", self.timeout))
         return sock
 

@@ -2,9 +2,15 @@
 
 import gzip
 import logging
+import signal
+import socket
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,6 +35,7 @@ from dbt_trigger_dagster_tests.servers import (
     Reply,
     Reset,
     Respond,
+    Server,
     Silence,
     free_port,
     reply,
@@ -37,6 +44,8 @@ from dbt_trigger_dagster_tests.servers import (
 from faults.tls import https_for
 
 GOOD = reply(200, b'{"data": 1}')
+
+_LONGEST_QUEUE = 50
 
 
 def _transport(
@@ -646,6 +655,91 @@ def test_the_last_moment_before_a_deadline_is_no_timeout_of_zero(ask) -> None:
                 _transport(f"http://127.0.0.1:{free_port()}"),
                 deadline=Deadline.after(seconds, _Racing()),
             )
+
+
+@contextmanager
+def _black_hole() -> Iterator[str]:
+    """The address of a host that does not answer who wants a connection: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, ExitStack() as queue:
+        for _ in range(_LONGEST_QUEUE):
+            sock = queue.enter_context(socket.socket())
+            sock.settimeout(0.3)
+            try:
+                sock.connect(listener.getsockname())
+            except TimeoutError:
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+                return
+    pytest.skip("here a queue has no end")
+
+
+@both_ways
+def test_a_host_that_takes_no_connection_ends_with_a_cancellation(ask) -> None:
+    """A packet that is dropped is sent again and again, for as long as a request may wait."""
+    clock, cancellation = SystemClock(), Cancellation()
+    began = clock.monotonic()
+    threading.Timer(0.3, cancellation.cancel).start()
+    with _black_hole() as url, pytest.raises(DbtCloudRequestError) as caught:
+        ask(
+            _transport(url, request_timeout=3600),
+            deadline=Deadline.until_cancelled(cancellation, clock),
+        )
+    assert clock.monotonic() - began < 60
+    assert not caught.value.may_have_been_sent
+
+
+@pytest.fixture
+def silent_name_server(monkeypatch) -> Iterator[threading.Event]:
+    """Is set once it is asked for localhost; it answers when nobody listens any more."""
+    asked, is_over = threading.Event(), threading.Event()
+    look_up = socket.getaddrinfo
+
+    def wait_for_it(host: str, *arguments: Any) -> Any:
+        if host == "localhost":
+            asked.set()
+            is_over.wait()
+        return look_up(host, *arguments)
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait_for_it)
+    yield asked
+    is_over.set()
+    for thread in threading.enumerate():
+        if thread.name == "connection":
+            thread.join()
+
+
+def _by_name(server: Server) -> str:
+    return server.url.replace("127.0.0.1", "localhost")
+
+
+@both_ways
+def test_a_name_server_that_does_not_answer_ends_with_a_cancellation(
+    ask, silent_name_server: threading.Event
+) -> None:
+    """Nothing ends a look-up; and a connection that comes of it at last is closed."""
+    cancellation = Cancellation()
+    deadline = Deadline.until_cancelled(cancellation, SystemClock())
+    with serving(lambda _: GOOD) as server, ThreadPoolExecutor() as executor:
+        asked = executor.submit(ask, _transport(_by_name(server)), deadline=deadline)
+        silent_name_server.wait()
+        cancellation.cancel()
+        failed = asked.exception(timeout=60)
+    assert isinstance(failed, DbtCloudRequestError)
+    assert not failed.may_have_been_sent
+
+
+@both_ways
+def test_a_name_server_that_does_not_answer_lets_an_interrupt_through(
+    ask, silent_name_server: threading.Event
+) -> None:
+    """Python handles signals between two steps of its own, and a look-up is one."""
+
+    def interrupt() -> None:
+        silent_name_server.wait()
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with serving(lambda _: GOOD) as server, pytest.raises(KeyboardInterrupt):
+        ask(_transport(_by_name(server)))
 
 
 def test_requests_and_files_share_their_connections() -> None:
