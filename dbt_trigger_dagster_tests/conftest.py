@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import dagster as dg
 import pytest
 import responses
 from hypothesis import HealthCheck, settings
 
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster_tests.clocks import FakeClock
+from dbt_trigger_dagster_tests.instances import an_instance
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, ACCOUNT_ID, TOKEN
 
 # A busy machine is no reason to fail.
@@ -97,6 +99,13 @@ def client(clock: FakeClock) -> Iterator[DbtCloudClient]:
     with DbtCloudClient(
         account_id=ACCOUNT_ID, token=TOKEN, access_url=ACCESS_URL, clock=clock
     ) as made:
+        yield made
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """Dagster's memory, empty."""
+    with an_instance() as made:
         yield made
 
 

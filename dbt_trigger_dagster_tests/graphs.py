@@ -24,6 +24,7 @@ from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script, ScriptStep
 from dbt_trigger_dagster_tests.clocks import HANGS_AFTER, HurriedClock, until
 from dbt_trigger_dagster_tests.harness import Place, dbt_runs, settings_of
+from dbt_trigger_dagster_tests.instances import an_instance
 
 ARTIFACTS = {"manifest.json": '{"nodes": {}}', "run_results.json": '{"results": []}'}
 BROKEN_STEPS = (
@@ -140,7 +141,7 @@ def a_project(
     account = jobs or [SandboxJob(name="nightly", script=scripts or GOOD)]
     with (
         Sandbox(jobs=account, **sandbox) as cloud,
-        dg.DagsterInstance.ephemeral() as instance,
+        an_instance() as instance,
     ):
         yield Project(folder, cloud, instance)
 

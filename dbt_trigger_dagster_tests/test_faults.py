@@ -4,12 +4,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import dagster as dg
 import pytest
 
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script
 from dbt_trigger_dagster_tests.clocks import HurriedClock
 from dbt_trigger_dagster_tests.harness import Place, dbt_runs, environment
+from dbt_trigger_dagster_tests.instances import an_instance
 from faults import bodies, drips, echoes, kills, pairs, table, triggers
 from faults.graph import execute
 from faults.kinds import (
@@ -114,7 +114,7 @@ def test_a_failed_run_that_nobody_continued_is_found(tmp_path: Path) -> None:
     """And so is one that was continued twice."""
     job = SandboxJob(name="nightly", script=FAILS)
     place = Place(tmp_path)
-    with Sandbox(jobs=[job]) as sandbox, dg.DagsterInstance.ephemeral() as instance:
+    with Sandbox(jobs=[job]) as sandbox, an_instance() as instance:
         with environment(place.variables(sandbox)):
             wish = execute(instance).run_id
         (run,) = dbt_runs(sandbox)
@@ -128,7 +128,7 @@ def test_damage_is_found(tmp_path: Path) -> None:
     """A table without a finding would say nothing if nothing could be found."""
     job = SandboxJob(name="nightly", script=Script(artifacts=ARTIFACTS))
     place = Place(tmp_path / "undamaged")
-    with Sandbox(jobs=[job]) as sandbox, dg.DagsterInstance.ephemeral() as instance:
+    with Sandbox(jobs=[job]) as sandbox, an_instance() as instance:
         with environment(place.variables(sandbox)):
             wishes = [execute(instance).run_id for _ in range(2)]
         runs = dbt_runs(sandbox)

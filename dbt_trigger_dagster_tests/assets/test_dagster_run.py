@@ -49,13 +49,6 @@ LOG = logging.getLogger("step")
 
 
 @pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance of its own."""
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
-@pytest.fixture
 def stored(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance that keeps what happens in files."""
     home = tmp_path / "stored"

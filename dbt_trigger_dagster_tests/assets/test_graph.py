@@ -38,6 +38,7 @@ from dbt_trigger_dagster_tests.graphs import (
     sent,
     triggers,
 )
+from dbt_trigger_dagster_tests.instances import an_instance
 
 SLOW_JOB = SandboxJob(name="b", script=SLOW)
 RESOURCES = {"dbt_cloud", "dbt_cloud_tables", "dbt_cloud_artifacts"}
@@ -296,7 +297,7 @@ def account() -> Iterator[Sandbox]:
 def project(account: Sandbox, tmp_path: Path) -> Iterator[Project]:
     """A project that uses the account, with no requests of others to be counted."""
     account._board._requests.clear()
-    with dg.DagsterInstance.ephemeral() as instance:
+    with an_instance() as instance:
         yield Project(tmp_path, account, instance)
 
 

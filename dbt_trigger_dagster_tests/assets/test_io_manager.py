@@ -33,6 +33,7 @@ from dbt_trigger_dagster_tests.graphs import (
     a_project,
     materialize_again_and_again,
 )
+from dbt_trigger_dagster_tests.instances import an_instance
 
 
 def rows_of(*run_ids: int, table: Table = RUN, **payload: Any) -> pd.DataFrame:
@@ -112,7 +113,7 @@ class Tables:
 @pytest.fixture
 def tables(tmp_path: Path) -> Any:
     """An IO manager of its own."""
-    with dg.DagsterInstance.ephemeral() as instance:
+    with an_instance() as instance:
         yield Tables(tmp_path, instance)
 
 
@@ -306,7 +307,7 @@ def test_no_password_is_told_whatever_goes_wrong(
     assets = [an_asset("runs", lambda: rows_of(1))]
     resources = {"tables": tables}
     repository = dg.Definitions(assets, resources=resources).get_repository_def()
-    with dg.DagsterInstance.ephemeral() as instance:
+    with an_instance() as instance:
         with pytest.raises(dg.DagsterResourceFunctionError) as caught:
             dg.materialize(assets, resources=resources, instance=instance)
         error = caught.value.user_exception

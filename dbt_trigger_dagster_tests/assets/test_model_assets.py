@@ -10,6 +10,7 @@ import pytest
 
 from dbt_trigger_dagster import build_dbt_cloud_model_assets
 from dbt_trigger_dagster_tests.artifacts.projects import manifest_of, node, stored
+from dbt_trigger_dagster_tests.instances import an_instance
 
 _TEST = "test.shop.unique_orders_id.1"
 _UNIT_TEST = "unit_test.shop.orders.doubled"
@@ -207,7 +208,7 @@ def test_loading_asks_nobody_and_needs_no_dbt(
 def test_executing_a_check_tells_again_what_the_test_said(tmp_path: Path) -> None:
     """It cannot run the test; what was never told is not made up."""
     checks = _checks(tmp_path)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with an_instance() as instance:
         for passed in (True, False):
             instance.report_runless_asset_event(
                 dg.AssetCheckEvaluation(

@@ -15,6 +15,7 @@ from dbt_trigger_dagster.assets.node_events import (
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster_tests.artifacts.files import MemoryFiles, result, results_of, run_of
 from dbt_trigger_dagster_tests.artifacts.projects import manifest_of, node
+from dbt_trigger_dagster_tests.instances import an_instance
 
 _TEST = "test.shop.unique_orders.1"
 _OF_TWO = "test.shop.totals_agree"
@@ -145,7 +146,7 @@ def test_events_come_in_the_order_in_which_nodes_ended() -> None:
             result("model.shop.orders", timing=_timing(7)),
         ),
     ]
-    with dg.DagsterInstance.ephemeral() as instance:
+    with an_instance() as instance:
         told = [_said(event) for event in unreported(instance, events)]
     assert [(said["unique_id"], said[COMPLETED_AT] % 60) for said in told] == [
         ("model.shop.people", 6),
@@ -170,7 +171,7 @@ def test_what_was_reported_is_not_reported_again() -> None:
             result(_TEST, "fail", timing=_timing(second)),
         )
 
-    with dg.DagsterInstance.ephemeral() as instance:
+    with an_instance() as instance:
         for second, news in ((20, 2), (20, 0), (10, 0), (30, 2)):
             found = list(unreported(instance, run(second)))
             assert len(found) == news
@@ -182,6 +183,6 @@ def test_what_was_reported_is_not_reported_again() -> None:
 def test_an_observation_is_told_each_time() -> None:
     """It is nobody's state."""
     event = dg.AssetObservation("orders")
-    with dg.DagsterInstance.ephemeral() as instance:
+    with an_instance() as instance:
         instance.report_runless_asset_event(event)
         assert list(unreported(instance, [event])) == [event]

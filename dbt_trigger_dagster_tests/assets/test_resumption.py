@@ -28,6 +28,7 @@ from dbt_trigger_dagster_tests.graphs import (
     triggers,
     until,
 )
+from dbt_trigger_dagster_tests.instances import an_instance
 
 ANSWER_IS_LOST = Fault("reset", method="POST", when="after")
 HOW: dict[str, dict[str, str]] = {
@@ -272,7 +273,7 @@ def test_an_intention_lasts_until_its_trigger_has_been_recorded(
     tree: list[tuple[int, dg.AssetKey | None]],
 ) -> None:
     """Any tree of re-executions, each of which recorded a trigger, another graph's, or none."""
-    with dg.DagsterInstance.ephemeral() as instance:
+    with an_instance() as instance:
         runs: list[dg.DagsterRun] = []
         expected: list[str] = []
         for number, (parent, _) in enumerate(tree):

@@ -74,13 +74,6 @@ def send(number: int) -> None:
     signal.sigtimedwait([], 0)
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance of its own."""
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
-
-
 def a_dagster_run(instance: dg.DagsterInstance, status: DagsterRunStatus) -> str:
     """The id of a Dagster run that the instance knows."""
     return instance.add_run(dg.DagsterRun(job_name="nightly", status=status)).run_id

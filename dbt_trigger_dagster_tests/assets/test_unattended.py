@@ -20,6 +20,7 @@ from dbt_trigger_dagster_tests.graphs import (
     dagster,
     end_of,
 )
+from dbt_trigger_dagster_tests.instances import an_instance
 from dbt_trigger_dagster_tests.payloads import run_payload
 
 NOT_WAITING = {"ops": {"dbt_cloud_run": {"config": {"wait_for_result": False}}}}
@@ -87,7 +88,7 @@ def test_the_status_of_the_run_before_does_not_stay(
     def tagging(context: dg.AssetExecutionContext) -> None:
         tag_with_runs(context, [run])
 
-    with dg.DagsterInstance.ephemeral() as instance:
+    with an_instance() as instance:
         tags = {} if inherited is None else {STATUS_TAG: inherited}
         result = dg.materialize([tagging], instance=instance, tags=tags)
         found = instance.get_run_by_id(result.run_id)

@@ -313,28 +313,28 @@ def test_the_monitor_lands_what_a_job_of_the_file_leaves(project: Project) -> No
         "monitor": {"settle_seconds": 0, "start": "2020-01-01T00:00:00Z"},
     }
     definitions = component(**attributes).build_definitions()
-    with project.instance as instance:
-        everything = definitions.resolve_implicit_global_asset_job_def()
-        assert everything.execute_in_process(instance=instance).success
-        assert project.run_ids() == []
-        until(lambda: project.dbt_runs()[0]["status_humanized"] == "Success", "the dbt run is over")
-        sensor = definitions.resolve_sensor_def("dbt_cloud_monitor")
-        with dg.build_sensor_context(
-            instance=instance,
-            definitions=definitions,
-            resources=project.resources(),
-            sensor_name=sensor.name,
-        ) as context:
-            (request,) = sensor.evaluate_tick(context).run_requests or ()
-        landing = definitions.resolve_job_def(sensor.job_name)
-        assert landing.execute_in_process(
-            run_config=request.run_config,
-            asset_selection=request.asset_selection,
-            tags=request.tags,
-            instance=instance,
-        ).success
-        assert project.run_ids() == [project.dbt_runs()[0]["id"]]
-        assert [Path(name).name for name in project.files()] == ["manifest.json"]
+    instance = project.instance
+    everything = definitions.resolve_implicit_global_asset_job_def()
+    assert everything.execute_in_process(instance=instance).success
+    assert project.run_ids() == []
+    until(lambda: project.dbt_runs()[0]["status_humanized"] == "Success", "the dbt run is over")
+    sensor = definitions.resolve_sensor_def("dbt_cloud_monitor")
+    with dg.build_sensor_context(
+        instance=instance,
+        definitions=definitions,
+        resources=project.resources(),
+        sensor_name=sensor.name,
+    ) as context:
+        (request,) = sensor.evaluate_tick(context).run_requests or ()
+    landing = definitions.resolve_job_def(sensor.job_name)
+    assert landing.execute_in_process(
+        run_config=request.run_config,
+        asset_selection=request.asset_selection,
+        tags=request.tags,
+        instance=instance,
+    ).success
+    assert project.run_ids() == [project.dbt_runs()[0]["id"]]
+    assert [Path(name).name for name in project.files()] == ["manifest.json"]
 
 
 def test_hundreds_of_jobs_load_from_one_file_and_nobody_is_asked(tmp_path: Path) -> None:

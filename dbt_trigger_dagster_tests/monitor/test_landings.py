@@ -1,6 +1,5 @@
 """The Dagster runs that a monitor requests and finds again: names, batches, run keys."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.slow
 
 GRAPHS = [JobGraph(JobReference(), (name,)) for name in "abc"]
 BEGINNING = datetime(2020, 1, 1, tzinfo=timezone.utc)
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """Dagster's memory, in memory."""
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
 
 
 # Batches and run keys

@@ -10,6 +10,7 @@ import pytest
 from dbt_trigger_dagster import build_dbt_cloud_job_assets, build_dbt_cloud_monitor
 from dbt_trigger_dagster.definitions import WHERE_TO_FIND, defs
 from dbt_trigger_dagster_tests.graphs import GOOD
+from dbt_trigger_dagster_tests.instances import an_instance
 from dbt_trigger_dagster_tests.monitors import NAME, a_watch, settle, trigger_by_hand
 
 
@@ -114,7 +115,7 @@ def test_a_setting_that_is_missing_is_named_by_the_tick(
         monkeypatch.setenv(variable, "1")
     monkeypatch.delenv(name)
     with (
-        dg.DagsterInstance.ephemeral() as instance,
+        an_instance() as instance,
         pytest.raises(ValueError, match="not set") as caught,
     ):
         evaluate(defs.resolve_sensor_def(NAME), defs, instance=instance, resources=defs.resources)
