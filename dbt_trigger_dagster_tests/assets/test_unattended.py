@@ -6,6 +6,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
+from dagster._cli import cli
 
 from dbt_trigger_dagster import build_dbt_cloud_monitor
 from dbt_trigger_dagster.assets.job import JOB_ID_TAG, RUN_ID_TAG, STATUS_TAG
@@ -17,8 +19,6 @@ from dbt_trigger_dagster_tests.graphs import (
     SLOW,
     Project,
     a_project,
-    dagster,
-    end_of,
 )
 from dbt_trigger_dagster_tests.instances import an_instance
 from dbt_trigger_dagster_tests.payloads import run_payload
@@ -97,25 +97,33 @@ def test_the_status_of_the_run_before_does_not_stay(
         assert found.tags[RUN_ID_TAG] == str(run.run_id)
 
 
+def said_by(project: Project, *arguments: str) -> str:
+    """What Dagster's command line says that does something with the package's code location."""
+    done = CliRunner().invoke(cli, [*arguments, "-m", "dbt_trigger_dagster.definitions"])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
 def executed(project: Project, config: dict[str, Any]) -> str:
-    """What the package's own code location says, run by Dagster's command line."""
+    """What it says of a run."""
     file = project.folder / "config.yaml"
     file.write_text(json.dumps(config))
-    location = ("-m", "dbt_trigger_dagster.definitions", "-j", "dbt_cloud_job")
-    code, output = end_of(dagster(project, "job", "execute", *location, "-c", str(file)))
-    assert code == 0, output
-    return output
+    return said_by(project, "job", "execute", "-j", "dbt_cloud_job", "-c", str(file))
 
 
-def test_a_monitor_that_is_off_is_told_where_nobody_waits(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:Function `.*_command` is superseded")  # Dagster's own
+def test_a_monitor_that_is_off_is_told_where_nobody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With how to switch it on; and where it is on, that it is."""
     with a_project(tmp_path, SLOW) as project:
+        monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+        for name, value in project.environment().items():
+            monkeypatch.setenv(name, value)
         assert "The monitor dbt_cloud_monitor is off" in executed(project, NOT_WAITING)
         said = executed(project, LEAVING)
         assert "dagster sensor start dbt_cloud_monitor" in said
-        start = ("sensor", "start", "dbt_cloud_monitor", "-m", "dbt_trigger_dagster.definitions")
-        code, output = end_of(dagster(project, *start))
-        assert code == 0, output
+        said_by(project, "sensor", "start", "dbt_cloud_monitor")
         assert "The monitor dbt_cloud_monitor lands the run" in executed(project, NOT_WAITING)
 
 

@@ -1,13 +1,12 @@
 """The ``dg`` command line in a project of its own, as a person uses it."""
 
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from dbt_trigger_dagster_tests.graphs import Project, a_project
 
@@ -55,34 +54,34 @@ def project(tmp_path: Path) -> Iterator[Project]:
         yield made
 
 
-def dg(project: Project, *arguments: str) -> str:
-    """Run dg, and return all that it prints with its exit code at the end."""
-    python_path = os.pathsep.join([str(ROOT), str(project.folder / "src")])
-    done = subprocess.run(  # noqa: S603  # the command is ours
-        [sys.executable, "-m", "dagster_dg_cli.cli", *arguments],
-        cwd=project.folder,
-        env={
-            **os.environ,
-            **project.environment(),
-            "DAGSTER_HOME": str(project.home),
-            "HOME": str(project.folder),
-            "PYTHONPATH": python_path,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return f"{done.stdout}\nexit code {done.returncode}"
+@pytest.fixture
+def dg(project: Project, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The dg command in the project's folder; the processes of its steps are real ones."""
+    source = str(project.folder / "src")
+    monkeypatch.chdir(project.folder)
+    monkeypatch.setattr(sys, "path", [*sys.path, source])  # Dagster takes the first for a script's
+    for name in ("shop", "shop.definitions"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    variables = {
+        **project.environment(),
+        "DAGSTER_HOME": str(project.home),
+        "HOME": str(project.folder),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), source]),
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return lambda *arguments: CliRunner().invoke(cli, arguments)
 
 
-def test_from_an_empty_project_to_a_run(project: Project) -> None:
+def test_from_an_empty_project_to_a_run(
+    project: Project, dg: Callable[..., Result], capfd: pytest.CaptureFixture[str]
+) -> None:
     """Write the file of a component that dg finds by its name, and launch the assets."""
-    scaffolded = dg(project, "scaffold", "defs", TYPE, "nightly", "--key", "shop")
-    assert "exit code 0" in scaffolded, scaffolded
-    launched = dg(project, "launch", "--assets", "*")
-    assert "exit code 0" in launched, launched
-    assert "shop__dbt_cloud_run" in launched
+    scaffolded = dg("scaffold", "defs", TYPE, "nightly", "--key", "shop")
+    assert scaffolded.exit_code == 0, scaffolded.output
+    launched = dg("launch", "--assets", "*")
+    assert launched.exit_code == 0, launched.output
+    assert "shop__dbt_cloud_run" in "".join(capfd.readouterr())
     (dbt_run,) = project.dbt_runs()
     assert dbt_run["status_humanized"] == "Success"
     assert project.run_ids() == [dbt_run["id"]]
@@ -102,19 +101,15 @@ def test_from_an_empty_project_to_a_run(project: Project) -> None:
     ],
 )
 def test_a_wrong_file_is_told_with_its_line(
-    project: Project, monkeypatch: pytest.MonkeyPatch, right: str, wrong: str, said: str
+    project: Project, dg: Callable[..., Result], right: str, wrong: str, said: str
 ) -> None:
     """By the JSON schema alone, before anything is loaded; the file that dg makes is right."""
-    monkeypatch.chdir(project.folder)
-    monkeypatch.setenv("HOME", str(project.folder))
-    monkeypatch.setenv("DAGSTER_HOME", str(project.home))
-    runner = CliRunner()
-    assert runner.invoke(cli, ["scaffold", "defs", TYPE, "nightly"]).exit_code == 0
-    assert runner.invoke(cli, ["check", "yaml"]).exit_code == 0
+    assert dg("scaffold", "defs", TYPE, "nightly").exit_code == 0
+    assert dg("check", "yaml").exit_code == 0
     file = project.folder / FILE
     text = file.read_text()
     assert right in text
     file.write_text(text.replace(right, wrong))
-    checked = runner.invoke(cli, ["check", "yaml"])
+    checked = dg("check", "yaml")
     assert checked.exit_code == 1
     assert said.format(type=TYPE) in checked.output
