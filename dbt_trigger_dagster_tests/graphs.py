@@ -13,15 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
+from pydantic import PrivateAttr
 
 from dbt_trigger_dagster import (
     DbtCloudClient,
     DbtCloudResource,
+    DbtCloudTableIOManager,
     build_dbt_cloud_job_assets,
 )
 from dbt_trigger_dagster.dbt_cloud.clock import Clock
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob, Script, ScriptStep
+from dbt_trigger_dagster.storage.duckdb_file import _FORMAT
 from dbt_trigger_dagster_tests.clocks import HANGS_AFTER, HurriedClock, until
 from dbt_trigger_dagster_tests.harness import Place, dbt_runs, settings_of
 from dbt_trigger_dagster_tests.instances import an_instance
@@ -52,6 +56,27 @@ class HurriedAccount(DbtCloudResource):
         return super().build_client(log, clock or HurriedClock())
 
 
+class OpenTables(DbtCloudTableIOManager):
+    """Tables in a DuckDB file that stays open as long as a run.
+
+    To open one takes a third of what a run of ours does. It is free again when the run is over,
+    or else nobody could read it then.
+    """
+
+    _kept: "duckdb.DuckDBPyConnection | None" = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Let the package make the file, and keep it open."""
+        super().setup_for_execution(context)
+        if context.run is not None:
+            self._kept = duckdb.connect(self.database, config=_FORMAT)
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster gives it
+        """Let it go."""
+        if self._kept is not None:
+            self._kept.close()
+
+
 @dataclasses.dataclass(frozen=True)
 class Project(Place):
     """A project of its own place, with an account in a sandbox."""
@@ -71,7 +96,10 @@ class Project(Place):
 
     def resources(self, **account: Any) -> dict[str, Any]:
         """The three resources that the assets need."""
-        return self.resources_for(self.account(**account))
+        return {
+            **self.resources_for(self.account(**account)),
+            "dbt_cloud_tables": OpenTables(database=str(self.database)),
+        }
 
     def assets(self, **arguments: Any) -> list[dg.AssetsDefinition]:
         """The graph of the first job, or the one that the arguments name."""
