@@ -1,9 +1,9 @@
 """A bqemulator that many processes use: it tells its port, and serves until it is ended.
 
 It gives a token to everybody who asks for one, as Google's server does to those it knows, and needs
-no extension of DuckDB's, which it would download. Four things of it are put right, which BigQuery
-does: the parameters of a script, columns of JSON and those that are added later where a table is
-told of, and the descriptions of views.
+no extension of DuckDB's, which it would download. Six things of it are put right, which BigQuery
+does: the parameters of a script, several columns that one statement adds, columns of JSON and those
+that are added later where a table is told of, the descriptions of views, and what the driver loads.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 from bqemulator import server
+from bqemulator.api.routes import upload
 from bqemulator.catalog import ddl_sync
 from bqemulator.config import LogLevel, Settings
 from bqemulator.jobs import executor
@@ -40,8 +41,15 @@ def _app_with_tokens(context: Any) -> Any:
 
 
 async def _run_with_parameters(**arguments: Any) -> Any:
-    """Statements of a script have its parameters."""
+    """Statements of a script have its parameters; DuckDB adds one column at a time."""
     _parameters.set(arguments["query_params"])
+    sql = arguments["bq_sql"]
+    if altered := _ALTERED.match(sql):
+        first, *others = sql.split(", ADD COLUMN ")
+        for other in others:
+            added = f"{altered[0]} ADD COLUMN {other}"
+            await _run_body(**{**arguments, "bq_sql": added})
+        arguments["bq_sql"] = first
     return await _run_body(**arguments)
 
 
@@ -92,6 +100,7 @@ def serve() -> None:
     """Serve on a port that was free."""
     server.create_app = _app_with_tokens
     executor._run_query_body = _run_with_parameters
+    upload._PERMITTED_MEDIA_CONTENT_TYPES += ("*/*",)
     interpreter.bind_parameters = _bound
     ddl_sync._introspect_schema = _schema_with_json
     executor.sync_created_table = _sync_altered_too

@@ -104,7 +104,7 @@ def _service_account(token_uri: str) -> dict[str, str]:
 
 def a_dataset(url: str) -> EmptySchema:
     """A place in it; its dataset is there, so that other programs can come first."""
-    from dbt_trigger_dagster.storage.bigquery_session import client_of  # noqa: PLC0415  # likewise
+    from dbt_trigger_dagster.storage.bigquery_client import client_of  # noqa: PLC0415  # likewise
 
     settings = dict(re.findall(r"[?&](\w+)=([^&]*)", url))
 

@@ -11,14 +11,8 @@ from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
-from dbt_trigger_dagster.storage.bigquery_session import (
-    EXAMPLE,
-    ROWS,
-    Session,
-    arguments,
-    bigquery,
-    client_of,
-)
+from dbt_trigger_dagster.storage.bigquery_client import EXAMPLE, arguments, bigquery, client_of
+from dbt_trigger_dagster.storage.bigquery_session import CHUNKS, Session
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT, execute_all, merge
 from dbt_trigger_dagster.storage.database_url import parsed
@@ -44,7 +38,17 @@ _AWAY = {
 }
 """The driver's errors of a service that cannot be reached, or has too much to do."""
 
-_MOMENTARY = ("due to concurrent update", "Too many DML statements", "rateLimitExceeded")
+_PASSING = {
+    "backendError",
+    "internalError",
+    "jobBackendError",
+    "jobInternalError",
+    "jobRateLimitExceeded",
+    "rateLimitExceeded",
+}
+"""The reasons of errors that say the same."""
+
+_CONFLICTS = ("due to concurrent update", "Too many DML statements outstanding")
 """What is said where others write to the same table."""
 
 
@@ -77,6 +81,7 @@ class BigQuery:
     keeps_keys = False
     fills: Mapping[tuple[str, str], str] = {}
     addition = "ADD COLUMN IF NOT EXISTS"
+    adds_together = True  # a table is changed no more than five times in ten seconds
     table_options = ""
 
     def __init__(
@@ -100,14 +105,13 @@ class BigQuery:
     @contextmanager
     def connect(self) -> Iterator[Session]:
         """A connection that sends what it writes when its transaction ends."""
-        with closing(client_of(self._arguments)) as client:
-            self._project = client.project
+        client = client_of(self._arguments)
+        self._project = client.project
+        with closing(Session(client, self._place, self._wait_limit)) as session:
             try:
-                yield Session(client, self._wait_limit)
+                yield session
             except _errors() as error:
-                told = StorageError(
-                    f"The dataset {self._project}.{self._dataset} cannot be used: {_reason(error)}"
-                )
+                told = StorageError(f"The dataset {self._place} cannot be used: {_reason(error)}")
                 told.is_momentary = _is_momentary(error)
                 raise told from error
 
@@ -156,7 +160,7 @@ class BigQuery:
 
     def make_schema(self, connection: Session) -> None:
         """Nobody else can be kept from making tables; whoever comes second finds them."""
-        connection.make_dataset(f"{self._project}.{self._dataset}")
+        connection.make_dataset(self._place)
 
     def view_marks(self, connection: Session, names: Sequence[str]) -> dict[str, str]:
         """The descriptions of what is there."""
@@ -214,8 +218,12 @@ class BigQuery:
             return list(values)
         return [value and value.astimezone(timezone.utc) for value in values]
 
+    @property
+    def _place(self) -> str:
+        return f"{self._project}.{self._dataset}"
+
     def _full(self, name: str) -> str:
-        return f"{self._project}.{self._dataset}.{name}"
+        return f"{self._place}.{name}"
 
     def _merge(self, table: Table) -> str:
         fields = ", ".join(
@@ -224,7 +232,7 @@ class BigQuery:
         return merge(
             self,
             table,
-            f"SELECT {fields} FROM UNNEST({ROWS}) AS chunk, "  # noqa: S608  # names are ours
+            f"SELECT {fields} FROM {CHUNKS}, "  # noqa: S608  # names are ours
             "UNNEST(JSON_QUERY_ARRAY(PARSE_JSON(chunk, wide_number_mode => 'round'))) AS r",
         )
 
@@ -263,8 +271,11 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _is_momentary(error: Exception) -> bool:
-    is_away = isinstance(error, OSError) or type(error).__name__ in _AWAY
-    return is_away or any(sign in _reason(error) for sign in _MOMENTARY)
+    """Whether the same may succeed a moment later."""
+    if isinstance(error, OSError) or type(error).__name__ in _AWAY:
+        return True
+    reasons = {each.get("reason") for each in getattr(error, "errors", [])}
+    return bool(reasons & _PASSING) or any(sign in str(error) for sign in _CONFLICTS)
 
 
 def _reason(error: Exception) -> str:

@@ -1,30 +1,35 @@
-"""A connection to BigQuery: what it is made with, and how what it writes is sent.
+"""A connection to BigQuery: how what it writes is sent.
 
 All that a transaction writes is one job: BigQuery takes it back as a whole where it fails, and
 where its writer is killed the job goes on to its end. Over several jobs it would need a session,
 and a session that a killed writer leaves holds its tables for up to 24 hours:
 https://docs.cloud.google.com/bigquery/docs/troubleshoot-queries ("Transaction aborted due to
-concurrent update").
+concurrent update"). What is more than a request takes is loaded before into a table that nobody
+else knows of, and that is dropped at the end.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
-from functools import partial
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
-from dbt_trigger_dagster.storage.database_url import driver, given
-from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.bigquery_client import bigquery
 
 if TYPE_CHECKING:
     from google.cloud.bigquery import Client, Table
-    from sqlalchemy.engine import URL
 
-EXAMPLE = "bigquery://project/dataset"
-"""What a URL looks like."""
+CHUNKS = "UNNEST(@rows) AS chunk"
+"""In what merges rows: where they are, as JSON arrays."""
 
-ROWS = "@rows"
-"""The parameter of a write: its rows, as a list of JSON arrays."""
+_REQUEST = 8_000_000
+"""About so many bytes of rows travel in one request, which takes 10 MB:
+https://docs.cloud.google.com/bigquery/quotas#query_jobs"""
+
+_KEPT = timedelta(days=1)
+"""How long rows stay that a writer has loaded which was killed then."""
 
 _TYPES: Mapping[type, str] = {
     bool: "BOOL",
@@ -35,68 +40,13 @@ _TYPES: Mapping[type, str] = {
 }
 
 
-def bigquery(module: str = "google.cloud.bigquery") -> Any:
-    """The driver.
-
-    Args:
-        module: Which part of it, or of what it brings.
-
-    Raises:
-        StorageError: It is not installed.
-    """
-    return driver(module, of="BigQuery", package="google-cloud-bigquery", extra="bigquery")
-
-
-def arguments(url: "URL", user: str, password: str, others: Mapping[str, Any]) -> dict[str, Any]:
-    """What the driver's client is told.
-
-    Args:
-        url: What the URL says.
-        user: Nobody: BigQuery goes by Google's own credentials.
-        password: None, likewise.
-        others: The client's own arguments, which count before the URL's.
-
-    Raises:
-        StorageError: There is a user or a password.
-    """
-    if user or password or url.username or url.password:
-        raise StorageError(
-            "BigQuery takes no user and no password: it goes by Google's application default "
-            "credentials, or by the file that credentials_path names (connection)."
-        )
-    return {**given(project=url.host), **url.query, **others}
-
-
-def client_of(settings: Mapping[str, Any]) -> "Client":
-    """The driver's client.
-
-    Args:
-        settings: Its arguments; beside them ``credentials_path`` (of a service account's file) and
-            ``api_endpoint``.
-
-    Raises:
-        StorageError: It cannot be made of these.
-    """
-    own = dict(settings)
-    path, endpoint = own.pop("credentials_path", ""), own.pop("api_endpoint", "")
-    if endpoint:
-        own["client_options"] = {**own.get("client_options", {}), "api_endpoint": endpoint}
-    client = bigquery().Client
-    make = partial(client.from_service_account_json, path) if path else client
-    unknown = bigquery("google.auth.exceptions").GoogleAuthError
-    try:
-        return make(**own)
-    except (OSError, TypeError, ValueError, unknown) as error:
-        raise StorageError(f"The connection to BigQuery cannot be made: {error}") from error
-
-
 @dataclass
 class _Write:
     """Rows of one table, to be merged by one statement.
 
     Attributes:
-        statement: It, with `ROWS` in it.
-        chunks: The rows, as JSON arrays.
+        statement: It, with `CHUNKS` in it.
+        chunks: The rows, as JSON arrays, but for those that are loaded.
         last: The highest key among them.
     """
 
@@ -111,22 +61,34 @@ class Session:
     Attributes:
         client: The driver's client.
         location: Where the dataset is, as soon as that is known: jobs have to run there.
+
+    Args:
+        client: The driver's client.
+        dataset: Where rows may be loaded to.
+        wait_limit: Seconds to wait for a service that does not answer.
     """
 
-    def __init__(self, client: "Client", wait_limit: float) -> None:
+    def __init__(self, client: "Client", dataset: str, wait_limit: float) -> None:
         self.client = client
         self.location: str | None = client.location
+        self._dataset = dataset
         self._writes: list[_Write] = []
-        retries = bigquery("google.cloud.bigquery.retry")
-        self._retry = retries.DEFAULT_RETRY.with_timeout(max(60, wait_limit))
-        self._job_retry = retries.DEFAULT_JOB_RETRY.with_timeout(max(60, wait_limit))
+        self._size = 0
+        self._loaded = ""  # the table with what is sent already
+        retry = bigquery("google.cloud.bigquery.retry").DEFAULT_RETRY
+        self._retry = retry.with_timeout(max(10, wait_limit))
+
+    def close(self) -> None:
+        """Drop what is not written, and close the client."""
+        self._forget()
+        self.client.close()
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "_Found":
         """Execute a statement; what ends a transaction sends or drops what it has written."""
         if statement in {"BEGIN", "COMMIT", "ROLLBACK"}:
-            writes, self._writes = self._writes, []
-            if statement == "COMMIT" and writes:
-                self._send(writes)
+            if statement == "COMMIT" and self._writes:
+                self._send()
+            self._forget()
             return _Found([])
         scalar = bigquery().ScalarQueryParameter
         named = [
@@ -139,7 +101,7 @@ class Session:
         """Have rows of one table merged at the end of the transaction.
 
         Args:
-            statement: What merges them, with `ROWS` in it.
+            statement: What merges them, with `CHUNKS` in it.
             chunks: The rows, as JSON arrays.
             keys: Their keys, the lowest first. A MERGE refuses two rows of one key, so that only
                 rows with higher keys than those before are merged together with them.
@@ -150,6 +112,9 @@ class Session:
             before.last = keys[-1]
         else:
             self._writes.append(_Write(statement, list(chunks), keys[-1]))
+        self._size += sum(len(json.dumps(chunk)) for chunk in chunks)
+        if self._size > _REQUEST:
+            self._load()
 
     def describe(self, statement: str, chunk: str) -> None:
         """Have a write compiled: a dry run starts nothing and costs nothing."""
@@ -176,20 +141,65 @@ class Session:
             found = self.client.create_dataset(name, exists_ok=True, retry=self._retry)
         self.location = found.location or self.location
 
-    def _send(self, writes: Sequence[_Write]) -> None:
-        """Send writes as one job.
+    def _send(self) -> None:
+        """Send what is to be written as one job.
 
         A single statement is no transaction of its own: it waits for others, where a transaction
         would be cancelled: https://docs.cloud.google.com/bigquery/docs/transactions
         """
+        if self._loaded:
+            self._load()
         statements = [
-            write.statement.replace(ROWS, f"{ROWS}{number}")
-            for number, write in enumerate(writes, 1)
+            write.statement.replace(CHUNKS, self._source(number))
+            for number, write in enumerate(self._writes, 1)
         ]
         if len(statements) > 1:
             statements = ["BEGIN TRANSACTION", *statements, "COMMIT TRANSACTION"]
-        named = [_rows(f"rows{number}", write.chunks) for number, write in enumerate(writes, 1)]
+        named = [
+            _rows(f"rows{number}", write.chunks)
+            for number, write in enumerate(self._writes, 1)
+            if write.chunks
+        ]
         self._query(";\n".join(statements), named)
+
+    def _source(self, number: int) -> str:
+        """Where the rows of a write are."""
+        if self._loaded:
+            return f"(SELECT chunk FROM `{self._loaded}` WHERE write = {number:d})"  # noqa: S608  # ours
+        return CHUNKS.replace("@rows", f"@rows{number}")
+
+    def _load(self) -> None:
+        """Send rows ahead of their transaction; loading is free, and takes what requests do not."""
+        schema = [
+            bigquery().SchemaField("write", "INTEGER"),
+            bigquery().SchemaField("chunk", "STRING"),
+        ]
+        if not self._loaded:
+            name = f"{self._dataset}.dbt_cloud_incoming_{uuid4().hex}"
+            table = bigquery().Table(name, schema=schema)
+            table.expires = datetime.now(timezone.utc) + _KEPT
+            self.client.create_table(table, retry=self._retry)
+            self._loaded = name
+        rows = [
+            {"write": number, "chunk": write.chunks.pop(0)}
+            for number, write in enumerate(self._writes, 1)
+            for _ in list(write.chunks)
+        ]
+        self._size = 0
+        if rows:
+            config = bigquery().LoadJobConfig(schema=schema)
+            job = self.client.load_table_from_json(
+                rows, self._loaded, job_config=config, location=self.location
+            )
+            job.result(retry=self._retry)
+
+    def _forget(self) -> None:
+        """Keep nothing of what was to be written."""
+        self._writes, self._size = [], 0
+        with suppress(bigquery("google.api_core.exceptions").GoogleAPIError, OSError):
+            if self._loaded:  # if it stays, BigQuery drops it
+                self.client.delete_table(self._loaded, not_found_ok=True, retry=self._retry)
+        self._loaded = ""
 
     def _query(
         self, statement: str, parameters: Sequence[Any], *, dry_run: bool = False
@@ -200,7 +210,7 @@ class Session:
             job_config=config,
             location=self.location,
             retry=self._retry,
-            job_retry=None if dry_run else self._job_retry,
+            job_retry=None,  # whole transactions are tried again
         )
         if dry_run:
             return _Found([])

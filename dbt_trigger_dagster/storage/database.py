@@ -41,6 +41,7 @@ class Database(Protocol):
         keeps_keys: Whether tables have a PRIMARY KEY.
         fills: By table and column, what fills a column that an old table gets.
         addition: What adds a column; where two may come at once, it takes one that is there.
+        adds_together: Whether one statement adds several columns.
         table_options: What stands after the columns of a table that is made.
     """
 
@@ -49,6 +50,7 @@ class Database(Protocol):
     keeps_keys: bool
     fills: Mapping[tuple[str, str], str]
     addition: str
+    adds_together: bool
     table_options: str
 
     def quote(self, name: str) -> str:

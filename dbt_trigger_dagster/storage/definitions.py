@@ -54,9 +54,13 @@ def _additions(database: Database, table: Table, existing: Existing) -> Iterator
             f"{relation} refuses our rows: its column {', '.join(refusing)} has a NOT NULL "
             "constraint and no default. Name another schema for our tables (schema), or drop that."
         )
-    types = database.types
-    for column in missing_columns(table, existing.columns, relation=relation, types=types):
-        yield f"ALTER TABLE {name} {database.addition} {_declaration(database, column)}"
+    lacking = missing_columns(table, existing.columns, relation=relation, types=database.types)
+    additions = [f"{database.addition} {_declaration(database, column)}" for column in lacking]
+    if database.adds_together and additions:
+        additions = [", ".join(additions)]
+    for addition in additions:
+        yield f"ALTER TABLE {name} {addition}"
+    for column in lacking:
         if (table.name, column.name) in database.fills:
             yield database.fills[table.name, column.name].format(table=name)
 

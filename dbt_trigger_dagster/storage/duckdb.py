@@ -49,6 +49,7 @@ class DuckDB:
         "TRY_CAST(regexp_extract(uri, '/(\\d+)/\\d+/' || run_id || '/', 1) AS BIGINT)"
     }
     addition = "ADD COLUMN IF NOT EXISTS"
+    adds_together = False
     table_options = ""
     quote = staticmethod(quote)
 

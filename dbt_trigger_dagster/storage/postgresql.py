@@ -63,6 +63,7 @@ class PostgreSQL:
     keeps_keys = True
     fills: Mapping[tuple[str, str], str] = {}
     addition = "ADD COLUMN IF NOT EXISTS"
+    adds_together = True
     table_options = ""
     quote = staticmethod(quote)
 

@@ -68,6 +68,7 @@ class Snowflake:
     keeps_keys = False
     fills: Mapping[tuple[str, str], str] = {}
     addition = "ADD COLUMN IF NOT EXISTS"
+    adds_together = False
     table_options = ""
 
     def __init__(

@@ -46,6 +46,7 @@ class SQLite:
     keeps_keys = True
     fills: Mapping[tuple[str, str], str] = {}
     addition = "ADD COLUMN"
+    adds_together = False
     table_options = ""
     quote = staticmethod(quote)
 

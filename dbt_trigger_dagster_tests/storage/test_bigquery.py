@@ -12,7 +12,7 @@ from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import open_store
-from dbt_trigger_dagster.storage.tables import RUN, TABLES
+from dbt_trigger_dagster.storage.tables import RUN, TABLES, TRIGGER
 from dbt_trigger_dagster.storage.views import VIEWS
 from dbt_trigger_dagster_tests import databases, emulators
 
@@ -37,6 +37,8 @@ class Client:
         compiled: The statements of dry runs.
         errors: What the next statements raise.
         tables: What is there.
+        loaded: What was loaded: the table, and the number of the write.
+        dropped: The tables that were dropped.
     """
 
     told: dict[str, Any]
@@ -44,6 +46,8 @@ class Client:
     compiled: list[str]
     errors: list[Exception]
     tables: dict[str, Any]
+    loaded: list[tuple[str, int]]
+    dropped: list[str]
 
     def __init__(self, **arguments: Any) -> None:
         if "nonsense" in arguments:
@@ -71,6 +75,19 @@ class Client:
         """It is there."""
         return SimpleNamespace(name=name, location="EU")
 
+    def create_table(self, table: Any, **_: Any) -> None:
+        """BigQuery would drop it, if we did not."""
+        assert table.expires
+
+    def load_table_from_json(self, rows: Sequence[Any], table: str, **_: Any) -> Any:
+        """Load nothing."""
+        self.loaded += [(table, row["write"]) for row in rows]
+        return SimpleNamespace(result=lambda **_: None)
+
+    def delete_table(self, table: str, **_: Any) -> None:
+        """Drop nothing."""
+        self.dropped.append(table)
+
     def query(self, statement: str, *, job_config: Any, location: str | None, **_: Any) -> Any:
         """Execute nothing."""
         self.told["ran at"] = location
@@ -86,16 +103,18 @@ class Client:
 @pytest.fixture
 def client(monkeypatch) -> Iterator[type[Client]]:
     """The driver's client."""
-    monkeypatch.setattr(Client, "told", {}, raising=False)
-    monkeypatch.setattr(Client, "sent", [], raising=False)
-    monkeypatch.setattr(Client, "compiled", [], raising=False)
-    monkeypatch.setattr(Client, "errors", [], raising=False)
-    monkeypatch.setattr(Client, "tables", {}, raising=False)
+    for name in ("told", "tables"):
+        monkeypatch.setattr(Client, name, {}, raising=False)
+    for name in ("sent", "compiled", "errors", "loaded", "dropped"):
+        monkeypatch.setattr(Client, name, [], raising=False)
     retry = SimpleNamespace(with_timeout=lambda _: None)
     modules = {
         "google.cloud.bigquery": SimpleNamespace(
             Client=Client,
+            LoadJobConfig=SimpleNamespace,
             QueryJobConfig=SimpleNamespace,
+            SchemaField=lambda *all_: all_,
+            Table=lambda name, **others: SimpleNamespace(name=name, **others),
             ScalarQueryParameter=lambda *all_: all_,
             ArrayQueryParameter=lambda *all_: all_,
         ),
@@ -264,6 +283,39 @@ def test_a_check_of_tables_that_are_there_sends_nothing_but_dry_runs(client, sto
     assert client.compiled == [MERGE.format("a", ""), MERGE.format("b", "")]
 
 
+def test_the_columns_of_a_newer_version_are_added_at_once(client, store) -> None:
+    """BigQuery takes so many changes of a table in a time, and not more."""
+    client.tables["acme.dbt_cloud.a"].schema[1:] = []
+    store.upsert(rows_of("a"))
+    added = "ADD COLUMN IF NOT EXISTS `name` STRING, ADD COLUMN IF NOT EXISTS `raw` JSON"
+    assert client.sent == [(f"ALTER TABLE `acme.dbt_cloud.a` {added}", [])]
+
+
+def test_more_rows_than_a_request_takes_are_loaded_before(client, store) -> None:
+    """Into a table that is gone afterwards; what merges them is one job still."""
+    large = a_table("a").rows({"key": key, "name": "x" * 3_000_000} for key in range(4))
+    store.upsert(large, rows_of("b", 1))
+    (incoming,) = client.dropped
+    assert incoming.startswith("acme.dbt_cloud.dbt_cloud_incoming_")
+    assert {table for table, _ in client.loaded} == {incoming}
+    assert [number for _, number in client.loaded] == [1, 1, 1, 1, 2]
+    ((script, parameters),) = client.sent
+    merges = (MERGE.format("a", 1), MERGE.format("b", 2))
+    for number, merge in enumerate(merges, 1):
+        there = f"(SELECT chunk FROM `{incoming}` WHERE write = {number})"  # noqa: S608  # ours
+        assert merge.replace(f"UNNEST(@rows{number}) AS chunk", there) in script
+    assert parameters == []
+
+
+def test_rows_that_were_loaded_are_dropped_where_they_cannot_be_written(client, store) -> None:
+    """Nobody would find them."""
+    large = a_table("a").rows({"key": key, "name": "x" * 3_000_000} for key in range(4))
+    client.errors.append(GoogleError("400 no"))
+    with pytest.raises(StorageError, match="400 no"):
+        store.upsert(large)
+    assert {table for table, _ in client.loaded} == set(client.dropped)
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -303,6 +355,19 @@ def test_a_dataset_that_is_missing_is_made(bqemulator) -> None:
     store.upsert(databases.runs(1))
     assert store.read(RUN).columns["id"] == [1]
     assert store.relation(RUN) == "emulated.not_there_yet.dbt_cloud_run"
+
+
+@pytest.mark.slow
+def test_a_write_may_be_of_any_size(place) -> None:
+    """Many long rows, and one that is longer than a request may be."""
+    store = place.open(wait_limit=10)
+    texts = dict.fromkeys(range(9), "ü" * 1000000) | {9: "x" * 12_000_000}
+    rows = RUN.rows({"account_id": 1, "id": key, "href": text} for key, text in texts.items())
+    store.upsert(rows, Rows(TRIGGER, TRIGGER.rows([{"account_id": 1, "id": 1}]).columns))
+    assert store.look_up(RUN, "href", key="id", values=texts) == texts
+    assert len(store.read(TRIGGER)) == 1
+    tables = place.sql("SELECT table_name FROM {INFORMATION_SCHEMA}.TABLES")
+    assert sorted(tables) == [("dbt_cloud_run",), ("dbt_cloud_trigger",)]
 
 
 @pytest.mark.slow
