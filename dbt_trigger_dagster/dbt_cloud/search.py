@@ -35,15 +35,17 @@ class Search:
     order_by: str = "-id"
     at_most: int | None = None
 
-    def settled(self, mine: Run | None = None) -> list[Run]:
+    def settled(self, mine: Run | None = None, *, has_seen_the_rest: bool = True) -> list[Run]:
         """The runs, oldest first, given time to appear.
 
         Args:
             mine: One that is known to be there; without it, the first that appears is enough.
+            has_seen_the_rest: Whether what is not among the newest runs was looked at before mine
+                was started.
         """
-        # What appears late is on the first page; the rest has been seen.
+        # What appears late is on the first page.
         newest = dataclasses.replace(self, at_most=PAGE_SIZE)
-        search = self if mine is None else newest
+        search = newest if mine is not None and has_seen_the_rest else self
         found: list[Run] = []
         for pause in SETTLE_PAUSES:
             if pause:
@@ -51,7 +53,7 @@ class Search:
             found = search.now()
             if any(mine is None or run.run_id == mine.run_id for run in found):
                 break
-            search = newest
+            search = newest if has_seen_the_rest else self
         return found
 
     def now(self) -> list[Run]:

@@ -237,8 +237,9 @@ class _Start:
                 retries += 1
                 is_repeated = True
                 continue
-            if is_repeated or not checked.is_recent(self.client.clock):
-                return self._unless_another_was_first(mine)
+            was_paused = not checked.is_recent(self.client.clock)
+            if is_repeated or was_paused:
+                return self._unless_another_was_first(mine, was_paused=was_paused)
             return Triggered(mine, adopted=False)
         return self.adopted(found)
 
@@ -274,10 +275,10 @@ class _Start:
         self.log.warning("%s The job may have been started: searching its newest runs.", lost)
         return _after(lost, self.search.settled)
 
-    def _unless_another_was_first(self, mine: Run) -> Triggered:
+    def _unless_another_was_first(self, mine: Run, *, was_paused: bool) -> Triggered:
         """A run that was started, unless there is an older one; a search that fails costs none."""
         try:
-            found = self.search.settled(mine)
+            found = self.search.settled(mine, has_seen_the_rest=not was_paused)
         except DbtCloudError as error:
             self.log.warning(
                 "Nobody can tell whether run %s is the only one: %s", mine.run_id, error

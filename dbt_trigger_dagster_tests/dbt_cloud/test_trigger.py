@@ -333,16 +333,23 @@ def test_an_attempt_that_was_paused_searches_before_it_triggers(
 class Paused(DbtCloudClient):
     """Its worker is paused right before its first trigger leaves, and another sends its own."""
 
+    others = 0
+
     def trigger_run(self, job_id: int, request: TriggerRequest) -> Run:
-        """Send it late."""
+        """Send it late, when the job has run for others as well."""
         super().trigger_run(job_id, request)
+        for number in range(self.others):
+            super().trigger_run(job_id, TriggerRequest(cause=f"Run {number}"))
         assert isinstance(self.clock, FakeClock)
         self.clock.now += 60
         return super().trigger_run(job_id, request)
 
 
-def test_an_attempt_that_was_paused_while_it_triggered_gives_way(clock: FakeClock) -> None:
-    """Nothing could keep its request back: its run is the younger one."""
+@pytest.mark.parametrize("others", [0, 150])
+def test_an_attempt_that_was_paused_while_it_triggered_gives_way(
+    clock: FakeClock, others: int
+) -> None:
+    """Nothing could keep its request back: its run is the younger one, by days perhaps."""
     job = SandboxJob(name="nightly", script=Script(seconds=3600))
     with (
         Sandbox(jobs=[job]) as sandbox,
@@ -353,9 +360,10 @@ def test_an_attempt_that_was_paused_while_it_triggered_gives_way(clock: FakeCloc
             clock=clock,
         ) as client,
     ):
+        client.others = others
         account = Account(sandbox, client, clock)
         triggered = account.trigger()
-        first, second = account.runs()
+        first, *_, second = account.runs()
         assert (triggered.run.run_id, triggered.adopted) == (first.run_id, True)
         account.until_cancelled(second.run_id)
 
