@@ -25,6 +25,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection
 
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
+from dbt_trigger_dagster.dbt_cloud.parallel import result_of
 
 PIECE_TIMEOUTS = 20
 """How many request timeouts each piece of a body may take, however large the body is."""
@@ -73,7 +74,7 @@ class Exchange:
         self._hang_up = made.cancel
         threading.Thread(target=_make, args=(made, connect), name="connection", daemon=True).start()
         try:
-            sock = made.result()
+            sock = result_of(made)
         except CancelledError as error:
             raise TimeoutError from error
         except BaseException:

@@ -46,12 +46,12 @@ def in_parallel(
         executor.shutdown(cancel_futures=True)
 
 
-def result_of(future: "Future[R]", cancellation: Cancellation) -> R:
+def result_of(future: "Future[R]", cancellation: Cancellation | None = None) -> R:
     """What a call gives, when it is done; an interrupt that nothing tells of ends the wait as well.
 
     Args:
         future: The call.
-        cancellation: Ends the wait for it.
+        cancellation: Ends the wait for it, where there is one.
 
     Raises:
         DbtCloudCancelledError: It has ended the wait; the call may go on.
@@ -60,7 +60,7 @@ def result_of(future: "Future[R]", cancellation: Cancellation) -> R:
     done: queue.SimpleQueue[None] = queue.SimpleQueue()
     future.add_done_callback(lambda _: done.put(None))
     while not future.done():
-        if cancellation.is_cancelled:
+        if cancellation is not None and cancellation.is_cancelled:
             raise DbtCloudCancelledError("Nobody waits any more.")
         with suppress(queue.Empty):
             done.get(timeout=LOOK_UP)

@@ -28,6 +28,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
 from dbt_trigger_dagster.dbt_cloud.exchange import Exchange
 from dbt_trigger_dagster.dbt_cloud.responses import CHUNK_SIZE, MAX_RATIO
 from dbt_trigger_dagster.dbt_cloud.transport import Transport
+from dbt_trigger_dagster_tests.interrupts import another_thread_gets
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, TOKEN, envelope
 from dbt_trigger_dagster_tests.servers import (
     Drip,
@@ -732,13 +733,11 @@ def test_a_name_server_that_does_not_answer_lets_an_interrupt_through(
     ask, silent_name_server: threading.Event
 ) -> None:
     """Python handles signals between two steps of its own, and a look-up is one."""
-
-    def interrupt() -> None:
-        silent_name_server.wait()
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
-    with serving(lambda _: GOOD) as server, pytest.raises(KeyboardInterrupt):
+    with (
+        serving(lambda _: GOOD) as server,
+        another_thread_gets(signal.SIGINT, wanted=silent_name_server),
+        pytest.raises(KeyboardInterrupt),
+    ):
         ask(_transport(_by_name(server)))
 
 
