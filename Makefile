@@ -6,6 +6,7 @@ OLDEST := .venv-oldest
 TRUTH := .venv-truth
 SNOWFLAKE := .venv-snowflake
 BIGQUERY := .venv-bigquery
+DATABRICKS := .venv-databricks
 OLDEST_DAGSTER := $(shell sed -nE 's/^ *"dagster>=([0-9.]+),.*/\1/p' pyproject.toml)
 # Workers, and processes that tests start, would else compile all modules anew where it is set.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
@@ -79,12 +80,21 @@ $(BIGQUERY)/installed: pyproject.toml
 		'bqemulator>=1.4' hypothesis pytest pytest-xdist responses
 	touch $@
 
-# The emulator's own plugin of pytest needs Docker.
-test-warehouses: $(SNOWFLAKE)/installed $(BIGQUERY)/installed  ## The stores in warehouses, on emulators of them
+$(DATABRICKS)/installed: pyproject.toml
+	$(PYTHON) -m venv $(DATABRICKS)
+	$(DATABRICKS)/bin/python -m pip install -qq --disable-pip-version-check --upgrade pip
+	$(DATABRICKS)/bin/python -m pip install -qq --disable-pip-version-check --editable '.[databricks,postgresql]' \
+		'pyspark>=4' hypothesis pytest pytest-xdist responses
+	touch $@
+
+# The emulator's own plugin of pytest needs Docker. Each process of tests has a Spark of its own.
+test-warehouses: $(SNOWFLAKE)/installed $(BIGQUERY)/installed $(DATABRICKS)/installed  ## The stores in warehouses, on emulators of them, and on Spark where there is Java
 	$(SNOWFLAKE)/bin/python -m pytest -n auto --dist worksteal -k snowflake \
 		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_snowflake.py)
 	$(BIGQUERY)/bin/python -m pytest -p no:bqemulator -n auto --dist worksteal -k bigquery \
 		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_bigquery.py)
+	$(DATABRICKS)/bin/python -m pytest -n 2 --dist worksteal -k databricks \
+		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_databricks.py)
 
 test-browser: $(STAMP)  ## Dagster's UI and the report in Debian's Chromium; pictures in build/browser
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[browser]'
@@ -107,8 +117,9 @@ check: $(STAMP)  ## Linter, formatter, type checker and the rooms' import contra
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m dbt_trigger_dagster_tests.documentation --check
 
-docs: $(STAMP)  ## Write the documents' tables anew from the code
+docs: $(STAMP)  ## Write the documents' tables anew from the code, and what is sent to Databricks
 	$(BIN)/python -m dbt_trigger_dagster_tests.documentation
+	$(BIN)/python -m dbt_trigger_dagster_tests.databricks_statements
 
 bench: $(STAMP)  ## Benchmarks, as ratios
 	$(BIN)/python -m benchmarks
@@ -127,4 +138,4 @@ audit: $(STAMP)  ## Known vulnerabilities of what is installed; an error where t
 	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement build/installed.txt
 
 clean:  ## Remove what the other verbs made
-	rm -rf .venv $(OLDEST) $(TRUTH) $(SNOWFLAKE) $(BIGQUERY) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(OLDEST) $(TRUTH) $(SNOWFLAKE) $(BIGQUERY) $(DATABRICKS) data build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

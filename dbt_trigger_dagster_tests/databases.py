@@ -121,7 +121,7 @@ class EmptySchema:
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
         """Execute a statement as another program does; its tables stand in braces."""
-        mark = "`" if self.kind == "bigquery" else '"'
+        mark = "`" if self.kind in {"bigquery", "databricks"} else '"'
         qualifier = "" if self.kind == "sqlite" else f"{mark}{self.schema}{mark}."
         return self.execute(re.sub(r"{(\w+)}", rf"{qualifier}\1", statement))
 

@@ -79,8 +79,9 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         default="data/dbt_cloud.duckdb",
         repr=False,
         description="Path of a DuckDB file, made when missing, or a URL: sqlite:///path, "
-        "postgresql://user@host:5432/database, snowflake://user@account/database or "
-        "bigquery://project/dataset. It counts as a secret, as a URL may have a password in it",
+        "postgresql://user@host:5432/database, snowflake://user@account/database, "
+        "bigquery://project/dataset or databricks://host?http_path=path. It counts as a "
+        "secret, as a URL may have a password in it",
     )
     schema_: str = Field(
         default="",

@@ -10,6 +10,7 @@ from dbt_trigger_dagster.storage.batches import Batches
 from dbt_trigger_dagster.storage.bigquery import BigQuery
 from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT
+from dbt_trigger_dagster.storage.databricks import Databricks
 from dbt_trigger_dagster.storage.duckdb import DuckDB
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.postgresql import PostgreSQL
@@ -20,8 +21,9 @@ from dbt_trigger_dagster.storage.view import View
 
 # Also what is but meant as one: a setting that is no path may hold a password, and is not told.
 _URL = re.compile(r"(?P<kind>[A-Za-z][\w+.-]+)[:=](?P<place>.*)", re.DOTALL)
-_SERVERS: Mapping[str, type[BigQuery | PostgreSQL | Snowflake]] = {
+_SERVERS: Mapping[str, type[BigQuery | Databricks | PostgreSQL | Snowflake]] = {
     "bigquery": BigQuery,
+    "databricks": Databricks,
     "postgresql": PostgreSQL,
     "postgres": PostgreSQL,
     "snowflake": Snowflake,
@@ -148,8 +150,8 @@ def open_store(
 
     Args:
         database: The path of a DuckDB file, or a URL: ``duckdb:///path``, ``sqlite:///path``,
-            ``postgresql://user@host:5432/database``, ``snowflake://user@account/database/schema``
-            or ``bigquery://project/dataset``.
+            ``postgresql://user@host:5432/database``, ``snowflake://user@account/database/schema``,
+            ``bigquery://project/dataset`` or ``databricks://host?http_path=path&catalog=name``.
         schema: The schema of the tables; empty for the database's own.
         user: Whom to connect as, where the URL does not say.
         password: The password, likewise.
@@ -176,8 +178,8 @@ def open_store(
         raise StorageError(
             f"The kind of database {kind} is not supported: give the path of a DuckDB file, such "
             "as data/dbt_cloud.duckdb, or a URL: duckdb:///path, sqlite:///path, "
-            "postgresql://user@host:5432/database, snowflake://user@account/database/schema or "
-            "bigquery://project/dataset."
+            "postgresql://user@host:5432/database, snowflake://user@account/database/schema, "
+            "bigquery://project/dataset or databricks://host?http_path=path&catalog=name."
         )
     if user or password or connection:
         raise StorageError("The file of a database takes no user, password or connection.")

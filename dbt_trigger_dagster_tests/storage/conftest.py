@@ -1,11 +1,12 @@
 """Databases for all tests of the stores."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dbt_trigger_dagster_tests import emulators
+from dbt_trigger_dagster_tests import emulators, spark_driver
 from dbt_trigger_dagster_tests.databases import (
     EmptySchema,
     a_file,
@@ -28,6 +29,21 @@ _NO_FAKESNOW = emulators.missing("fakesnow")
 _SNOWFLAKE = pytest.param(
     "snowflake", marks=pytest.mark.skipif(bool(_NO_FAKESNOW), reason=_NO_FAKESNOW)
 )
+
+
+_NO_SPARK = spark_driver.missing_programs()
+_DATABRICKS = pytest.param(
+    "databricks", marks=pytest.mark.skipif(bool(_NO_SPARK), reason=_NO_SPARK)
+)
+
+
+@pytest.fixture
+def databricks(monkeypatch) -> EmptySchema:
+    """A place in Spark, which stands in for Databricks; likewise."""
+    if _NO_SPARK:
+        pytest.skip(_NO_SPARK)
+    monkeypatch.setitem(sys.modules, "databricks.sql", spark_driver)
+    return spark_driver.a_schema_of_spark()
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +70,7 @@ def bqemulator() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["duckdb", "sqlite", "postgresql", _SNOWFLAKE, _BIGQUERY])
+@pytest.fixture(params=["duckdb", "sqlite", "postgresql", _SNOWFLAKE, _BIGQUERY, _DATABRICKS])
 def place(request, tmp_path: Path) -> EmptySchema:
     """A schema of a database of each kind, empty."""
     if request.param == "postgresql":
@@ -63,4 +79,6 @@ def place(request, tmp_path: Path) -> EmptySchema:
         return emulators.a_schema_of_snowflake(request.getfixturevalue("fakesnow"))
     if request.param == "bigquery":
         return emulators.a_dataset(request.getfixturevalue("bqemulator"))
+    if request.param == "databricks":
+        return request.getfixturevalue("databricks")
     return a_file(request.param, tmp_path)

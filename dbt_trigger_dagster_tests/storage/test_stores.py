@@ -341,6 +341,7 @@ def test_all_that_newer_versions_have_appears_in_an_old_database(place, store) -
 
 def test_columns_that_users_have_added_survive(place, store) -> None:
     """A note on a run is not ours to drop."""
+    skip_on(place, "databricks", "Spark without Delta has no UPDATE")
     store.upsert(runs(1, 2))
     place.sql("ALTER TABLE {dbt_cloud_run} ADD COLUMN note VARCHAR(9) DEFAULT 'none'")
     place.sql("UPDATE {dbt_cloud_run} SET note = 'mine' WHERE true")
@@ -383,6 +384,10 @@ def test_a_table_that_would_refuse_rows_is_told_before_a_job_is_triggered(
     place, store, statement, message
 ) -> None:
     """The check does what the write will do; and what somebody else made is left alone."""
+    if "PRIMARY KEY" in statement:
+        skip_on(place, "databricks", "Spark without Delta keeps no key; see test_databricks.py")
+    if place.kind == "databricks":  # Spark tells of a VARCHAR so
+        message = message.replace("(?i:var|char)", "STRING")
     integer = store._database.types[Kind.INTEGER]
     place.sql(statement.replace("INTEGER,", f"{integer},"))
     before = place.sql("SELECT * FROM {dbt_cloud_run}")
@@ -450,6 +455,7 @@ def test_what_somebody_else_made_with_the_name_of_a_view_is_told_and_left_alone(
 def test_rows_of_several_tables_are_written_together_or_not_at_all(place, store) -> None:
     """A run's files are never there without the run."""
     skip_on(place, "snowflake", "it has no unique index; test_snowflake.py asks the same")
+    skip_on(place, "databricks", "a table alone is all or nothing; test_databricks.py asks for it")
     store.upsert(runs(1), ARTIFACT.rows([{"run_id": 1, "step": 0, "path": "a"}]))
     assert (len(store.read(RUN)), len(store.read(ARTIFACT))) == (1, 1)
     place.sql("CREATE UNIQUE INDEX one_branch ON {dbt_cloud_run} (git_branch)")
@@ -467,6 +473,7 @@ def test_rows_of_several_tables_are_written_together_or_not_at_all(place, store)
 def test_a_writer_that_is_killed_leaves_all_of_its_rows_or_none(place, store, when, count) -> None:
     """And no lock: the next writer does not wait."""
     skip_on(place, "snowflake", "fakesnow keeps the transaction of a client that is gone")
+    skip_on(place, "databricks", "the Spark of a test is its own process")
     store.upsert(runs(1, 2))
     place.sql("UPDATE {dbt_cloud_run} SET id = 0 WHERE id = 2")
     assert in_processes(write_and_die, [(place.url, place.schema, when)]) == [-KILLED]
@@ -478,6 +485,7 @@ def test_a_writer_that_is_killed_leaves_all_of_its_rows_or_none(place, store, wh
 def test_processes_that_write_at_once_all_land(place, store) -> None:
     """The first ones race for making the tables; rows that all of them write stay one each."""
     skip_on(place, "snowflake", "fakesnow's writers fail where Snowflake's wait for a lock")
+    skip_on(place, "databricks", "the Spark of a test is its own process")
     writers, writes = range(1, 9), 3
     arguments = [(place.url, place.schema, writer, writes) for writer in writers]
     assert in_processes(write_many, arguments) == [0] * len(writers)
