@@ -1,13 +1,10 @@
 """The file of a database that needs no server."""
 
 import contextlib
-import shutil
 from pathlib import Path
 
+from dbt_trigger_dagster.storage.disk import ROOM, shortage_of
 from dbt_trigger_dagster.storage.errors import StorageError
-
-ROOM = 16 * 2**20
-"""Bytes that have to be free on the disk before a job is triggered."""
 
 
 def check_room(path: Path, room: int = ROOM) -> None:
@@ -20,10 +17,9 @@ def check_room(path: Path, room: int = ROOM) -> None:
     Raises:
         StorageError: They are not.
     """
-    disk = shutil.disk_usage(path.parent)
-    if disk.total and disk.free < room:
+    if shortage := shortage_of(path.parent, room):
         raise StorageError(
-            f"The disk of {path} is full but for {disk.free} bytes: make room, or name "
+            f"The disk of {path} {shortage}: make room, or name "
             "a file on another disk (database, or DBT_TRIGGER_DATABASE)."
         )
 

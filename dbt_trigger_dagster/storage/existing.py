@@ -7,6 +7,7 @@ from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
 
 _NOBODYS_KEY = {Kind.INTEGER: -1, Kind.TEXT: ""}
+_NOBODYS_ACCOUNTS = (-1, -2)
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,15 @@ def missing_columns(
 
 
 def probe_of(table: Table) -> Rows:
-    """A row of nobody's, to try a write with that is rolled back.
+    """Rows of nobody's, to try a write with that is rolled back.
 
-    Whatever makes a table refuse rows, such as a column of somebody else's that must not be null,
-    is found so before a job is triggered.
+    Whatever makes a table refuse rows is found so before a job is triggered: a column of somebody
+    else's that must not be null, or a key that two accounts cannot share.
     """
     keys = {
         column.name: _NOBODYS_KEY.get(column.kind)
         for column in table.columns
         if column.name in table.primary_key
     }
-    return table.rows([{**keys, "loaded_at": "1970-01-01T00:00:00Z", "raw": {}}])
+    probe = {**keys, "loaded_at": "1970-01-01T00:00:00Z", "raw": {}}
+    return table.rows({**probe, "account_id": account} for account in _NOBODYS_ACCOUNTS)

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from dbt_trigger_dagster.storage.disk import ROOM, shortage_of
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.partial_files import (
     is_partial,
@@ -275,8 +276,12 @@ def _check_no_link(root: Path, folder: Path) -> None:
         raise StorageError(f"Nothing is deleted in {folder}: a link leads elsewhere from there.")
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, room: int = ROOM) -> None:
     """Make sure that files can be made in a folder, before anything is done that needs it.
+
+    Args:
+        folder: The folder; made when missing.
+        room: Bytes that have to be free on its disk.
 
     Raises:
         StorageError: They cannot.
@@ -290,3 +295,8 @@ def check_writable(folder: Path) -> None:
             f"The artifacts' folder {folder} cannot be written ({error.strerror}): name another "
             "one (root, or DBT_TRIGGER_ARTIFACTS), or give this user the right to write there."
         ) from error
+    if shortage := shortage_of(folder, room):
+        raise StorageError(
+            f"The disk of the artifacts' folder {folder} {shortage}: make room, or name a folder "
+            "on another disk (root, or DBT_TRIGGER_ARTIFACTS)."
+        )

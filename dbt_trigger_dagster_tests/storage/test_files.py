@@ -1,6 +1,7 @@
 """Files of this machine: no link leads out of the root, and nobody else reads what is kept."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.files import LocalFiles
+from dbt_trigger_dagster.storage.files import LocalFiles, check_writable
 
 _USES: dict[str, Callable[[LocalFiles], object]] = {
     "check": lambda files: files.check("run"),
@@ -45,6 +46,13 @@ def test_a_link_that_was_planted_is_not_followed_out_of_the_root(tmp_path, link,
     assert {path: path.read_text() for path in outside.rglob("*") if path.is_file()} == {
         inside: "theirs"
     }
+
+
+def test_a_disk_that_is_nearly_full_is_told_before_a_job_is_triggered(tmp_path) -> None:
+    """An empty file can be made on it, and no artifact."""
+    check_writable(tmp_path)
+    with pytest.raises(StorageError, match=r"artifacts' folder .* is full but for \d+ bytes"):
+        check_writable(tmp_path, shutil.disk_usage(tmp_path).total + 1)
 
 
 def test_a_root_that_is_a_link_itself_is_used(tmp_path) -> None:
@@ -126,7 +134,7 @@ _PUT_THREE = r"""
 import sys
 from pathlib import Path
 from dbt_trigger_dagster.storage.errors import StorageError
-from dbt_trigger_dagster.storage.files import LocalFiles
+from dbt_trigger_dagster.storage.files import LocalFiles, check_writable
 with LocalFiles(Path(sys.argv[1])).writing("run") as writer:
     for name in ("a.json", "gr\u00f6\u00dfe.json", "z.json"):
         try:

@@ -401,6 +401,21 @@ def test_a_table_that_would_refuse_rows_is_told_before_a_job_is_triggered(
     assert len(store.read(ARTIFACT)) == 0
 
 
+def test_a_table_whose_key_two_accounts_cannot_share_is_told_before_a_job_is_triggered(
+    place, store
+) -> None:
+    """Made by hand, or by a tool that knows of one account: the second one's rows are refused."""
+    if place.kind not in {"duckdb", "sqlite", "postgresql"}:
+        pytest.skip("keys are not enforced here")
+    integer = store._database.types[Kind.INTEGER]
+    place.sql(
+        f"CREATE TABLE {{dbt_cloud_run}} (account_id {integer}, id {integer} UNIQUE, "
+        "PRIMARY KEY (account_id, id))"
+    )
+    with pytest.raises(StorageError, match=r"(?i:unique)"):
+        store.check(TABLES.values())
+
+
 def test_a_table_that_was_made_without_its_key_is_written_or_told(place, store) -> None:
     """As by a tool that copies rows and nothing else: some tables have none, others need it."""
     columns = ", ".join(
