@@ -31,14 +31,27 @@ def is_partial(name: str) -> bool:
 
 
 def remove_left_over_partial_files(folder: Path) -> None:
-    """Remove partial files of processes that were killed, as far as that can be done."""
+    """Remove partial files of processes that were killed, as far as that can be done.
+
+    A link is none of ours: it is removed, and what it leads to is left alone.
+    """
     for new in folder.glob(f"{NEW_PARTIAL}*"):
         with contextlib.suppress(OSError):  # somebody else was faster
             new.rename(_named(new, PARTIAL, ".dead"))
     for partial in folder.glob(f"{PARTIAL}*"):
+        _remove_link(partial)
+        if not partial.is_dir():
+            continue
+        _remove_link(partial / IN_USE)
         # Where it fails, somebody else uses it (a Timeout is an OSError too) or removes it.
         with contextlib.suppress(OSError), FileLock(partial / IN_USE, timeout=0):
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_link(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        if path.is_symlink():
+            path.unlink()
 
 
 @contextlib.contextmanager

@@ -48,6 +48,20 @@ def test_a_link_that_was_planted_is_not_followed_out_of_the_root(tmp_path, link,
     }
 
 
+@pytest.mark.parametrize("link", [".partial-x", ".partial.new-x", ".partial-x/.in-use"])
+def test_a_link_with_a_name_of_ours_is_removed_and_not_followed(tmp_path, link) -> None:
+    """It would be locked as what was left over, by a file that is made, or emptied, outside."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("theirs")
+    planted = tmp_path / "root" / "run" / link
+    planted.parent.mkdir(parents=True)
+    planted.symlink_to(outside / "secret" if link.endswith("in-use") else outside)
+    LocalFiles(tmp_path / "root").put("run/manifest.json", [b"{}"])
+    assert {path.name: path.read_text() for path in outside.iterdir()} == {"secret": "theirs"}
+    assert [path.name for path in (tmp_path / "root" / "run").iterdir()] == ["manifest.json"]
+
+
 def test_a_disk_that_is_nearly_full_is_told_before_a_job_is_triggered(tmp_path) -> None:
     """An empty file can be made on it, and no artifact."""
     check_writable(tmp_path)
