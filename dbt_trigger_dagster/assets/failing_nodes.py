@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.outcome import Outcome, Record, cause_lines
+from dbt_trigger_dagster.storage.tables import RUN
+
+_MOST_ACCOUNTS = 100
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,18 @@ def failing_nodes(tables: DbtCloudTableIOManager, *run_ids: int | str) -> list[F
 
     Args:
         tables: The resource ``dbt_cloud_tables``.
-        run_ids: dbt Cloud's ids of the runs, as the metadata of a failed step has them.
+        run_ids: dbt Cloud's ids of the runs, as the metadata of a failed step has them; of each
+            account whose run one is.
 
     Raises:
         StorageError: The tables cannot be read.
     """
     store = tables.store()
-    outcomes = [Outcome.newest(store, id=int(run_id)) for run_id in run_ids]
+    outcomes = [
+        Outcome.newest(store, id=int(run_id), account_id=row["account_id"])
+        for run_id in run_ids
+        for row in store.newest(RUN, ["account_id"], by="id", limit=_MOST_ACCOUNTS, id=int(run_id))
+    ]
     found = [_as_node(each, row) for each in outcomes if each for row in each.failing]
     return sorted(found, key=lambda node: not node.is_new)
 

@@ -1,8 +1,11 @@
 """The nodes that failed, for messages to the people who own them."""
 
+import json
 from pathlib import Path
 
 from dbt_trigger_dagster import DbtCloudTableIOManager, FailingNode, failing_nodes
+from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.storage.tables import RUN, run_rows
 from dbt_trigger_dagster_tests.assets.scripts import FAILED, FINE
 from dbt_trigger_dagster_tests.graphs import a_project
 
@@ -39,3 +42,19 @@ def test_what_failed_before_comes_last_and_is_not_new(tmp_path: Path) -> None:
         found = failing_nodes(tables, second, first, good, 4711)
         assert [(node.run_id, node.is_new) for node in found] == [(first, True), (second, False)]
         assert failing_nodes(tables) == []
+
+
+def test_a_run_of_each_account_that_has_one_of_the_id_is_told_of(tmp_path: Path) -> None:
+    """The second account's run went well: that hides nothing of the first one's."""
+    with a_project(tmp_path, FAILED) as project:
+        project.materialize()
+        tables = DbtCloudTableIOManager(database=str(project.database))
+        store = tables.store()
+        (row,) = store.read(RUN)
+        failed = json.loads(row["raw"])
+        good = {**failed, "account_id": row["account_id"] + 1, "status": 10}
+        for payload in (good, failed):  # so written, the first is found first
+            store.upsert(run_rows(RUN, [Run.from_payload(payload)]))
+        assert [node.unique_id for node in failing_nodes(tables, row["id"])] == [
+            "model.shop.orders"
+        ]
