@@ -90,11 +90,11 @@ $(DATABRICKS)/installed: pyproject.toml
 # The emulator's own plugin of pytest needs Docker. Each process of tests has a Spark of its own.
 test-warehouses: $(SNOWFLAKE)/installed $(BIGQUERY)/installed $(DATABRICKS)/installed  ## The stores in warehouses, on emulators of them, and on Spark where there is Java
 	$(SNOWFLAKE)/bin/python -m pytest -n auto --dist worksteal -k snowflake \
-		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_snowflake.py)
+		$(addprefix dbt_trigger_dagster_tests/storage/,test_copy.py test_stores.py test_views.py test_snowflake.py)
 	$(BIGQUERY)/bin/python -m pytest -p no:bqemulator -n auto --dist worksteal -k bigquery \
-		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_bigquery.py)
+		$(addprefix dbt_trigger_dagster_tests/storage/,test_copy.py test_stores.py test_views.py test_bigquery.py)
 	$(DATABRICKS)/bin/python -m pytest -n 2 --dist worksteal -k databricks \
-		$(addprefix dbt_trigger_dagster_tests/storage/,test_stores.py test_views.py test_databricks.py)
+		$(addprefix dbt_trigger_dagster_tests/storage/,test_copy.py test_stores.py test_views.py test_databricks.py)
 
 test-browser: $(STAMP)  ## Dagster's UI and the report in Debian's Chromium; pictures in build/browser
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[browser]'

@@ -29,14 +29,17 @@ _STANDARD_NAMES = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL"}
 
 _AWAY = {
     "BadGateway",
+    "Conflict",
     "GatewayTimeout",
     "InternalServerError",
+    "PreconditionFailed",
     "RetryError",
     "ServiceUnavailable",
     "TooManyRequests",
     "TransportError",
 }
-"""The driver's errors of a service that cannot be reached, or has too much to do."""
+"""The driver's errors of a service that cannot be reached or has too much to do, and those where
+somebody else has made or changed the same table at the same moment."""
 
 _PASSING = {
     "backendError",
@@ -58,11 +61,12 @@ class BigQuery:
     Args:
         url: Its URL, as SQLAlchemy has it. Without a project, it is that of Google's application
             default credentials.
-        schema: The dataset; made when missing. Empty for the URL's own.
+        schema: The dataset, or ``project.dataset`` where it is in another project than the jobs;
+            made when missing. Empty for the URL's own.
         user: Nobody; see `arguments`.
         password: None, likewise.
         connection: The client's arguments by name.
-        wait_limit: Seconds to wait for a service that does not answer.
+        wait_limit: Not of use here: the store waits, and sends transactions again.
 
     Raises:
         StorageError: The URL cannot be read, or there is no dataset in it.
@@ -92,13 +96,12 @@ class BigQuery:
         user: str = "",
         password: str = "",
         connection: Mapping[str, Any] | None = None,
-        wait_limit: float = WAIT_LIMIT,
+        wait_limit: float = WAIT_LIMIT,  # noqa: ARG002  # as the others have it
     ) -> None:
         where = parsed(url, EXAMPLE)
         self._arguments = arguments(where, user, password, connection or {})
         self._project = str(self._arguments.get("project", ""))
         self._dataset = schema or where.database or ""
-        self._wait_limit = wait_limit
         if not self._dataset:
             raise StorageError(f"BigQuery needs a dataset: name one (schema), as in {EXAMPLE}.")
 
@@ -107,8 +110,9 @@ class BigQuery:
         """A connection that sends what it writes when its transaction ends."""
         client = client_of(self._arguments)
         self._project = client.project
-        with closing(Session(client, self._place, self._wait_limit)) as session:
+        with closing(Session(client, self._place)) as session:
             try:
+                session.open()
                 yield session
             except _errors() as error:
                 told = StorageError(f"The dataset {self._place} cannot be used: {_reason(error)}")
@@ -125,7 +129,7 @@ class BigQuery:
 
     def relation(self, table: Table | View) -> str:
         """The table's full name; exact once the database has been used."""
-        return ".".join(part for part in (self._project, self._dataset, table.name) if part)
+        return self._full(table.name).removeprefix(".")
 
     def name(self, table: Table | View) -> str:
         """The table's full name, quoted."""
@@ -160,7 +164,7 @@ class BigQuery:
 
     def make_schema(self, connection: Session) -> None:
         """Nobody else can be kept from making tables; whoever comes second finds them."""
-        connection.make_dataset(self._place)
+        connection.make_dataset()
 
     def view_marks(self, connection: Session, names: Sequence[str]) -> dict[str, str]:
         """The descriptions of what is there."""
@@ -220,7 +224,7 @@ class BigQuery:
 
     @property
     def _place(self) -> str:
-        return f"{self._project}.{self._dataset}"
+        return self._dataset if "." in self._dataset else f"{self._project}.{self._dataset}"
 
     def _full(self, name: str) -> str:
         return f"{self._place}.{name}"

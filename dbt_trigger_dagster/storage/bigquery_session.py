@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from dbt_trigger_dagster.storage.bigquery_client import bigquery
+from dbt_trigger_dagster.storage.errors import StorageError
 
 if TYPE_CHECKING:
-    from google.cloud.bigquery import Client, Table
+    from google.cloud.bigquery import Client, Dataset, Table
 
 CHUNKS = "UNNEST(@rows) AS chunk"
 """In what merges rows: where they are, as JSON arrays."""
@@ -27,6 +28,9 @@ CHUNKS = "UNNEST(@rows) AS chunk"
 _REQUEST = 8_000_000
 """About so many bytes of rows travel in one request, which takes 10 MB:
 https://docs.cloud.google.com/bigquery/quotas#query_jobs"""
+
+_RETRIED = 10.0
+"""Seconds for which the driver repeats a request by itself; the store repeats transactions."""
 
 _KEPT = timedelta(days=1)
 """How long rows stay that a writer has loaded which was killed then."""
@@ -58,30 +62,30 @@ class _Write:
 class Session:
     """A connection that keeps what is to be written until its transaction ends.
 
-    Attributes:
-        client: The driver's client.
-        location: Where the dataset is, as soon as that is known: jobs have to run there.
-
     Args:
         client: The driver's client.
-        dataset: Where rows may be loaded to.
-        wait_limit: Seconds to wait for a service that does not answer.
+        dataset: The full name of the dataset.
     """
 
-    def __init__(self, client: "Client", dataset: str, wait_limit: float) -> None:
-        self.client = client
-        self.location: str | None = client.location
-        self._dataset = dataset
+    def __init__(self, client: "Client", dataset: str) -> None:
+        self._client = client
+        self._name = dataset
+        self._dataset: Dataset | None = None
         self._writes: list[_Write] = []
         self._size = 0
         self._loaded = ""  # the table with what is sent already
         retry = bigquery("google.cloud.bigquery.retry").DEFAULT_RETRY
-        self._retry = retry.with_timeout(max(10, wait_limit))
+        self._retry = retry.with_timeout(_RETRIED)
+
+    def open(self) -> None:
+        """Find out whether the dataset is there, and where: jobs have to run there."""
+        with suppress(bigquery("google.api_core.exceptions").NotFound):
+            self._dataset = self._client.get_dataset(self._name, retry=self._retry)
 
     def close(self) -> None:
         """Drop what is not written, and close the client."""
         self._forget()
-        self.client.close()
+        self._client.close()
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "_Found":
         """Execute a statement; what ends a transaction sends or drops what it has written."""
@@ -127,19 +131,25 @@ class Session:
         https://docs.cloud.google.com/bigquery/docs/managing-table-schemas
         """
         try:
-            found = self.client.get_table(name, retry=self._retry)
+            return self._client.get_table(name, retry=self._retry)
         except bigquery("google.api_core.exceptions").NotFound:
             return None
-        self.location = found.location or self.location
-        return found
 
-    def make_dataset(self, name: str) -> None:
-        """Make a dataset where it is missing, at the client's location."""
-        try:
-            found = self.client.get_dataset(name, retry=self._retry)
-        except bigquery("google.api_core.exceptions").NotFound:
-            found = self.client.create_dataset(name, exists_ok=True, retry=self._retry)
-        self.location = found.location or self.location
+    def make_dataset(self) -> None:
+        """Make the dataset where it is missing, at the client's location.
+
+        Raises:
+            StorageError: The tables that are made in it would go by themselves.
+        """
+        if self._dataset is None:
+            self._dataset = self._client.create_dataset(
+                self._name, exists_ok=True, retry=self._retry
+            )
+        if self._dataset.default_table_expiration_ms is not None:
+            raise StorageError(
+                f"Tables in {self._name} are deleted by themselves after a time: name another "
+                "dataset for our tables (schema), or take its default table expiration away."
+            )
 
     def _send(self) -> None:
         """Send what is to be written as one job.
@@ -175,10 +185,10 @@ class Session:
             bigquery().SchemaField("chunk", "STRING"),
         ]
         if not self._loaded:
-            name = f"{self._dataset}.dbt_cloud_incoming_{uuid4().hex}"
+            name = f"{self._name}.dbt_cloud_incoming_{uuid4().hex}"
             table = bigquery().Table(name, schema=schema)
             table.expires = datetime.now(timezone.utc) + _KEPT
-            self.client.create_table(table, retry=self._retry)
+            self._client.create_table(table, retry=self._retry)
             self._loaded = name
         rows = [
             {"write": number, "chunk": write.chunks.pop(0)}
@@ -188,27 +198,31 @@ class Session:
         self._size = 0
         if rows:
             config = bigquery().LoadJobConfig(schema=schema)
-            job = self.client.load_table_from_json(
-                rows, self._loaded, job_config=config, location=self.location
+            job = self._client.load_table_from_json(
+                rows, self._loaded, job_config=config, location=self._location
             )
             job.result(retry=self._retry)
+
+    @property
+    def _location(self) -> str | None:
+        return self._dataset.location if self._dataset else None
 
     def _forget(self) -> None:
         """Keep nothing of what was to be written."""
         self._writes, self._size = [], 0
         with suppress(bigquery("google.api_core.exceptions").GoogleAPIError, OSError):
             if self._loaded:  # if it stays, BigQuery drops it
-                self.client.delete_table(self._loaded, not_found_ok=True, retry=self._retry)
+                self._client.delete_table(self._loaded, not_found_ok=True, retry=self._retry)
         self._loaded = ""
 
     def _query(
         self, statement: str, parameters: Sequence[Any], *, dry_run: bool = False
     ) -> "_Found":
         config = bigquery().QueryJobConfig(query_parameters=parameters, dry_run=dry_run)
-        job = self.client.query(
+        job = self._client.query(
             statement,
             job_config=config,
-            location=self.location,
+            location=self._location,
             retry=self._retry,
             job_retry=None,  # whole transactions are tried again
         )

@@ -36,7 +36,9 @@ class Client:
         sent: The statements that were sent, with the names of their parameters.
         compiled: The statements of dry runs.
         errors: What the next statements raise.
+        refusals: What the next looks for the dataset raise.
         tables: What is there.
+        expiration: After how many milliseconds a table is deleted by itself.
         loaded: What was loaded: the table, and the number of the write.
         dropped: The tables that were dropped.
     """
@@ -45,7 +47,9 @@ class Client:
     sent: list[tuple[str, Sequence[str]]]
     compiled: list[str]
     errors: list[Exception]
+    refusals: list[Exception]
     tables: dict[str, Any]
+    expiration: int | None = None
     loaded: list[tuple[str, int]]
     dropped: list[str]
 
@@ -73,7 +77,10 @@ class Client:
 
     def get_dataset(self, name: str, **_: Any) -> Any:
         """It is there."""
-        return SimpleNamespace(name=name, location="EU")
+        if self.refusals:
+            raise self.refusals.pop()
+        self.told["dataset"] = name
+        return SimpleNamespace(location="EU", default_table_expiration_ms=self.expiration)
 
     def create_table(self, table: Any, **_: Any) -> None:
         """BigQuery would drop it, if we did not."""
@@ -103,9 +110,10 @@ class Client:
 @pytest.fixture
 def client(monkeypatch) -> Iterator[type[Client]]:
     """The driver's client."""
+    monkeypatch.setattr(Client, "expiration", None)
     for name in ("told", "tables"):
         monkeypatch.setattr(Client, name, {}, raising=False)
-    for name in ("sent", "compiled", "errors", "loaded", "dropped"):
+    for name in ("sent", "compiled", "errors", "refusals", "loaded", "dropped"):
         monkeypatch.setattr(Client, name, [], raising=False)
     retry = SimpleNamespace(with_timeout=lambda _: None)
     modules = {
@@ -171,9 +179,37 @@ def there(table: Table) -> Any:
 def test_the_driver_is_told_what_the_settings_say(client, url, settings, expected) -> None:
     """What is left out, it finds by Google's own ways."""
     open_store(url, **settings).upsert(RUN.rows([{"id": 1}]))
-    assert {name: value for name, value in client.told.items() if name != "ran at"} == expected
+    project = expected.get("project", "of-adc")
+    assert client.told == {**expected, "dataset": f"{project}.dbt", "ran at": "EU"}
     (_, (merge, _)) = client.sent
-    assert f"INTO `{expected.get('project', 'of-adc')}.dbt.dbt_cloud_run`" in merge
+    assert f"INTO `{project}.dbt.dbt_cloud_run`" in merge
+
+
+def test_a_dataset_may_be_in_another_project_than_the_jobs(client) -> None:
+    """Who pays for the jobs need not own the tables."""
+    store = open_store("bigquery://payer", schema="owner.dbt")
+    store.check([RUN])
+    assert (client.told["project"], client.told["dataset"]) == ("payer", "owner.dbt")
+    assert store.relation(RUN) == "owner.dbt.dbt_cloud_run"
+    assert [statement.count("`owner.dbt.dbt_cloud_run`") for statement, _ in client.sent] == [1]
+
+
+def test_a_dataset_whose_tables_go_by_themselves_is_refused(client, store) -> None:
+    """Where there are none yet; those that are there may have been told to stay."""
+    client.expiration = 86_400_000
+    store.upsert(rows_of("a", 1))
+    with pytest.raises(StorageError, match="deleted by themselves after a time: name another"):
+        store.upsert(rows_of("c", 1))
+
+
+def test_a_service_that_cannot_be_reached_is_told_at_once_before_a_run(client, store) -> None:
+    """With the rows of a run, it is waited for."""
+    client.refusals += [ConnectionError("refused")] * 3
+    with pytest.raises(StorageError, match="refused"):
+        store.check([a_table("a")])
+    assert len(client.refusals) == 2
+    store.upsert(rows_of("a", 1))
+    assert len(client.sent) == 1
 
 
 @pytest.mark.parametrize(
@@ -323,8 +359,10 @@ def test_rows_that_were_loaded_are_dropped_where_they_cannot_be_written(client, 
         GoogleError("400 Could not serialize access to table acme:x due to concurrent update"),
         ConnectionError("reset by peer"),
         type("ServiceUnavailable", (GoogleError,), {})("503"),
+        type("Conflict", (GoogleError,), {})("409 Already Exists: Table acme:dbt_cloud.a"),
+        type("Forbidden", (GoogleError,), {"errors": [{"reason": "rateLimitExceeded"}]})("403"),
     ],
-    ids=["transaction", "statement", "connection", "service"],
+    ids=["transaction", "statement", "connection", "service", "faster", "too often"],
 )
 def test_what_passes_by_itself_is_sent_again(client, store, error) -> None:
     """The same rows under the same keys are the same table."""

@@ -13,19 +13,11 @@ from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TABLES, TRIGGER
-from dbt_trigger_dagster_tests.databases import EmptySchema, a_file, a_schema, runs
+from dbt_trigger_dagster_tests.databases import EmptySchema, runs
 from dbt_trigger_dagster_tests.payloads import run_payload
 from dbt_trigger_dagster_tests.storage.test_stores import comparable
 
 MORE_THAN_A_BATCH = range(1, 251)
-
-
-@pytest.fixture(params=["duckdb", "sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> EmptySchema:
-    """A schema of a database of each kind, empty."""
-    if request.param == "postgresql":
-        return a_schema(request.getfixturevalue("cluster"))
-    return a_file(request.param, tmp_path)
 
 
 def filled(store: SqlStore) -> SqlStore:
