@@ -1,5 +1,6 @@
 """What every test starts from: a clean environment, and a client whose clock is the test's."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster_tests.clocks import FakeClock
 from dbt_trigger_dagster_tests.instances import an_instance
 from dbt_trigger_dagster_tests.payloads import ACCESS_URL, ACCOUNT_ID, TOKEN
+
+gc.disable()  # until all tests are collected: nothing that is imported is garbage
 
 # A busy machine is no reason to fail.
 settings.register_profile(
@@ -33,6 +36,7 @@ _SLOW = (
     "dbt_trigger_dagster_tests.monitors",
     "faults.",
 )
+_LONGEST = ".sandbox.test_dbt"  # a minute and more, which nobody waits for who has begun with it
 _started: list[str] = []
 
 _OURS = ("DBT_CLOUD_", "DBT_TRIGGER_")
@@ -55,7 +59,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what starts Dagster or processes, by what its module imports."""
+    """Mark as slow what starts Dagster or processes, by what its module imports; longest first."""
+    items.sort(key=lambda item: not item.module.__name__.endswith(_LONGEST))  # type: ignore[attr-defined]  # likewise
     for item in items:
         names = vars(item.module).values()  # type: ignore[attr-defined]  # all of ours are functions
         if any(
@@ -65,7 +70,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-sys.addaudithook(lambda event, _: _started.append(event) if event in _STARTS else None)
+def pytest_collection_finish() -> None:
+    """What is there now stays, and need not be looked through again."""
+    gc.freeze()
+    gc.enable()
+
+
+def _note(event: str, _: object) -> None:
+    if _STARTS and event in _STARTS:  # a process that ends has no names left
+        _started.append(event)
+
+
+sys.addaudithook(_note)
 
 
 @pytest.fixture(autouse=True)
