@@ -51,25 +51,21 @@ def _find(client: DbtCloudClient, run: Run = SUCCESS, **wanted: object) -> list[
     return Wanted(**wanted).among(run, list_artifacts(client, run))  # type: ignore[arg-type]
 
 
-JUST_NOW = datetime.now(timezone.utc).isoformat()
-
-
 @pytest.mark.parametrize(
-    ("run", "seconds"),
+    ("status", "said", "seconds"),
     [
-        (run_payload(10, finished_at=JUST_NOW), ARTIFACT_LAG),
-        (run_payload(20, finished_at=JUST_NOW, artifacts_saved=True), ARTIFACT_LAG),
-        (
-            run_payload(20, finished_at=JUST_NOW, artifacts_saved=False, run_steps=STEPS),
-            ARTIFACT_LAG_OF_FAILED,
-        ),
-        (run_payload(20, finished_at=JUST_NOW, artifacts_saved=False, run_steps=[]), 0),
-        (run_payload(10, finished_at="2026-01-01 00:00:00.5+00:00"), 0),
-        (run_payload(10, finished_at=None), ARTIFACT_LAG),
+        (10, {}, ARTIFACT_LAG),
+        (20, {"artifacts_saved": True}, ARTIFACT_LAG),
+        (20, {"artifacts_saved": False, "run_steps": STEPS}, ARTIFACT_LAG_OF_FAILED),
+        (20, {"artifacts_saved": False, "run_steps": []}, 0),
+        (10, {"finished_at": "2026-01-01 00:00:00.5+00:00"}, 0),
+        (10, {"finished_at": None}, ARTIFACT_LAG),
     ],
 )
-def test_artifacts_are_waited_for_while_they_may_arrive(client, run, seconds) -> None:
+def test_artifacts_are_waited_for_while_they_may_arrive(client, status, said, seconds) -> None:
     """Not those of a run that ended long ago, nor of one that never reached dbt."""
+    just_now = datetime.now(timezone.utc).isoformat()
+    run = run_payload(status, **{"finished_at": just_now, **said})
     assert lag_of(client, Run.from_payload(run)).deadline.remaining() == seconds
 
 
