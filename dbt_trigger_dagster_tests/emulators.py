@@ -4,6 +4,7 @@ import importlib.util
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,42 @@ def a_fakesnow() -> Iterator[str]:
         port = int(process.stdout.readline())
         where = f"host=127.0.0.1&port={port}&protocol=http&network_timeout=1"
         yield f"snowflake://fake:snow@fakesnow/db/public?{where}"
+
+
+def missing_java() -> str:
+    """Why Spark cannot run, as a reason to skip a test; empty where it can."""
+    return "" if shutil.which("java") else "not found: java (Debian's default-jre-headless)"
+
+
+@contextmanager
+def a_spark() -> Iterator[str]:
+    """A Spark that stands in for Databricks; the URL of a catalog in it."""
+    server = [sys.executable, "-W", "ignore", "-m", "dbt_trigger_dagster_tests.spark_server"]
+    with a_process(server, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        where = f"_connection_uri=http://127.0.0.1:{port}/sql&http_path=sql&catalog=spark_catalog"
+        yield f"databricks://token:sesame@127.0.0.1?{where}"
+
+
+def a_schema_of_databricks(url: str) -> EmptySchema:
+    """A place in it; its schema is there, so that other programs can come first."""
+    from databricks import sql  # noqa: PLC0415  # of another venv
+
+    settings = dict(re.findall(r"[?&](\w+)=([^&]*)", url))
+
+    def execute(statement: str) -> list[tuple[Any, ...]]:
+        with (
+            closing(
+                sql.connect("127.0.0.1", access_token="sesame", enable_telemetry=False, **settings)
+            ) as connection,
+            closing(connection.cursor()) as cursor,
+        ):
+            return [tuple(row) for row in cursor.execute(statement).fetchall()]
+
+    place = EmptySchema("databricks", url, f"schema{next(_NUMBERS)}", execute)
+    execute(f"CREATE SCHEMA {place.schema}")
+    return place
 
 
 def a_schema_of_snowflake(url: str) -> EmptySchema:

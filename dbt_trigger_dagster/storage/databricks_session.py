@@ -17,6 +17,7 @@ from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.columns import Table
 from dbt_trigger_dagster.storage.database_url import given
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.json_rows import CHUNK
 
 if TYPE_CHECKING:
     from databricks.sql.client import Connection, Cursor
@@ -57,6 +58,8 @@ def arguments(url: "URL", user: str, password: str, others: Mapping[str, Any]) -
         )
     told = {
         "user_agent_entry": "dbt_trigger_dagster",
+        # It asks for its settings at each connection, which hangs for long where nobody answers.
+        "enable_telemetry": False,
         **given(access_token=password),
         **given(access_token=url.password, server_hostname=url.host),
         **url.query,
@@ -102,7 +105,10 @@ class Session:
 
     def keep(self, table: Table, rows: str) -> None:
         """Keep some rows, as JSON, until the commit: the last ones of each table in memory."""
-        if table in self._last:
+        last = self._last.get(table)
+        if last and len(last) + len(rows) <= CHUNK:
+            rows = f"{last[:-1]},{rows[1:]}"
+        elif last:
             self._put_aside(table)
         self._last[table] = rows
 
@@ -164,12 +170,20 @@ class Session:
             else:
                 self._send(self._merge(table, ":p1", ""), [self._last[table]])
         if self._waiting:
+            self._clear_aside()
+        self._forget()
+
+    def _clear_aside(self) -> None:
+        """Take away what is merged, and what writers have left that were killed."""
+        try:
             self._send(
                 f"DELETE FROM {self._aside} WHERE write_id = :p1 "  # noqa: S608  # a name of ours
-                "OR sent_at < current_timestamp() - INTERVAL 1 DAY",  # of writers that were killed
+                "OR sent_at < current_timestamp() - INTERVAL 1 DAY",
                 [self._write_id],
             )
-        self._forget()
+        except Exception as error:
+            if not is_momentary(error):  # somebody else takes it away then
+                raise
 
     def _forget(self) -> None:
         self._last: dict[Table, str] = {}
@@ -198,14 +212,21 @@ def condition(error: Exception) -> str:
 
 def reason(error: Exception) -> str:
     """What the driver says, in one line."""
-    return one_line(str(error.args[0]) if error.args else type(error).__name__)
+    code = _http_code(error)
+    said = one_line(str(error.args[0]) if error.args else type(error).__name__)
+    return f"{said} (HTTP {code})" if code else said
+
+
+def _http_code(error: Exception) -> int:
+    """The status of the response; 0 where there was none."""
+    return getattr(error, "context", {}).get("http-code") or 0
 
 
 def is_momentary(error: Exception) -> bool:
     """Whether a write that failed may do so only now: somebody else writes, or nobody answers."""
     if _CONFLICT.search(reason(error)):
         return True
-    code = getattr(error, "context", {}).get("http-code") or 0
+    code = _http_code(error)
     if code in range(400, 500) and code != _TOO_MANY_REQUESTS:
         return False
     return any(

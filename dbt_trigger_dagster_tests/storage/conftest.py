@@ -1,12 +1,11 @@
 """Databases for all tests of the stores."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dbt_trigger_dagster_tests import emulators, spark_driver
+from dbt_trigger_dagster_tests import emulators
 from dbt_trigger_dagster_tests.databases import (
     EmptySchema,
     a_file,
@@ -31,19 +30,19 @@ _SNOWFLAKE = pytest.param(
 )
 
 
-_NO_SPARK = spark_driver.missing_programs()
+_NO_SPARK = emulators.missing("pyspark") or emulators.missing_java()
 _DATABRICKS = pytest.param(
     "databricks", marks=pytest.mark.skipif(bool(_NO_SPARK), reason=_NO_SPARK)
 )
 
 
-@pytest.fixture
-def databricks(monkeypatch) -> EmptySchema:
-    """A place in Spark, which stands in for Databricks; likewise."""
+@pytest.fixture(scope="session")
+def spark() -> Iterator[str]:
+    """The URL of a Spark that stands in for Databricks, likewise."""
     if _NO_SPARK:
         pytest.skip(_NO_SPARK)
-    monkeypatch.setitem(sys.modules, "databricks.sql", spark_driver)
-    return spark_driver.a_schema_of_spark()
+    with emulators.a_spark() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -80,5 +79,5 @@ def place(request, tmp_path: Path) -> EmptySchema:
     if request.param == "bigquery":
         return emulators.a_dataset(request.getfixturevalue("bqemulator"))
     if request.param == "databricks":
-        return request.getfixturevalue("databricks")
+        return emulators.a_schema_of_databricks(request.getfixturevalue("spark"))
     return a_file(request.param, tmp_path)

@@ -3,6 +3,7 @@
 Nothing was run there: what is sent is compared with files, and Spark parses it.
 """
 
+import json
 import sys
 from typing import Any
 
@@ -14,7 +15,8 @@ from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES
-from dbt_trigger_dagster_tests import databricks_statements, spark_driver
+from dbt_trigger_dagster_tests import databricks_statements, emulators
+from dbt_trigger_dagster_tests.databases import EmptySchema
 from dbt_trigger_dagster_tests.databricks_statements import (
     FOLDER,
     RUNS,
@@ -41,6 +43,12 @@ def driver(monkeypatch) -> Recorder:
     recorder = Recorder()
     monkeypatch.setitem(sys.modules, "databricks.sql", recorder)
     return recorder
+
+
+@pytest.fixture
+def place(spark) -> EmptySchema:
+    """An empty schema of what stands in for Databricks."""
+    return emulators.a_schema_of_databricks(spark)
 
 
 @pytest.fixture
@@ -95,6 +103,7 @@ def test_without_a_token_it_is_the_drivers_own_way(driver) -> None:
     open_store(url, connection={"auth_type": "azure-oauth"}).read(RUN)
     assert driver.told == {
         "user_agent_entry": "dbt_trigger_dagster",
+        "enable_telemetry": False,
         "server_hostname": "acme.example",
         "http_path": "/sql/1",
         "catalog": "main",
@@ -132,12 +141,21 @@ def test_a_driver_that_is_missing_is_named_with_how_to_get_it(monkeypatch) -> No
 def test_a_host_that_does_not_answer_is_told_without_the_token() -> None:
     """With the driver itself, where it is installed, and nobody at the other end."""
     pytest.importorskip("databricks.sql")
-    others = {"_port": 1, "_retry_stop_after_attempts_count": 1, "enable_telemetry": False}
+    others = {"_port": 1, "_retry_stop_after_attempts_count": 1}
     store = open_store(URL.replace("@host", "@127.0.0.1"), connection=others, wait_limit=0)
     with pytest.raises(StorageError, match=r"Databricks cannot be used: .*127\.0\.0\.1") as caught:
         store.check([RUNS])
     assert caught.value.is_momentary
     assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_token_that_is_refused_is_no_reason_to_try_again(spark) -> None:
+    """It is told with the status, for the driver's own words say nothing."""
+    with pytest.raises(StorageError, match=r"Databricks cannot be used: .*\(HTTP 403\)") as caught:
+        open_store(spark.replace("sesame", "wrong")).read(RUN)
+    assert not caught.value.is_momentary
+    assert "wrong" not in str(caught.value)
 
 
 def test_views_like_other_packages_tables_are_refused() -> None:
@@ -174,10 +192,12 @@ def test_there_is_no_file_of_a_scenario_that_is_gone() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_spark_can_parse_what_is_sent(databricks, scenario) -> None:
+def test_spark_can_parse_what_is_sent(place, scenario) -> None:
     """The grammar is Databricks' own, but for what it has added."""
     for statement, _ in recorded(scenario):
-        assert spark_driver.parse(statement)
+        place.execute(f"-- parse only\n{statement}")
+    with pytest.raises(Exception, match="PARSE_SYNTAX_ERROR"):
+        place.execute("-- parse only\nMERGE INTO x USING y")
 
 
 # What a commit sends
@@ -225,6 +245,21 @@ def test_rows_that_are_too_many_for_one_statement_are_one_merge_all_the_same(dri
     ]
     assert len(driver.statements("MERGE")) == 2
     assert [ids.count(each) for each in dict.fromkeys(ids)] == [5, 5]  # 3 pieces, MERGE, DELETE
+
+
+def test_batches_of_a_table_travel_together_up_to_a_megabyte(driver, store) -> None:
+    """A few hundred rows at a time are made; a statement for each would take long."""
+    names = [f"step {number:04}" for number in range(1500)]
+    store.upsert(some_steps(*names))
+    (merge,) = (each for each in driver.sent if each[0].startswith("MERGE"))
+    assert [row["name"] for row in json.loads(merge[1]["p1"])] == names
+
+
+def test_rows_that_are_merged_have_landed_whoever_takes_away_what_waited(driver, store) -> None:
+    """Two writers may do it at once."""
+    driver.refusals.append(("DELETE", CONFLICT))
+    store.upsert(some_steps("a", "b", "c", raw={"text": "x" * 600_000}))
+    assert (len(driver.statements("MERGE")), len(driver.statements("DELETE"))) == (1, 1)
 
 
 # Others
@@ -314,12 +349,10 @@ def test_views_that_are_refused_keep_no_run_from_its_start(driver, store, caplog
 
 
 @pytest.mark.slow
-def test_sql_looks_into_a_column_of_json(databricks) -> None:
+def test_sql_looks_into_a_column_of_json(place) -> None:
     """It is text; a reserved word needs no quotes."""
-    databricks.open().upsert(
-        RUN.rows([{"id": 1, "raw": {"job": {"id": 7}}, "trigger": {"a": "x"}}])
-    )
-    found = databricks.sql(
+    place.open().upsert(RUN.rows([{"id": 1, "raw": {"job": {"id": 7}}, "trigger": {"a": "x"}}]))
+    found = place.sql(
         "SELECT id, get_json_object(raw, '$.job.id'), trigger, typeof(loaded_at) "
         "FROM {dbt_cloud_run}"
     )

@@ -22,6 +22,7 @@ def test_a_file_is_told_by_its_absolute_path(monkeypatch, tmp_path: Path, databa
         ("postgresql:///dbt", "postgresql:///dbt"),
         ("snowflake://me:S3cret@account/dbt/cloud", "snowflake://account/dbt/cloud"),
         ("bigquery://project/dataset", "bigquery://project/dataset"),
+        ("databricks://token:S3cret@dbc.example?http_path=/sql/1", "databricks://dbc.example"),
         ("postgresql://[::1]:5432/dbt", "postgresql://[::1]:5432/dbt"),
     ],
 )

@@ -341,7 +341,7 @@ def test_all_that_newer_versions_have_appears_in_an_old_database(place, store) -
 
 def test_columns_that_users_have_added_survive(place, store) -> None:
     """A note on a run is not ours to drop."""
-    skip_on(place, "databricks", "Spark without Delta has no UPDATE")
+    skip_on(place, "databricks", "Databricks adds no column with a default")
     store.upsert(runs(1, 2))
     place.sql("ALTER TABLE {dbt_cloud_run} ADD COLUMN note VARCHAR(9) DEFAULT 'none'")
     place.sql("UPDATE {dbt_cloud_run} SET note = 'mine' WHERE true")
@@ -488,7 +488,6 @@ def test_rows_of_several_tables_are_written_together_or_not_at_all(place, store)
 def test_a_writer_that_is_killed_leaves_all_of_its_rows_or_none(place, store, when, count) -> None:
     """And no lock: the next writer does not wait."""
     skip_on(place, "snowflake", "fakesnow keeps the transaction of a client that is gone")
-    skip_on(place, "databricks", "the Spark of a test is its own process")
     store.upsert(runs(1, 2))
     place.sql("UPDATE {dbt_cloud_run} SET id = 0 WHERE id = 2")
     assert in_processes(write_and_die, [(place.url, place.schema, when)]) == [-KILLED]
@@ -500,7 +499,6 @@ def test_a_writer_that_is_killed_leaves_all_of_its_rows_or_none(place, store, wh
 def test_processes_that_write_at_once_all_land(place, store) -> None:
     """The first ones race for making the tables; rows that all of them write stay one each."""
     skip_on(place, "snowflake", "fakesnow's writers fail where Snowflake's wait for a lock")
-    skip_on(place, "databricks", "the Spark of a test is its own process")
     writers, writes = range(1, 9), 3
     arguments = [(place.url, place.schema, writer, writes) for writer in writers]
     assert in_processes(write_many, arguments) == [0] * len(writers)
