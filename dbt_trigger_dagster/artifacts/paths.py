@@ -25,6 +25,7 @@ MOST_PARTS = 100
 
 _LONGEST_NAME = 255
 _EXCERPT = 60
+_LONGEST_TOLD = 300
 _FORBIDDEN = re.compile(r"[\\\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -69,9 +70,10 @@ def safe_path(path: str) -> PurePosixPath:
             system takes as a name.
     """
     parts = path.split("/")
+    told = repr(path) if len(path) <= _LONGEST_TOLD else f"{path[:_EXCERPT]!r}…"
     if len(parts) > MOST_PARTS:
         raise StorageError(
-            f"The artifact path {path[:_EXCERPT]!r}… is not safe to store: it has {len(parts)} "
+            f"The artifact path {told} is not safe to store: it has {len(parts)} "
             f"parts, and {MOST_PARTS} are the most."
         )
     first = _folded(parts[0])  # where case does not count, "Steps" is our folder as well
@@ -84,7 +86,7 @@ def safe_path(path: str) -> PurePosixPath:
             for part in parts
         )
     ):
-        raise StorageError(f"The artifact path {path!r} is not safe to store.")
+        raise StorageError(f"The artifact path {told} is not safe to store.")
     return PurePosixPath(*parts)
 
 

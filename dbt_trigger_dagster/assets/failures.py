@@ -42,6 +42,8 @@ _LINE_LENGTH = 500
 _NODES_TOLD = 5
 _LINES_OF_A_NODE = 8
 _LINES_OF_ONE_OF_MANY = 2
+_ARTIFACTS_TOLD = 50
+_LONGEST_ERROR = 1000
 _HEALS_NEVER = re.compile(
     r"(Compilation|Parsing|Binder|Parser|Catalog) Error|syntax error|does not exist|not found|"
     r"no such (column|table)|invalid identifier|Unrecognized name",
@@ -240,10 +242,17 @@ def as_joint_failure(
         problems.insert(0, f"{len(bad)} of {len(runs)} dbt Cloud runs did not end well: {ids}.")
     of_several = {"dbt_cloud_failed_run_ids": dg.MetadataValue.json(bad)}
     return dg.Failure(
-        description="\n".join([*problems, *map(str, artifact_errors)]),
+        description="\n".join([*problems, *_first_of(artifact_errors)]),
         metadata=of_several if several else run_metadata(runs[0]),
         allow_retries=all(mend) if run_errors else any(mend),
     )
+
+
+def _first_of(artifact_errors: Sequence[Exception]) -> list[str]:
+    """What is wrong with artifacts; of thousands, with as many as a page can show."""
+    told = [str(error)[:_LONGEST_ERROR] for error in artifact_errors[:_ARTIFACTS_TOLD]]
+    more = len(artifact_errors) - len(told)
+    return [*told, f"And {more} more artifacts could not be had."] if more else told
 
 
 def _beginning(error: Exception) -> str:

@@ -52,6 +52,13 @@ def test_a_path_that_could_leave_its_folder_is_refused(path) -> None:
         safe_path(path)
 
 
+def test_a_path_of_the_length_of_a_book_is_told_in_short() -> None:
+    """A failure is stored and shown with all that it says."""
+    with pytest.raises(StorageError, match="not safe to store") as caught:
+        safe_path("x" * 500_000)
+    assert len(str(caught.value)) < 500
+
+
 @pytest.mark.parametrize(
     "path", ["manifest.json", "a/b/c.sql", "...", "..a", "a..", "steps.sql", "a/steps", *ODD_NAMES]
 )

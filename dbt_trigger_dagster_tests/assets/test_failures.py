@@ -369,6 +369,16 @@ def test_a_joint_failure_tells_everything_that_went_wrong() -> None:
     assert failure.metadata["dbt_cloud_status"] == dg.MetadataValue.text("Error")
 
 
+def test_a_joint_failure_tells_of_thousands_of_artifacts_what_a_page_can_show() -> None:
+    """Where a bucket is away, none of twenty thousand can be stored, each for the same reason."""
+    errors = [StorageError("no room " + "x" * 5000)] * 20_000
+    failure = as_joint_failure([a_run(10)], [], errors)
+    *told, last = str(failure.description).splitlines()
+    assert last == "And 19950 more artifacts could not be had."
+    assert len(told) == 50
+    assert len(str(failure.description)) < 60_000
+
+
 def test_a_joint_failure_of_several_runs_names_those_that_failed() -> None:
     """First their numbers, then how each ended and its page; one link would be the wrong one."""
     runs = [a_run(20, id=1), a_run(10, id=2), a_run(30, id=3)]
