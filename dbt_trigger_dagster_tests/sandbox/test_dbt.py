@@ -4,15 +4,22 @@ import importlib.util
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
 
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxError, SandboxJob
 from dbt_trigger_dagster.sandbox.account.jobs import SHOP_JOBS
-from dbt_trigger_dagster.sandbox.runners.dbt_project import SHOP_FOLDER, connection_of, load_project
+from dbt_trigger_dagster.sandbox.runners.dbt_project import (
+    SHOP_FOLDER,
+    DbtProject,
+    connection_of,
+    load_project,
+)
 from dbt_trigger_dagster_tests.clocks import until
 from dbt_trigger_dagster_tests.sandbox.test_client import Api
 
@@ -25,6 +32,8 @@ pytestmark = [
 ]
 NIGHTLY, BROKEN, SLOW, DOCUMENTED = range(4)
 JOBS = (*SHOP_JOBS, SandboxJob(name="documented", generate_docs=True))
+PARSE = SandboxJob(name="parse", execute_steps=("dbt parse",))
+REFUSED = SandboxJob(name="refused", execute_steps=("rm -rf target",))
 
 
 def seconds_between(earlier: str, later: str) -> float:
@@ -176,19 +185,53 @@ def test_what_dbt_cannot_run_here_is_refused_and_never_reported(api: Api, overri
     assert len(api.data("/runs/")) == before
 
 
-def test_a_project_of_ones_own_is_never_written_to(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Own:
+    """A project of one's own, and two runs of it that are over.
+
+    Attributes:
+        project: The project.
+        before: When each of its files was written, as it was before the runs.
+        data: Where the sandbox kept them.
+        runs: A run that parsed the project, and one that did not end well.
+        files: The paths of the first one's artifacts.
+    """
+
+    project: DbtProject
+    before: dict[Path, int]
+    data: Path
+    runs: list[dict[str, Any]]
+    files: list[str]
+
+    def sandbox(self, *jobs: SandboxJob) -> Sandbox:
+        """A sandbox that finds them."""
+        return Sandbox(jobs, project=self.project, data_folder=self.data)
+
+
+def written(folder: Path) -> dict[Path, int]:
+    """When each file below a folder was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Own:
+    """A copy of the shop whose models' folder cannot be written to."""
+    folder = tmp_path_factory.mktemp("own")
+    shutil.copytree(SHOP_FOLDER, folder / "shop")
+    (folder / "shop" / "models").chmod(0o555)
+    made = Own(load_project(folder / "shop"), written(folder / "shop"), folder / "data", [], [])
+    with made.sandbox(PARSE, REFUSED) as sandbox, Api(sandbox) as api:
+        run_ids = [api.trigger(position)["id"] for position in range(2)]
+        made.runs.extend(api.finished_run(run_id) for run_id in run_ids)
+        made.files.extend(api.data(f"/runs/{run_ids[0]}/artifacts/"))
+    return made
+
+
+def test_a_project_of_ones_own_is_never_written_to(own: Own) -> None:
     """Not even when dbt parses it, and not when its folders cannot be written to."""
-    own = tmp_path / "own"
-    shutil.copytree(SHOP_FOLDER, own)
-    (own / "models").chmod(0o555)
-    before = {path: path.stat().st_mtime_ns for path in own.rglob("*")}
-    job = SandboxJob(name="parse", execute_steps=("dbt parse",))
-    project = load_project(own)
-    with Sandbox([job], project=project, data_folder=tmp_path / "data") as sandbox:
-        with Api(sandbox) as api:
-            run = api.finished_run(api.trigger()["id"])
-        assert run["status"] == 10, run["run_steps"][-1]["logs"]
-    assert {path: path.stat().st_mtime_ns for path in own.rglob("*")} == before
+    run = own.runs[0]
+    assert run["status"] == 10, run["run_steps"][-1]["logs"]
+    assert written(own.project.folder) == own.before
 
 
 def test_a_target_name_is_a_label_unless_the_profile_has_such_an_output() -> None:
@@ -209,29 +252,25 @@ def test_a_project_without_a_profile_is_an_error_that_names_the_file(tmp_path: P
         load_project(tmp_path / "nowhere")
 
 
-def test_runs_are_there_after_a_restart(tmp_path: Path) -> None:
+def test_runs_are_there_after_a_restart(own: Own) -> None:
     """As they ended, with their steps, logs and artifacts; what was in flight is cancelled."""
-    parse = SandboxJob(name="parse", execute_steps=("dbt parse",))
-    broken = SandboxJob(name="broken", execute_steps=("rm -rf target",))
-    with Sandbox([parse, broken], data_folder=tmp_path) as sandbox, Api(sandbox) as api:
-        run_ids = [api.trigger(position)["id"] for position in range(2)]
-        before = [api.finished_run(run_id) for run_id in run_ids]
-        assert [run["status"] for run in before] == [10, 20]
-        files = api.data(f"/runs/{run_ids[0]}/artifacts/")
-        endless = api.trigger(1)["id"]
-    with Sandbox([parse, broken], data_folder=tmp_path) as sandbox, Api(sandbox) as api:
+    good, bad = (run["id"] for run in own.runs)
+    with own.sandbox(PARSE, REFUSED) as sandbox, Api(sandbox) as api:
+        assert [run["status"] for run in own.runs] == [10, 20]
         same = ("status", "status_message", "run_steps", "duration", "git_sha", "artifacts_saved")
-        for run in before:
+        for run in own.runs:
             after = api.run(run["id"])
             assert [after[name] for name in same] == [run[name] for name in same]
-        assert api.data(f"/runs/{run_ids[0]}/artifacts/") == files
-        assert api.get(f"/runs/{run_ids[0]}/artifacts/{files[0]}").status_code == 200
+        assert api.data(f"/runs/{good}/artifacts/") == own.files
+        assert api.get(f"/runs/{good}/artifacts/{own.files[0]}").status_code == 200
+        endless = api.trigger(1)["id"]
+    with own.sandbox(PARSE, REFUSED) as sandbox, Api(sandbox) as api:
         assert api.run(endless)["status"] == 30
         assert api.trigger()["id"] > endless
-    with Sandbox([parse], data_folder=tmp_path) as sandbox, Api(sandbox) as api:
-        assert api.get(f"/runs/{run_ids[0]}/").status_code == 200
-        assert api.get(f"/runs/{run_ids[1]}/").status_code == 404  # its job is gone
-    (tmp_path / "runs" / str(run_ids[0]) / "run.json").write_text("{")
-    with Sandbox([parse, broken], data_folder=tmp_path) as sandbox, Api(sandbox) as api:
-        assert api.get(f"/runs/{run_ids[0]}/").status_code == 404
-        assert api.get(f"/runs/{run_ids[1]}/").status_code == 200
+    with own.sandbox(PARSE) as sandbox, Api(sandbox) as api:
+        assert api.get(f"/runs/{good}/").status_code == 200
+        assert api.get(f"/runs/{bad}/").status_code == 404  # its job is gone
+    (own.data / "runs" / str(good) / "run.json").write_text("{")
+    with own.sandbox(PARSE, REFUSED) as sandbox, Api(sandbox) as api:
+        assert api.get(f"/runs/{good}/").status_code == 404
+        assert api.get(f"/runs/{bad}/").status_code == 200
