@@ -20,7 +20,7 @@ def interrupt_what_waits() -> None:
     """
     main = threading.main_thread().ident or 0
     frames = sys._current_frames  # there is no other way to see it
-    until(lambda: "result_of" in _functions_of(frames()[main]), "it waits")
+    until(lambda: "result" in _functions_of(frames()[main]), "it waits")
     signal.pthread_kill(main, signal.SIGINT)
 
 

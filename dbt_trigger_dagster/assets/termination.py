@@ -26,7 +26,7 @@ from dbt_trigger_dagster.dbt_cloud.interrupts import (
     is_main_thread,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel, result_of
+from dbt_trigger_dagster.dbt_cloud.parallel import Call, in_parallel
 from dbt_trigger_dagster.dbt_cloud.retries import is_outcome_unknown
 from dbt_trigger_dagster.dbt_cloud.trigger import Triggered
 
@@ -183,16 +183,16 @@ def start_run(
     """
     given_up = Cancellation()
     by = client.with_options(deadline=Deadline.until_cancelled(given_up, client.clock))
-    answer: Future[Triggered] | None = None
+    answer: Call[Triggered] | None = None
     with ThreadPoolExecutor(max_workers=1) as executor:
         try:
             with held_back():
-                answer = executor.submit(start, by)
-            triggered = result_of(answer, client.cancellation)
+                answer = Call(executor, start, by)
+            triggered = answer.result(client.cancellation)
         except (*INTERRUPTS, DbtCloudCancelledError):
             if answer is not None:
                 client.cancellation.cancel()
-                runs += _run_despite_interrupt(answer, given_up, answer_wait, log)
+                runs += _run_despite_interrupt(answer.future, given_up, answer_wait, log)
             raise
     runs.append(triggered.run)
     return triggered

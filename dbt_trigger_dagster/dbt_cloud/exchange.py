@@ -11,11 +11,11 @@ import contextlib
 import functools
 import logging
 import math
+import queue
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -25,7 +25,8 @@ from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection
 
 from dbt_trigger_dagster.dbt_cloud.clock import Deadline
-from dbt_trigger_dagster.dbt_cloud.parallel import result_of
+from dbt_trigger_dagster.dbt_cloud.connecting import Connecting
+from dbt_trigger_dagster.dbt_cloud.interrupts import held_back
 
 PIECE_TIMEOUTS = 20
 """How many request timeouts each piece of a body may take, however large the body is."""
@@ -70,18 +71,13 @@ class Exchange:
         Raises:
             TimeoutError: The time is over.
         """
-        made: Future[socket.socket] = Future()
-        self._hang_up = made.cancel
-        threading.Thread(target=_make, args=(made, connect), name="connection", daemon=True).start()
+        making = Connecting(connect)
+        self._hang_up = making.give_up
         try:
-            sock = result_of(made)
-        except CancelledError as error:
-            raise TimeoutError from error
+            return making.sock()
         except BaseException:
-            if not made.cancel():
-                made.add_done_callback(_close)
+            making.give_up()
             raise
-        return sock
 
     def connects_over(self, sock: socket.socket, timeout: float) -> None:
         """There is a connection; its tunnel and its encryption have to be made in time."""
@@ -140,25 +136,6 @@ class Exchange:
             self._unencrypted.close()
 
 
-def _make(made: "Future[socket.socket]", connect: Callable[[], socket.socket]) -> None:
-    """Make a connection for whoever waits for it; if nobody does any more, close it."""
-    try:
-        sock = connect()
-    except BaseException as error:  # noqa: BLE001  # whoever waits gets it
-        with contextlib.suppress(InvalidStateError):
-            made.set_exception(error)
-        return
-    try:
-        made.set_result(sock)
-    except InvalidStateError:
-        sock.close()
-
-
-def _close(made: "Future[socket.socket]") -> None:
-    if not made.exception():
-        made.result().close()
-
-
 def _shut(sock: Any, how: int) -> None:
     """Hang up below the encryption, which stays in place.
 
@@ -172,29 +149,33 @@ def _shut(sock: Any, how: int) -> None:
 class _Watchdog:
     def __init__(self) -> None:
         self._watched: set[Exchange] = set()
-        self._is_needed = threading.Event()
+        # Not an Event, whose lock an interrupt may leave locked.
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def watch(self, exchange: Exchange) -> None:
         self._watched.add(exchange)
-        self._is_needed.set()
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():  # a fork has no threads
-                self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
-                self._thread.start()
+        self._wakes.put(None)
+        if self._thread is None or not self._thread.is_alive():  # a fork has no threads
+            with held_back(), self._starting:
+                if self._thread is None or not self._thread.is_alive():
+                    self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+                    self._thread.start()
 
     def forget(self, exchange: Exchange) -> None:
         self._watched.discard(exchange)
 
     def _run(self) -> None:
-        while self._is_needed.wait():
-            time.sleep(_LOOK)
-            for exchange in self._watched.copy():
-                exchange.end_if_over()
-            self._is_needed.clear()
-            if self._watched:  # looked at after the clearing: who comes later sets it again
-                self._is_needed.set()
+        while True:
+            self._wakes.get()
+            while self._watched:
+                time.sleep(_LOOK)
+                for exchange in self._watched.copy():
+                    exchange.end_if_over()
+                with contextlib.suppress(queue.Empty):
+                    while True:
+                        self._wakes.get_nowait()  # whoever comes later is watched already
 
 
 _watchdog = _Watchdog()

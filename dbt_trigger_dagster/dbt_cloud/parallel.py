@@ -2,9 +2,9 @@
 
 import queue
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
@@ -37,8 +37,8 @@ def in_parallel(
     executor = ThreadPoolExecutor(max_workers=min(max_parallel, len(items)))
     try:
         with held_back():
-            calls = [executor.submit(function, item) for item in items]
-        return [result_of(call, cancellation) for call in calls]
+            calls = [Call(executor, function, item) for item in items]
+        return [call.result(cancellation) for call in calls]
     except BaseException:
         cancellation.cancel()
         raise
@@ -46,22 +46,39 @@ def in_parallel(
         executor.shutdown(cancel_futures=True)
 
 
-def result_of(future: "Future[R]", cancellation: Cancellation | None = None) -> R:
-    """What a call gives, when it is done; an interrupt that nothing tells of ends the wait as well.
+class Call(Generic[R]):
+    """A call in another thread; to be made while signals are held back.
+
+    A future's own lock, which Python code takes, may be left locked by an interrupt, and then the
+    thread waits for it for ever. So it is not taken before the call is done.
 
     Args:
-        future: The call.
-        cancellation: Ends the wait for it, where there is one.
-
-    Raises:
-        DbtCloudCancelledError: It has ended the wait; the call may go on.
+        executor: Makes the call.
+        function: What is called.
+        arguments: What it is called with.
     """
-    # No wait of the future's own, which an interrupt may leave with its lock in disorder.
-    done: queue.SimpleQueue[None] = queue.SimpleQueue()
-    future.add_done_callback(lambda _: done.put(None))
-    while not future.done():
-        if cancellation is not None and cancellation.is_cancelled:
-            raise DbtCloudCancelledError("Nobody waits any more.")
-        with suppress(queue.Empty):
-            done.get(timeout=LOOK_UP)
-    return future.result()
+
+    def __init__(
+        self, executor: ThreadPoolExecutor, function: Callable[..., R], *arguments: Any
+    ) -> None:
+        self._done: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.future = executor.submit(function, *arguments)
+        self.future.add_done_callback(lambda _: self._done.put(None))
+
+    def result(self, cancellation: Cancellation) -> R:
+        """What it gives, when it is done; an interrupt that nothing tells of ends the wait as well.
+
+        Args:
+            cancellation: Ends the wait.
+
+        Raises:
+            DbtCloudCancelledError: It has; the call may go on.
+        """
+        while True:
+            is_over = cancellation.is_cancelled
+            with suppress(queue.Empty):
+                self._done.get(timeout=0 if is_over else LOOK_UP)
+                self._done.put(None)  # for who asks again
+                return self.future.result()
+            if is_over:
+                raise DbtCloudCancelledError("Nobody waits any more.")

@@ -1,14 +1,18 @@
 """Several calls at once, and an interrupt in the middle of them."""
 
+import itertools
+import multiprocessing
 import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
 from dbt_trigger_dagster.dbt_cloud.clock import Cancellation, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError
-from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel, result_of
+from dbt_trigger_dagster.dbt_cloud.parallel import Call, in_parallel
 from dbt_trigger_dagster_tests.interrupts import another_thread_gets, interrupt_what_waits
 
 
@@ -121,10 +125,52 @@ def test_a_cancellation_ends_the_wait_where_the_calls_go_on() -> None:
     """An interrupt may be lost on its way to who waits; the cancellation is not."""
     cancellation, is_over = Cancellation(), threading.Event()
     with ThreadPoolExecutor(1) as executor:
-        call = executor.submit(is_over.wait, 60)
+        call = Call(executor, is_over.wait, 60)
         threading.Timer(0.05, cancellation.cancel).start()
         with pytest.raises(DbtCloudCancelledError):
-            result_of(call, cancellation)
-        assert not call.done()
+            call.result(cancellation)
+        assert not call.future.done()
         is_over.set()
-    assert result_of(call, cancellation) is True
+    assert call.result(cancellation) is True
+
+
+def _interrupted_at_each_moment() -> None:
+    moment = 1
+    while _is_interrupted_at(moment):
+        moment += 1
+
+
+def _is_interrupted_at(moment: int) -> bool:
+    """Interrupt calls at a moment in which Python handles signals; whether there are so many."""
+    moments = itertools.count(1)
+    cancellation = Cancellation()
+
+    def interrupt(_: object, event: str, __: object) -> None:
+        if event in {"call", "c_return"} and next(moments) == moment:
+            signal.raise_signal(signal.SIGINT)
+
+    with suppress(KeyboardInterrupt):
+        try:
+            sys.setprofile(interrupt)
+            in_parallel(
+                lambda _: cancellation.wait(0.005),
+                [0, 1],
+                max_parallel=2,
+                cancellation=cancellation,
+            )
+        finally:
+            sys.setprofile(None)
+    return next(moments) > moment
+
+
+@pytest.mark.slow
+def test_an_interrupt_at_any_moment_leaves_no_lock_locked() -> None:
+    """Python's own future has one that it may leave so: then its thread waits for it for ever."""
+    process = multiprocessing.get_context("spawn").Process(target=_interrupted_at_each_moment)
+    process.start()
+    process.join(300)
+    is_hanging = process.is_alive()
+    process.kill()
+    process.join()
+    assert not is_hanging
+    assert process.exitcode == 0
