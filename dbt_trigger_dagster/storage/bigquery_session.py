@@ -32,6 +32,9 @@ https://docs.cloud.google.com/bigquery/quotas#query_jobs"""
 _RETRIED = 10.0
 """Seconds for which the driver repeats a request by itself; the store repeats transactions."""
 
+_SILENCE = 60.0
+"""Seconds without a word after which a request is given up."""
+
 _KEPT = timedelta(days=1)
 """How long rows stay that a writer has loaded which was killed then."""
 
@@ -75,12 +78,12 @@ class Session:
         self._size = 0
         self._loaded = ""  # the table with what is sent already
         retry = bigquery("google.cloud.bigquery.retry").DEFAULT_RETRY
-        self._retry = retry.with_timeout(_RETRIED)
+        self._patience = {"retry": retry.with_timeout(_RETRIED), "timeout": _SILENCE}
 
     def open(self) -> None:
         """Find out whether the dataset is there, and where: jobs have to run there."""
         with suppress(bigquery("google.api_core.exceptions").NotFound):
-            self._dataset = self._client.get_dataset(self._name, retry=self._retry)
+            self._dataset = self._client.get_dataset(self._name, **self._patience)
 
     def close(self) -> None:
         """Drop what is not written, and close the client."""
@@ -131,7 +134,7 @@ class Session:
         https://docs.cloud.google.com/bigquery/docs/managing-table-schemas
         """
         try:
-            return self._client.get_table(name, retry=self._retry)
+            return self._client.get_table(name, **self._patience)
         except bigquery("google.api_core.exceptions").NotFound:
             return None
 
@@ -143,7 +146,7 @@ class Session:
         """
         if self._dataset is None:
             self._dataset = self._client.create_dataset(
-                self._name, exists_ok=True, retry=self._retry
+                self._name, exists_ok=True, **self._patience
             )
         if self._dataset.default_table_expiration_ms is not None:
             raise StorageError(
@@ -188,7 +191,7 @@ class Session:
             name = f"{self._name}.dbt_cloud_incoming_{uuid4().hex}"
             table = bigquery().Table(name, schema=schema)
             table.expires = datetime.now(timezone.utc) + _KEPT
-            self._client.create_table(table, retry=self._retry)
+            self._client.create_table(table, **self._patience)
             self._loaded = name
         rows = [
             {"write": number, "chunk": write.chunks.pop(0)}
@@ -199,9 +202,13 @@ class Session:
         if rows:
             config = bigquery().LoadJobConfig(schema=schema)
             job = self._client.load_table_from_json(
-                rows, self._loaded, job_config=config, location=self._location
+                rows,
+                self._loaded,
+                job_config=config,
+                location=self._location,
+                timeout=_SILENCE,
             )
-            job.result(retry=self._retry)
+            job.result(retry=self._patience["retry"])
 
     @property
     def _location(self) -> str | None:
@@ -212,7 +219,7 @@ class Session:
         self._writes, self._size = [], 0
         with suppress(bigquery("google.api_core.exceptions").GoogleAPIError, OSError):
             if self._loaded:  # if it stays, BigQuery drops it
-                self._client.delete_table(self._loaded, not_found_ok=True, retry=self._retry)
+                self._client.delete_table(self._loaded, not_found_ok=True, **self._patience)
         self._loaded = ""
 
     def _query(
@@ -223,12 +230,12 @@ class Session:
             statement,
             job_config=config,
             location=self._location,
-            retry=self._retry,
+            **self._patience,
             job_retry=None,  # whole transactions are tried again
         )
         if dry_run:
             return _Found([])
-        return _Found([row.values() for row in job.result(retry=self._retry)])
+        return _Found([row.values() for row in job.result(retry=self._patience["retry"])])
 
 
 class _Found:

@@ -1,5 +1,6 @@
 """What is special about BigQuery: what it is told, what is billed, what is one job."""
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
@@ -29,7 +30,9 @@ class NotFoundError(GoogleError):
 
 
 class Client:
-    """What stands in the driver's place, which need not be installed: no service, but no secrets.
+    """What stands in the driver's place, which need not be installed.
+
+    Each request has to say after how much silence it is given up: the driver waits for ever.
 
     Attributes:
         told: What each was made with.
@@ -69,34 +72,42 @@ class Client:
     def close(self) -> None:
         """Nothing is open."""
 
-    def get_table(self, name: str, **_: Any) -> Any:
+    def get_table(self, name: str, **patience: Any) -> Any:
         """A table that is there."""
+        assert patience["timeout"]
         if name not in self.tables:
             raise NotFoundError(name)
         return self.tables[name]
 
-    def get_dataset(self, name: str, **_: Any) -> Any:
+    def get_dataset(self, name: str, **patience: Any) -> Any:
         """It is there."""
+        assert patience["timeout"]
         if self.refusals:
             raise self.refusals.pop()
         self.told["dataset"] = name
         return SimpleNamespace(location="EU", default_table_expiration_ms=self.expiration)
 
-    def create_table(self, table: Any, **_: Any) -> None:
+    def create_table(self, table: Any, **patience: Any) -> None:
         """BigQuery would drop it, if we did not."""
+        assert patience["timeout"]
         assert table.expires
 
-    def load_table_from_json(self, rows: Sequence[Any], table: str, **_: Any) -> Any:
+    def load_table_from_json(self, rows: Sequence[Any], table: str, **patience: Any) -> Any:
         """Load nothing."""
+        assert patience["timeout"]
         self.loaded += [(table, row["write"]) for row in rows]
         return SimpleNamespace(result=lambda **_: None)
 
-    def delete_table(self, table: str, **_: Any) -> None:
+    def delete_table(self, table: str, **patience: Any) -> None:
         """Drop nothing."""
+        assert patience["timeout"]
         self.dropped.append(table)
 
-    def query(self, statement: str, *, job_config: Any, location: str | None, **_: Any) -> Any:
+    def query(
+        self, statement: str, *, job_config: Any, location: str | None, **patience: Any
+    ) -> Any:
         """Execute nothing."""
+        assert patience["timeout"]
         self.told["ran at"] = location
         if self.errors:
             raise self.errors.pop()
@@ -423,7 +434,7 @@ def test_a_write_whose_connection_is_lost_is_sent_again(place, when) -> None:
 
 @pytest.mark.slow
 def test_columns_are_of_types_that_sql_looks_into(place) -> None:
-    """JSON by its fields; what has no place in JSON is kept as text."""
+    """JSON by its fields."""
     store = place.open(wait_limit=10)
     store.upsert(RUN.rows([{"id": 1, "raw": {"job": {"id": 7}}}, {"id": 2, "job": None}]))
     found = place.sql("SELECT id, INT64(raw.job.id), job FROM {dbt_cloud_run} ORDER BY id")
@@ -432,3 +443,17 @@ def test_columns_are_of_types_that_sql_looks_into(place) -> None:
         table = connection.table(f"emulated.{place.schema}.dbt_cloud_run")
     types = {field.name: field.field_type for field in table.schema}
     assert (types["raw"], types["loaded_at"]) == ("JSON", "TIMESTAMP")
+
+
+@pytest.mark.slow
+def test_what_has_no_place_in_a_column_of_json_is_kept_as_text(place) -> None:
+    """As what is nested deeper than BigQuery allows, which the emulator does not tell."""
+    table = a_table("odd")
+    store = place.open(wait_limit=10)
+    store.check([table])
+    with store._database.connect() as connection:
+        chunk = json.dumps([{"key": 1, "raw": "{broken"}, {"key": 2, "raw": "[1]"}, {"key": 3}])
+        connection.write(store._database._merge(table), [chunk], [(1,), (2,), (3,)])
+        connection.execute("COMMIT")
+    kept = store.read(table).columns
+    assert dict(zip(kept["key"], kept["raw"], strict=True)) == {1: '"{broken"', 2: "[1]", 3: None}
