@@ -1,8 +1,9 @@
 """Dagster runs that were terminated when nobody was there to cancel their dbt Cloud run.
 
-While the job is triggered and while its run is waited for, the step itself cancels the run. In
-between, while the trigger's row is written or a process for the waiting step is started, nobody
-does; what is left to do then stands in the events of the Dagster run.
+While the job is triggered and while its run is waited for, the step itself cancels the run, and
+ends with a failure of its own. In between, while the trigger's row is written, a process for the
+waiting step is started or its input is loaded, nobody does, nor does a step that is killed; what is
+left to do then stands in the events of the Dagster run.
 """
 
 import logging
@@ -13,7 +14,11 @@ from typing import Any
 
 import dagster as dg
 
-from dbt_trigger_dagster.assets.dagster_run import events_of, is_re_executed
+from dbt_trigger_dagster.assets.dagster_run import (
+    events_of,
+    has_failed_by_itself,
+    is_re_executed,
+)
 from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.assets.trigger_step import TRIGGERED_TAG, announced
 from dbt_trigger_dagster.dbt_cloud.cancel import became, cancel_and_look
@@ -29,12 +34,17 @@ MOST_AT_ONCE = 100
 """Terminated Dagster runs that a tick looks at; the rest comes with the next ticks."""
 
 _PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-_TELLING = (dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.STEP_START, _PLANNED)
+_TELLING = (
+    dg.DagsterEventType.ASSET_OBSERVATION,
+    dg.DagsterEventType.STEP_SUCCESS,
+    dg.DagsterEventType.STEP_FAILURE,
+    _PLANNED,
+)
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A dbt Cloud run that its Dagster run has triggered, and never come to wait for.
+    """A dbt Cloud run that its Dagster run has triggered, and not waited for to an end of its own.
 
     Attributes:
         run_id: dbt Cloud's id of the run.
@@ -83,18 +93,23 @@ class Terminations:
     def orphans_of(self, run: dg.DagsterRun) -> Iterator[Orphan]:
         """The dbt Cloud runs that a Dagster run was to wait for, and to cancel."""
         events = events_of(self.instance, run.run_id, *_TELLING)
-        begun = {event.node_name for event in events if event.is_step_start}
+        ended = {event.node_name for event in events if _is_end(event)}
         planned = {event.asset_key for event in events if event.event_type is _PLANNED}
         triggered = announced(events)
         for graph in self.graphs:
             run_id = triggered.get(graph.trigger_response)
-            waits = graph.op_name not in begun and planned & set(graph.landed_keys)
+            waits = graph.op_name not in ended and planned & set(graph.landed_keys)
             if run_id is not None and waits and _is_to_cancel(run, graph):
                 yield Orphan(run_id, run)
 
     def is_taken_over(self, orphan: Orphan) -> bool:
         """Whether somebody has re-executed its Dagster run, and may wait for it there."""
         return is_re_executed(self.instance, orphan.dagster_run)
+
+
+def _is_end(event: dg.DagsterEvent) -> bool:
+    """Whether a step came to an end of its own: what there was to cancel, it has cancelled."""
+    return event.is_step_success or (event.is_step_failure and has_failed_by_itself(event))
 
 
 def _is_to_cancel(run: dg.DagsterRun, graph: JobGraph) -> bool:
@@ -157,7 +172,9 @@ def _cancel(
         )
         return
     told = f"dbt Cloud run {run.run_id} {became(run)}: {run.href}"
-    log.warning("Dagster run %s was terminated before it waited. %s", dagster_run.run_id, told)
+    log.warning(
+        "Dagster run %s was terminated before it waited to an end. %s", dagster_run.run_id, told
+    )
     terminations.instance.report_engine_event(
-        f"This run was terminated before it waited. {told}", dagster_run
+        f"This run was terminated before it waited to an end. {told}", dagster_run
     )

@@ -31,11 +31,21 @@ class Interrupted(DbtCloudTableIOManager):
         raise dg.DagsterExecutionInterruptedError
 
 
-def terminated(watch: Watch, **run: Any) -> dg.DagsterRun:
-    """A Dagster run that has triggered the job and is terminated before its next step begins."""
+class InterruptedLater(DbtCloudTableIOManager):
+    """The same when the waiting step has begun, and the trigger's row is being read for it."""
+
+    def load_input(self, context: dg.InputContext) -> Any:  # noqa: ARG002  # as above
+        """Read nothing."""
+        raise dg.DagsterExecutionInterruptedError
+
+
+def terminated(
+    watch: Watch, by: type[DbtCloudTableIOManager] = Interrupted, **run: Any
+) -> dg.DagsterRun:
+    """A Dagster run that has triggered the job and is terminated before its next step waits."""
     project = watch.project
     before = {each.run_id for each in project.instance.get_runs()}
-    tables = Interrupted(database=str(project.database))
+    tables = by(database=str(project.database))
     with contextlib.suppress(dg.DagsterExecutionInterruptedError):
         dg.materialize(
             watch.assets,
@@ -77,6 +87,28 @@ def test_a_run_that_nobody_came_to_wait_for_is_cancelled(watch: Watch) -> None:
     (dbt_run,) = watch.project.dbt_runs()
     (told,) = said_afterwards(watch, run)
     assert f"dbt Cloud run {dbt_run['id']} is cancelled" in told
+
+
+def test_a_run_whose_waiting_step_had_begun_and_not_come_to_wait_is_cancelled(
+    watch: Watch,
+) -> None:
+    """Dagster ended it while it loaded what the step begins with."""
+    run = terminated(watch, InterruptedLater)
+    watch.tick()
+    until(lambda: statuses(watch) == ["Cancelled"], "the dbt run is cancelled")
+    assert len(said_afterwards(watch, run)) == 1
+
+
+def test_a_run_whose_waiting_step_has_failed_by_itself_is_that_steps_business(
+    watch: Watch,
+) -> None:
+    """It has told what became of its dbt run, and a person ended the Dagster run later."""
+    result = watch.project.materialize(run={"max_wait_time": 0.01})
+    run = watch.project.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    watch.project.instance.report_run_canceled(run)
+    watch.tick()
+    assert cancels(watch) == 0
 
 
 @pytest.mark.parametrize("is_tagged", [True, False], ids=["in the UI", "in Python"])
