@@ -32,8 +32,8 @@ https://docs.cloud.google.com/bigquery/quotas#query_jobs"""
 _RETRIED = 10.0
 """Seconds for which the driver repeats a request by itself; the store repeats transactions."""
 
-_SILENCE = 60.0
-"""Seconds without a word after which a request is given up."""
+_SILENCE = 300.0
+"""Seconds without a word after which a request is given up: the driver would wait for ever."""
 
 _KEPT = timedelta(days=1)
 """How long rows stay that a writer has loaded which was killed then."""
