@@ -179,8 +179,9 @@ class Service:
 def _value(parameter: Any) -> Any:
     """A parameter as PySpark takes it."""
     text = parameter.value.stringValue
-    convert = {"INT": int, "BIGINT": int, "TIMESTAMP": datetime.fromisoformat, "STRING": str}
-    return convert[parameter.type](text)
+    if parameter.type in {"TINYINT", "INT", "BIGINT"}:
+        return int(text)
+    return datetime.fromisoformat(text) if parameter.type == "TIMESTAMP" else text
 
 
 def _found(types: list[tuple[str, str]], rows: list[tuple[Any, ...]]) -> tuple[Any, Any]:

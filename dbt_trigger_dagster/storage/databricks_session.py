@@ -34,7 +34,8 @@ _CONFLICT = re.compile(
     r"SQLSTATE: 2D521|\[DELTA_(?:CONCURRENT_\w+|METADATA_CHANGED|PROTOCOL_CHANGED)"
     r"|(?:Concurrent\w+|MetadataChanged|ProtocolChanged)Exception|\[TABLE_OR_VIEW_ALREADY_EXISTS\]"
 )
-_TOO_MANY_REQUESTS = 429
+_STATUS = re.compile(r"Error during request to server\. Received (\d{3})\b")  # older drivers
+_REFUSED, _TOO_MANY_REQUESTS, _BROKEN = 400, 429, 500
 _THE_DRIVERS = {"databricks", "thrift", "urllib3"}
 """Whose errors a driver's call may raise: it lets those of what it is built on through."""
 
@@ -214,12 +215,13 @@ def reason(error: Exception) -> str:
     """What the driver says, in one line."""
     code = _http_code(error)
     said = one_line(str(error.args[0]) if error.args else type(error).__name__)
-    return f"{said} (HTTP {code})" if code else said
+    return f"{said} (HTTP {code})" if code >= _REFUSED else said
 
 
 def _http_code(error: Exception) -> int:
     """The status of the response; 0 where there was none."""
-    return getattr(error, "context", {}).get("http-code") or 0
+    said = _STATUS.search(str(error.args[:1]))
+    return getattr(error, "context", {}).get("http-code") or int(said[1] if said else 0)
 
 
 def is_momentary(error: Exception) -> bool:
@@ -227,7 +229,7 @@ def is_momentary(error: Exception) -> bool:
     if _CONFLICT.search(reason(error)):
         return True
     code = _http_code(error)
-    if code in range(400, 500) and code != _TOO_MANY_REQUESTS:
+    if _REFUSED <= code < _BROKEN and code != _TOO_MANY_REQUESTS:
         return False
     return any(
         each.__name__ == "RequestError" or each.__module__.startswith("urllib3")

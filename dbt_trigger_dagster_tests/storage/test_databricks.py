@@ -292,7 +292,10 @@ def test_a_request_that_was_not_answered_is_momentary(code, expected) -> None:
 
         context = {"http-code": code}  # noqa: RUF012  # as the driver has it
 
-    assert is_momentary(RequestError("Error during request to server")) is expected
+    assert is_momentary(RequestError("Error during request to server.")) is expected
+    older = RequestError(f"Error during request to server. Received {code} - SO IT IS.")
+    older.context = {}
+    assert is_momentary(older) is expected
 
 
 def test_a_write_that_another_one_was_in_the_way_of_is_sent_again(driver, store) -> None:
