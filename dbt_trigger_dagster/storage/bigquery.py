@@ -11,7 +11,13 @@ from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
-from dbt_trigger_dagster.storage.bigquery_client import EXAMPLE, arguments, bigquery, client_of
+from dbt_trigger_dagster.storage.bigquery_client import (
+    EXAMPLE,
+    arguments,
+    bigquery,
+    client_of,
+    errors,
+)
 from dbt_trigger_dagster.storage.bigquery_session import CHUNKS, Session
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT, execute_all, merge
@@ -114,7 +120,7 @@ class BigQuery:
             try:
                 session.open()
                 yield session
-            except _errors() as error:
+            except errors() as error:
                 told = StorageError(f"The dataset {self._place} cannot be used: {_reason(error)}")
                 told.is_momentary = _is_momentary(error)
                 raise told from error
@@ -263,15 +269,6 @@ def _type_of(field: "SchemaField") -> str:
 def _text(value: str) -> str:
     """A text as SQL takes it: a backslash begins an escape, also of a quote."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _errors() -> tuple[type[Exception], ...]:
-    """What goes wrong in the driver; requests' errors are OSErrors."""
-    return (
-        bigquery("google.api_core.exceptions").GoogleAPIError,
-        bigquery("google.auth.exceptions").GoogleAuthError,
-        OSError,
-    )
 
 
 def _is_momentary(error: Exception) -> bool:

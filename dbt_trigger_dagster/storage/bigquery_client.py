@@ -68,3 +68,12 @@ def client_of(settings: Mapping[str, Any]) -> "Client":
         return make(**own)
     except (OSError, TypeError, ValueError, unknown) as error:
         raise StorageError(f"The connection to BigQuery cannot be made: {error}") from error
+
+
+def errors() -> tuple[type[Exception], ...]:
+    """What goes wrong in the driver; requests' errors are OSErrors."""
+    return (
+        bigquery("google.api_core.exceptions").GoogleAPIError,
+        bigquery("google.auth.exceptions").GoogleAuthError,
+        OSError,
+    )

@@ -9,6 +9,7 @@ else knows of, and that is dropped at the end.
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from dbt_trigger_dagster.storage.bigquery_client import bigquery
+from dbt_trigger_dagster.dbt_cloud.text import one_line
+from dbt_trigger_dagster.storage.bigquery_client import bigquery, errors
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT
 from dbt_trigger_dagster.storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ https://docs.cloud.google.com/bigquery/quotas#query_jobs"""
 
 _RETRIED = 10.0
 """Seconds for which the driver repeats a request by itself; the store repeats transactions."""
+
+_PAUSE = 1.0
+"""Seconds between two looks for a job whose answer was lost."""
 
 _SILENCE = 300.0
 """Seconds without a word after which a request is given up: the driver would wait for ever."""
@@ -79,6 +85,7 @@ class Session:
         self._loaded = ""  # the table with what is sent already
         retry = bigquery("google.cloud.bigquery.retry").DEFAULT_RETRY
         self._patience = {"retry": retry.with_timeout(_RETRIED), "timeout": _SILENCE}
+        self._more_patience = {"retry": retry.with_timeout(WAIT_LIMIT), "timeout": _SILENCE}
 
     def open(self) -> None:
         """Find out whether the dataset is there, and where: jobs have to run there."""
@@ -159,6 +166,9 @@ class Session:
 
         A single statement is no transaction of its own: it waits for others, where a transaction
         would be cancelled: https://docs.cloud.google.com/bigquery/docs/transactions
+
+        Raises:
+            StorageError: Whether it was written cannot be found out.
         """
         if self._loaded:
             self._load()
@@ -173,7 +183,35 @@ class Session:
             for number, write in enumerate(self._writes, 1)
             if write.chunks
         ]
-        self._query(";\n".join(statements), named)
+        job_id = f"dbt_cloud_{uuid4().hex}"
+        try:
+            self._query(";\n".join(statements), named, job_id=job_id)
+        except errors() as error:
+            if not self._has_written(job_id, error):
+                raise
+
+    def _has_written(self, job_id: str, error: Exception) -> bool:
+        """Wait for the end of a job that may go on: beside it, another would insert its rows twice.
+
+        Args:
+            job_id: Which job; there is none where it never arrived.
+            error: What was told in place of its result.
+
+        Raises:
+            StorageError: Nobody answers.
+        """
+        try:
+            job = self._client.get_job(job_id, location=self._location, **self._more_patience)
+            while not job.done(**self._more_patience):
+                time.sleep(_PAUSE)
+        except bigquery("google.api_core.exceptions").NotFound:
+            return False
+        except errors() as silence:
+            raise StorageError(
+                f"Whether the job {job_id} has written to {self._name} is not known: "
+                f"{one_line(str(error))}"
+            ) from silence
+        return job.error_result is None
 
     def _source(self, number: int) -> str:
         """Where the rows of a write are."""
@@ -223,12 +261,18 @@ class Session:
         self._loaded = ""
 
     def _query(
-        self, statement: str, parameters: Sequence[Any], *, dry_run: bool = False
+        self,
+        statement: str,
+        parameters: Sequence[Any],
+        *,
+        dry_run: bool = False,
+        job_id: str | None = None,
     ) -> "_Found":
         config = bigquery().QueryJobConfig(query_parameters=parameters, dry_run=dry_run)
         job = self._client.query(
             statement,
             job_config=config,
+            job_id=job_id,
             location=self._location,
             **self._patience,
             job_retry=None,  # whole transactions are tried again

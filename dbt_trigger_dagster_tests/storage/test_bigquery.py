@@ -21,6 +21,9 @@ URL = "bigquery://acme/dbt_cloud"
 CONFLICT = "400 Transaction is aborted due to concurrent update against table acme:dbt_cloud.a"
 
 
+GOES_ON = "goes on"
+
+
 class GoogleError(Exception):
     """What all errors of the driver are here."""
 
@@ -44,6 +47,8 @@ class Client:
         expiration: After how many milliseconds a table is deleted by itself.
         loaded: What was loaded: the table, and the number of the write.
         dropped: The tables that were dropped.
+        jobs: What a look for the last job finds: that it is not done yet, or its error; an
+            exception is raised. Without any, there is no job.
     """
 
     told: dict[str, Any]
@@ -55,6 +60,8 @@ class Client:
     expiration: int | None = None
     loaded: list[tuple[str, int]]
     dropped: list[str]
+    jobs: list[Any]
+    job_id: str | None = None
 
     def __init__(self, **arguments: Any) -> None:
         if "nonsense" in arguments:
@@ -109,6 +116,7 @@ class Client:
         """Execute nothing."""
         assert patience["timeout"]
         self.told["ran at"] = location
+        Client.job_id = patience["job_id"]
         if self.errors:
             raise self.errors.pop()
         if job_config.dry_run:
@@ -117,6 +125,24 @@ class Client:
             self.sent.append((statement, [name for name, *_ in job_config.query_parameters]))
         return SimpleNamespace(result=lambda **_: [])
 
+    def get_job(self, job_id: str, *, location: str | None, **patience: Any) -> Any:
+        """The last job; each look finds what is next."""
+        assert patience["timeout"]
+        assert (job_id, location) == (self.job_id, "EU")
+        if not self.jobs:
+            raise NotFoundError("404 Not found: Job")
+        job = SimpleNamespace(error_result=None)
+
+        def done(**_: Any) -> bool:
+            found = self.jobs.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            job.error_result = found
+            return found != GOES_ON
+
+        job.done = done
+        return job
+
 
 @pytest.fixture
 def client(monkeypatch) -> Iterator[type[Client]]:
@@ -124,7 +150,7 @@ def client(monkeypatch) -> Iterator[type[Client]]:
     monkeypatch.setattr(Client, "expiration", None)
     for name in ("told", "tables"):
         monkeypatch.setattr(Client, name, {}, raising=False)
-    for name in ("sent", "compiled", "errors", "refusals", "loaded", "dropped"):
+    for name in ("sent", "compiled", "errors", "refusals", "loaded", "dropped", "jobs"):
         monkeypatch.setattr(Client, name, [], raising=False)
     retry = SimpleNamespace(with_timeout=lambda _: None)
     modules = {
@@ -380,6 +406,35 @@ def test_what_passes_by_itself_is_sent_again(client, store, error) -> None:
     client.errors.append(error)
     store.upsert(rows_of("a", 1))
     assert len(client.sent) == 1
+
+
+def test_a_job_whose_answer_was_lost_is_not_sent_again_beside_itself(
+    client, store, monkeypatch
+) -> None:
+    """Two jobs that only insert run side by side, and would leave the rows twice."""
+    monkeypatch.setattr("dbt_trigger_dagster.storage.bigquery_session._PAUSE", 0)
+    client.errors.append(type("RetryError", (GoogleError,), {})("Timeout of 10.0s exceeded"))
+    client.jobs += [GOES_ON, GOES_ON, None]
+    store.upsert(rows_of("a", 1))
+    assert (client.sent, client.jobs) == ([], [])
+
+
+def test_a_job_that_has_failed_is_sent_again(client, store) -> None:
+    """It has left nothing."""
+    client.errors.append(ConnectionError("reset by peer"))
+    client.jobs += [{"reason": "backendError"}]
+    store.upsert(rows_of("a", 1))
+    assert (len(client.sent), client.jobs) == (1, [])
+
+
+def test_a_job_of_which_nothing_is_known_is_told(client, store) -> None:
+    """With its id, by which people find it."""
+    client.errors += [GoogleError("never asked for"), ConnectionError("reset by peer")]
+    client.jobs += [ConnectionError("refused")]
+    message = r"job dbt_cloud_\w+ has written to acme\.dbt_cloud is not known: reset by peer"
+    with pytest.raises(StorageError, match=message):
+        store.upsert(rows_of("a", 1))
+    assert len(client.errors) == 1
 
 
 def test_what_does_not_pass_is_told_at_once(client, store) -> None:
