@@ -165,7 +165,11 @@ class Session:
         for table in sorted(self._last, key=lambda each: len(each.primary_key), reverse=True):
             if table in self._waiting:
                 self._put_aside(table)
-                waiting = f" FROM {self._aside} WHERE write_id = :p1 AND table_name = :p2"
+                # The driver sends again what nobody answered: a piece may be there twice.
+                waiting = (
+                    f" FROM (SELECT DISTINCT piece FROM {self._aside} "  # noqa: S608  # a name of ours
+                    "WHERE write_id = :p1 AND table_name = :p2)"
+                )
                 merge = self._merge(table, "piece", waiting)
                 self._send(merge, [self._write_id, table.name])
             else:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dbt_trigger_dagster.storage.databricks import Databricks
-from dbt_trigger_dagster.storage.databricks_session import is_momentary
+from dbt_trigger_dagster.storage.databricks_session import Session, is_momentary
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import open_store
@@ -349,6 +349,25 @@ def test_views_that_are_refused_keep_no_run_from_its_start(driver, store, caplog
     driver.refusals.append(("CREATE OR REPLACE VIEW", "[PERMISSION_DENIED] No CREATE TABLE"))
     store.check([RUNS, STEPS], [databricks_statements.OVERVIEW])
     assert "The views stay as they are. [PERMISSION_DENIED] No CREATE TABLE" in caplog.text
+
+
+@pytest.mark.slow
+def test_what_waits_twice_is_merged_once(place, monkeypatch) -> None:
+    """The driver sends a request again where the connection was lost before its answer."""
+    send = Session._send
+
+    def twice(session: Session, statement: str, parameters: Any = ()) -> Any:
+        if statement.startswith("INSERT"):
+            send(session, statement, parameters)
+        return send(session, statement, parameters)
+
+    monkeypatch.setattr(Session, "_send", twice)
+    place.open().upsert(some_steps("a", "b", "c", raw={"text": "x" * 600_000}))
+    assert place.sql("SELECT name FROM {dbt_cloud_run_step} ORDER BY name") == [
+        ("a",),
+        ("b",),
+        ("c",),
+    ]
 
 
 @pytest.mark.slow
