@@ -72,9 +72,10 @@ class Databricks:
     fills: Mapping[tuple[str, str], str] = {}
     addition = "ADD COLUMN"
     adds_together = False  # one that is there already would keep the others out
-    # With them, two writers of different rows are in nobody's way:
+    # Without them, two MERGEs of one table conflict, and one is sent again. With them, only changes
+    # of one row do, and two MERGEs that bring the same new row may leave it twice, for good:
     # https://docs.databricks.com/aws/en/optimizations/isolation/row-level-concurrency
-    table_options = " TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')"
+    table_options = " TBLPROPERTIES ('delta.enableDeletionVectors' = 'false')"
 
     def __init__(
         self,

@@ -298,6 +298,14 @@ def test_a_request_that_was_not_answered_is_momentary(code, expected) -> None:
     assert is_momentary(older) is expected
 
 
+def test_tables_are_made_so_that_two_merges_conflict(driver) -> None:
+    """With row-level concurrency, which takes deletion vectors, both could bring the same row."""
+    store_of().check([RUNS, STEPS])
+    made = driver.statements("CREATE TABLE")
+    assert len(made) == 3
+    assert all("'delta.enableDeletionVectors' = 'false'" in each for each in made)
+
+
 def test_a_write_that_another_one_was_in_the_way_of_is_sent_again(driver, store) -> None:
     """All of it."""
     driver.refusals.append(("MERGE", CONFLICT))

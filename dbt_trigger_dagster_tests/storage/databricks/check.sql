@@ -8,15 +8,15 @@ CREATE SCHEMA IF NOT EXISTS `main`.`dbt`;
 
 DESCRIBE TABLE EXTENDED `main`.`dbt`.`dbt_cloud_incoming` AS JSON;
 
-CREATE TABLE IF NOT EXISTS `main`.`dbt`.`dbt_cloud_incoming` (write_id STRING, table_name STRING, piece STRING, sent_at TIMESTAMP) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true');
+CREATE TABLE IF NOT EXISTS `main`.`dbt`.`dbt_cloud_incoming` (write_id STRING, table_name STRING, piece STRING, sent_at TIMESTAMP) TBLPROPERTIES ('delta.enableDeletionVectors' = 'false');
 
 DESCRIBE TABLE EXTENDED `main`.`dbt`.`dbt_cloud_run` AS JSON;
 
 DESCRIBE TABLE EXTENDED `main`.`dbt`.`dbt_cloud_run_step` AS JSON;
 
-CREATE TABLE IF NOT EXISTS `main`.`dbt`.`dbt_cloud_run` (`account_id` BIGINT, `id` BIGINT, `status` BIGINT, `is_success` BOOLEAN, `trigger` STRING, `duration_seconds` BIGINT, `asset_key` STRING, `dagster_run_id` STRING, `loaded_at` TIMESTAMP, `raw` STRING) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true');
+CREATE TABLE IF NOT EXISTS `main`.`dbt`.`dbt_cloud_run` (`account_id` BIGINT, `id` BIGINT, `status` BIGINT, `is_success` BOOLEAN, `trigger` STRING, `duration_seconds` BIGINT, `asset_key` STRING, `dagster_run_id` STRING, `loaded_at` TIMESTAMP, `raw` STRING) TBLPROPERTIES ('delta.enableDeletionVectors' = 'false');
 
-CREATE TABLE IF NOT EXISTS `main`.`dbt`.`dbt_cloud_run_step` (`account_id` BIGINT, `run_id` BIGINT, `name` STRING, `share` DOUBLE, `asset_key` STRING, `dagster_run_id` STRING, `loaded_at` TIMESTAMP, `raw` STRING) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true');
+CREATE TABLE IF NOT EXISTS `main`.`dbt`.`dbt_cloud_run_step` (`account_id` BIGINT, `run_id` BIGINT, `name` STRING, `share` DOUBLE, `asset_key` STRING, `dagster_run_id` STRING, `loaded_at` TIMESTAMP, `raw` STRING) TBLPROPERTIES ('delta.enableDeletionVectors' = 'false');
 
 DESCRIBE TABLE EXTENDED `main`.`dbt`.`dbt_cloud_run_overview` AS JSON;
 

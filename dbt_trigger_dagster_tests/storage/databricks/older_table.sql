@@ -6,7 +6,7 @@ CREATE SCHEMA IF NOT EXISTS `main`.`dbt`;
 
 DESCRIBE TABLE EXTENDED `main`.`dbt`.`dbt_cloud_incoming` AS JSON;
 
-CREATE TABLE IF NOT EXISTS `main`.`dbt`.`dbt_cloud_incoming` (write_id STRING, table_name STRING, piece STRING, sent_at TIMESTAMP) TBLPROPERTIES ('delta.enableDeletionVectors' = 'true');
+CREATE TABLE IF NOT EXISTS `main`.`dbt`.`dbt_cloud_incoming` (write_id STRING, table_name STRING, piece STRING, sent_at TIMESTAMP) TBLPROPERTIES ('delta.enableDeletionVectors' = 'false');
 
 DESCRIBE TABLE EXTENDED `main`.`dbt`.`dbt_cloud_run` AS JSON;
 
