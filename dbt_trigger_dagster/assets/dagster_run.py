@@ -178,6 +178,16 @@ def has_materialized(instance: dg.DagsterInstance, run: dg.DagsterRun, key: dg.A
     return any(event.asset_key == key for event in kept)
 
 
+def has_succeeded(instance: dg.DagsterInstance, run: dg.DagsterRun, key: dg.AssetKey) -> bool:
+    """Whether the step of a run that is named after an asset has succeeded.
+
+    An interrupt may come after the asset's materialization and before the end of its step: then
+    the step has failed, and resuming the run from its failure executes it again.
+    """
+    successes = events_of(instance, run.run_id, dg.DagsterEventType.STEP_SUCCESS)
+    return any(event.step_key == key.to_python_identifier() for event in successes)
+
+
 def has_failed_by_itself(step_failure: dg.DagsterEvent) -> bool:
     """Whether a step ended with a failure that its own code raised, and not from outside."""
     return step_failure.step_failure_data.user_failure_data is not None

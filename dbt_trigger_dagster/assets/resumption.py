@@ -1,8 +1,8 @@
 """Which steps of which Dagster runs have one and the same intention.
 
-An intention lasts until its trigger has been recorded: a Dagster run whose trigger step never came
+An intention lasts until its trigger step has succeeded: a Dagster run whose trigger step never came
 to that hands its intention on to the runs that re-execute it, in whatever way that is done. Once
-the trigger was recorded, a re-execution of its step wants the job to run anew.
+it has succeeded, a re-execution of the step wants the job to run anew.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import dagster as dg
 from dbt_trigger_dagster.assets.dagster_run import (
     has_begun_before,
     has_materialized,
+    has_succeeded,
     re_executed,
     times_begun,
 )
@@ -64,11 +65,11 @@ def first_with_intention(
     Args:
         instance: Dagster's.
         run: The run.
-        trigger: The asset whose materialization records a trigger.
+        trigger: The asset whose step triggers.
     """
     first, *before = re_executed(instance, run)
     for parent in before:
-        if has_materialized(instance, parent, trigger):
+        if has_succeeded(instance, parent, trigger):
             break
         first = parent
     return first

@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
 import pytest
-from dagster._core.events import StepMaterializationData
+from dagster._core.events import StepSuccessData
 from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
+from dagster._utils.interrupts import _received_interrupt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster import DbtCloudArtifactStore, DbtCloudTableIOManager
+from dbt_trigger_dagster.assets.dagster_run import has_materialized
 from dbt_trigger_dagster.assets.job import RUN_ID_TAG
 from dbt_trigger_dagster.assets.resumption import first_with_intention
 from dbt_trigger_dagster.definitions import defs
@@ -102,6 +105,34 @@ def test_a_re_execution_of_what_was_recorded_triggers_anew(project: Project) -> 
     assert re_executed_by(project, first, "everything").success
     assert len(project.dbt_runs()) == 2
     assert [row["adopted"] for row in project.rows("dbt_cloud_trigger")] == [False, False]
+
+
+class DrainedAfterwards(DbtCloudTableIOManager):
+    """The worker is drained when the trigger's row is written, and its event is not stored yet."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write, and be told to end: Dagster interrupts the step when it goes on with it."""
+        super().handle_output(context, obj)
+        if context.step_key == "trigger_response":
+            _received_interrupt["received"] = True
+
+
+def test_a_run_whose_row_was_kept_when_the_step_was_interrupted_is_adopted(
+    tmp_path: Path,
+) -> None:
+    """The asset was materialized, and its step has failed: resuming executes the step again."""
+    with a_project(tmp_path, GOOD) as project:
+        resources = {
+            **project.resources(),
+            "dbt_cloud_tables": DrainedAfterwards(database=str(project.database)),
+        }
+        result = project.materialize(resources=resources)
+        assert failed_ops(result) == ["trigger_response"]
+        (lost,) = project.instance.get_runs()
+        again = dg.DagsterRun(job_name="j", parent_run_id=lost.run_id, root_run_id=lost.run_id)
+        key = dg.AssetKey("trigger_response")
+        assert has_materialized(project.instance, lost, key)
+        assert first_with_intention(project.instance, again, key).run_id == lost.run_id
 
 
 def test_a_run_that_was_announced_and_not_kept_is_adopted(tmp_path: Path) -> None:
@@ -250,12 +281,13 @@ OTHER = dg.AssetKey(["weekly", "trigger_response"])
 
 
 def recorded(instance: dg.DagsterInstance, run: dg.DagsterRun, key: dg.AssetKey) -> None:
-    """A run whose step materialized an asset."""
+    """A run whose step materialized an asset, and succeeded."""
     instance.report_dagster_event(
         dg.DagsterEvent(
-            event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            event_type_value=dg.DagsterEventType.STEP_SUCCESS.value,
             job_name=run.job_name,
-            event_specific_data=StepMaterializationData(dg.AssetMaterialization(key)),
+            step_key=key.to_python_identifier(),
+            event_specific_data=StepSuccessData(duration_ms=1.0),
         ),
         run.run_id,
     )
