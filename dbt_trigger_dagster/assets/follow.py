@@ -48,11 +48,13 @@ def follow(
     seconds = step.config.max_wait_time
     deadline = step.client.until_cancelled(math.inf if seconds is None else seconds)
     followed: list[FollowedRun] = []
-    live: list[Run] = []  # what becomes of these is for the guard to say
+    # What becomes of these is for the guard to say, from its very beginning.
+    live = [run for run in runs if isinstance(run, Run)]
+    run_ids = [run for run in runs if not isinstance(run, Run)]
     with step.termination.guarded(step.client, live):
-        for found in _looked_up(step, runs, deadline):
+        for found in _looked_up(step, run_ids, deadline):
             if isinstance(found, Run):
-                if graph is not None and found.run_id in runs:
+                if graph is not None:
                     check_job(step.client.with_options(deadline=deadline), found, graph)
                 live.append(found)
             else:
@@ -71,28 +73,24 @@ def _is_among(followed: Sequence[FollowedRun], run: Run) -> bool:
     return any(each.run is not None and each.run.run_id == run.run_id for each in followed)
 
 
-def _looked_up(
-    step: Step, runs: Sequence[Run | int], deadline: Deadline
-) -> list[Run | DbtCloudError]:
-    """The runs, those that were named by their ids with their details, or why there is none."""
+def _looked_up(step: Step, run_ids: Sequence[int], deadline: Deadline) -> list[Run | DbtCloudError]:
+    """The runs that are named, with their details, or why there is none."""
     client = step.client.with_options(deadline=deadline)
 
-    def look_up(run: Run | int) -> Run | DbtCloudError:
-        if isinstance(run, Run):
-            return run
+    def look_up(run_id: int) -> Run | DbtCloudError:
         try:
-            return client.get_run(run, include_related=DETAILS)
+            return client.get_run(run_id, include_related=DETAILS)
         except DbtCloudError as error:
             check_not_cancelled(step, error)
             return error
 
     found = in_parallel(
         look_up,
-        runs,
+        run_ids,
         max_parallel=step.config.max_parallel_downloads,
         cancellation=step.client.cancellation,
     )
-    if any(isinstance(run, int) for run in runs):
+    if run_ids:
         there = [run for run in found if isinstance(run, Run)]
         over = sum(run.is_over for run in there)
         step.log.info("%d dbt Cloud runs found, %d of them over.", len(there), over)

@@ -22,6 +22,7 @@ from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import Termination
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudWaitTimeoutError
+from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault, Script
 from dbt_trigger_dagster_tests.artifacts.telemetry_files import node, telemetry
@@ -509,6 +510,25 @@ def test_an_interrupt_while_the_run_is_retried_loses_no_run(
             lambda: [each["status"] for each in project.dbt_runs()] == [20, continued],
             "the new run is as it should be",
         )
+
+
+def test_a_step_that_is_terminated_before_it_looks_cancels_what_it_was_to_wait_for(
+    tmp_path: Path,
+) -> None:
+    """It ends with a failure of its own, after which nobody looks for a run that goes on."""
+    with a_project(tmp_path, SLOW) as project:
+        project.materialize(run={"wait_for_result": False})
+        (row,) = project.rows("dbt_cloud_trigger")
+        run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
+        project.instance.report_run_canceling(run)
+        log = logging.getLogger("step")
+        with project.account().build_client() as client:
+            termination = Termination(project.instance, run.run_id, cancel=True, log=log)
+            step = Step(client, DbtCloudRunConfig(), termination, log, is_repeated=False)
+            with pytest.raises(dg.Failure, match="is cancelled") as caught:
+                follow(step, [Run.from_payload(json.loads(row["raw"]))])
+        assert caught.value.allow_retries is False
+        until(lambda: [each["status"] for each in project.dbt_runs()] == [30], "it is cancelled")
 
 
 def test_a_cancel_that_dbt_cloud_puts_off_comes_to_an_end(tmp_path: Path) -> None:
