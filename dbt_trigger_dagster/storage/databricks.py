@@ -102,14 +102,16 @@ class Databricks:
             extra="databricks",
         )
         try:
-            with closing(sql.connect(**self._arguments)) as connection:
+            connection = sql.connect(**self._arguments)
+        except Exception as error:  # who signs in raises what he likes
+            raise _told(error) from error
+        try:
+            with closing(connection):
                 yield self._at_the_schema(connection)
         except Exception as error:
             if not is_the_drivers(error):
                 raise
-            told = StorageError(f"Databricks cannot be used: {reason(error)}")
-            told.is_momentary = is_momentary(error)
-            raise told from error
+            raise _told(error) from error
 
     def begin(self, *, writes: bool) -> str:  # noqa: ARG002  # nothing is sent for it
         """What begins a transaction, as far as there is one."""
@@ -250,6 +252,13 @@ class Databricks:
 
 _AS_FIELD = {Kind.TIMESTAMP: "STRING", Kind.NUMBER: "STRING"}
 """As what the JSON is read, where a CAST reads more: all digits, and NaN."""
+
+
+def _told(error: Exception) -> StorageError:
+    """What goes wrong in the driver, in one line."""
+    told = StorageError(f"Databricks cannot be used: {reason(error)}")
+    told.is_momentary = is_momentary(error)
+    return told
 
 
 def _existing(described: Mapping[str, Any]) -> Existing:

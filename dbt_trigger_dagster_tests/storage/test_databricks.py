@@ -149,6 +149,24 @@ def test_a_host_that_does_not_answer_is_told_without_the_token() -> None:
     assert "sesame" not in str(caught.value)
 
 
+def test_a_sign_in_that_fails_is_told_whatever_it_raises(driver, monkeypatch) -> None:
+    """The driver itself raises bare exceptions there, and a credentials_provider anything."""
+
+    def connect(**_: Any) -> None:
+        raise Exception("Failed to get token: 401 no such client")  # noqa: TRY002  # as the driver does
+
+    monkeypatch.setattr(driver, "connect", connect)
+    with pytest.raises(StorageError, match="cannot be used: Failed to get token: 401") as caught:
+        store_of().check([RUNS])
+    assert not caught.value.is_momentary
+
+
+def test_what_fails_in_a_transaction_without_the_driver_stays_as_it_is(driver) -> None:
+    """It is a mistake in a program."""
+    with pytest.raises(ZeroDivisionError), Databricks(URL).connect():
+        _ = 1 / 0
+
+
 @pytest.mark.slow
 def test_a_token_that_is_refused_is_no_reason_to_try_again(spark) -> None:
     """It is told with the status, for the driver's own words say nothing."""
