@@ -116,14 +116,14 @@ class BigQuery:
         """A connection that sends what it writes when its transaction ends."""
         client = client_of(self._arguments)
         self._project = client.project
-        with closing(Session(client, self._place)) as session:
-            try:
+        try:
+            with closing(Session(client, self._place)) as session:
                 session.open()
                 yield session
-            except errors() as error:
-                told = StorageError(f"The dataset {self._place} cannot be used: {_reason(error)}")
-                told.is_momentary = _is_momentary(error)
-                raise told from error
+        except errors() as error:
+            told = StorageError(f"The dataset {self._place} cannot be used: {_reason(error)}")
+            told.is_momentary = _is_momentary(error)
+            raise told from error
 
     def begin(self, *, writes: bool) -> str:  # noqa: ARG002  # it begins when it is sent
         """What begins a transaction."""

@@ -255,7 +255,7 @@ class Session:
     def _forget(self) -> None:
         """Keep nothing of what was to be written."""
         self._writes, self._size = [], 0
-        with suppress(bigquery("google.api_core.exceptions").GoogleAPIError, OSError):
+        with suppress(*errors()):
             if self._loaded:  # if it stays, BigQuery drops it
                 self._client.delete_table(self._loaded, not_found_ok=True, **self._patience)
         self._loaded = ""

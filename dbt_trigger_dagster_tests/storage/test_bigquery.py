@@ -28,6 +28,10 @@ class GoogleError(Exception):
     """What all errors of the driver are here."""
 
 
+class AuthError(Exception):
+    """What the errors of Google's sign-in are here."""
+
+
 class NotFoundError(GoogleError):
     """There is no such table."""
 
@@ -43,6 +47,7 @@ class Client:
         compiled: The statements of dry runs.
         errors: What the next statements raise.
         refusals: What the next looks for the dataset raise.
+        kept: What the next attempts to drop a table raise.
         tables: What is there.
         expiration: After how many milliseconds a table is deleted by itself.
         loaded: What was loaded: the table, and the number of the write.
@@ -56,6 +61,7 @@ class Client:
     compiled: list[str]
     errors: list[Exception]
     refusals: list[Exception]
+    kept: list[Exception]
     tables: dict[str, Any]
     expiration: int | None = None
     loaded: list[tuple[str, int]]
@@ -109,6 +115,8 @@ class Client:
         """Drop nothing."""
         assert patience["timeout"]
         self.dropped.append(table)
+        if self.kept:
+            raise self.kept.pop()
 
     def query(
         self, statement: str, *, job_config: Any, location: str | None, **patience: Any
@@ -150,7 +158,7 @@ def client(monkeypatch) -> Iterator[type[Client]]:
     monkeypatch.setattr(Client, "expiration", None)
     for name in ("told", "tables"):
         monkeypatch.setattr(Client, name, {}, raising=False)
-    for name in ("sent", "compiled", "errors", "refusals", "loaded", "dropped", "jobs"):
+    for name in ("sent", "compiled", "errors", "refusals", "kept", "loaded", "dropped", "jobs"):
         monkeypatch.setattr(Client, name, [], raising=False)
     retry = SimpleNamespace(with_timeout=lambda _: None)
     modules = {
@@ -169,7 +177,7 @@ def client(monkeypatch) -> Iterator[type[Client]]:
         "google.api_core.exceptions": SimpleNamespace(
             GoogleAPIError=GoogleError, ClientError=GoogleError, NotFound=NotFoundError
         ),
-        "google.auth.exceptions": SimpleNamespace(GoogleAuthError=GoogleError),
+        "google.auth.exceptions": SimpleNamespace(GoogleAuthError=AuthError),
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
@@ -387,6 +395,16 @@ def test_rows_that_were_loaded_are_dropped_where_they_cannot_be_written(client, 
     with pytest.raises(StorageError, match="400 no"):
         store.upsert(large)
     assert {table for table, _ in client.loaded} == set(client.dropped)
+
+
+@pytest.mark.parametrize("error", [AuthError("expired"), GoogleError("403"), ConnectionError("")])
+def test_rows_that_were_loaded_and_cannot_be_dropped_are_left_to_bigquery(
+    client, store, error
+) -> None:
+    """It drops them by itself after a day; what was written is written."""
+    client.kept.append(error)
+    store.upsert(a_table("a").rows({"key": key, "name": "x" * 3_000_000} for key in range(4)))
+    assert (len(client.sent), client.kept) == (1, [])
 
 
 @pytest.mark.parametrize(
