@@ -29,6 +29,8 @@ from dbt_trigger_dagster.assets.dagster_run import (
     events_of,
     has_begun_before,
     has_failed_by_itself,
+    has_materialized,
+    has_succeeded,
     is_ctrl_c,
     is_re_executed,
     is_switched_on,
@@ -214,6 +216,26 @@ def test_a_failure_that_a_step_raises_is_its_own(
     result = dg.materialize([failing_asset], instance=instance, raise_on_error=False)
     (failure,) = events_of(instance, result.run_id, DagsterEventType.STEP_FAILURE)
     assert has_failed_by_itself(failure) is by_itself
+
+
+def test_whether_an_assets_step_has_succeeded_is_told_by_its_end(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Not by the materialization, which comes before; with and without a prefix."""
+
+    @dg.asset(key=["nightly", "good"])
+    def good() -> None:
+        """Nothing."""
+
+    @dg.asset
+    def bad() -> Iterator[dg.Output[None]]:
+        yield dg.Output(None)
+        raise RuntimeError
+
+    result = dg.materialize([good, bad], instance=instance, raise_on_error=False)
+    run = result.dagster_run
+    assert has_materialized(instance, run, bad.key)
+    assert [has_succeeded(instance, run, each.key) for each in (good, bad)] == [True, False]
 
 
 def test_a_step_tags_its_run(instance: dg.DagsterInstance) -> None:
