@@ -210,7 +210,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
                 several tables.
 
         Raises:
-            StorageError: They cannot be written; nothing has changed.
+            StorageError: They cannot be written; see `Store` for what has changed.
             ValueError: The asset has no table, or its DataFrame lacks columns.
         """
         table = _table_of(context, context.definition_metadata)
@@ -243,7 +243,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
             shows those of the asset's definition.
 
         Raises:
-            StorageError: They cannot be written; nothing has changed.
+            StorageError: They cannot be written; see `Store` for what has changed.
         """
         now = datetime.now(timezone.utc)
         store = self.store()

@@ -24,7 +24,7 @@ class Part:
 
     Attributes:
         name: The output.
-        rows: Of its own table and of those that come along, written in one transaction.
+        rows: Of its own table and of those that come along, written together.
         metadata: What Dagster shows.
     """
 
@@ -59,7 +59,7 @@ class Keeping:
         """Keep rows as a materialization would, and tell of them as something that was seen.
 
         Raises:
-            StorageError: They cannot be written; nothing has changed.
+            StorageError: They cannot be written; see `Store` for what has changed.
         """
         key = self.graph.key(part.name)
         kept = self.tables.store_rows(

@@ -1,8 +1,9 @@
 """The tables in a database that speaks SQL: what is the same in all of them.
 
 What each kind of database says in its own words, `Database` asks of it. A write is one
-transaction, and may be repeated: the same rows under the same keys are the same table. So a write
-whose connection is lost, before its commit or after, is sent again.
+transaction, but for Databricks (see `storage.store.Store`), and may be repeated: the same rows
+under the same keys are the same table. So a write whose connection is lost, before its commit or
+after, is sent again.
 """
 
 import time
@@ -69,10 +70,11 @@ class SqlStore:
         """Write rows of one or several tables, all or none, in place of those of the same keys.
 
         Tables are made when missing, and given the columns that they lack. Of several rows with
-        one key, the last counts. Some rows are written at a time, all in one transaction.
+        one key, the last counts. Some rows are written at a time, all in one transaction; in
+        Databricks each table for itself, a run's own row last.
 
         Raises:
-            StorageError: They cannot be written; nothing has changed.
+            StorageError: They cannot be written; but in Databricks, nothing has changed.
         """
         # In one order, as the rows of each: writers never wait for each other in a circle.
         ordered = sorted(rows, key=lambda each: each.table.name)

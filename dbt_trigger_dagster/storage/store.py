@@ -35,7 +35,8 @@ class Store(Protocol):
     """Tables with a history, in one schema of a database.
 
     Every method raises `StorageError` where the database cannot do what it should; nothing has
-    changed then.
+    changed then. But in Databricks, a write is all or nothing for each table by itself, a run's own
+    row last: some tables may be written when it fails, and it is to be repeated.
     """
 
     def relation(self, table: Table) -> str:
