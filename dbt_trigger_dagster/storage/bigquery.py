@@ -6,6 +6,7 @@ about tables is asked of the API, and the check before a run is a dry run: neith
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
 from contextlib import closing, contextmanager
 from datetime import timezone
 from typing import TYPE_CHECKING, Any
@@ -272,8 +273,11 @@ def _text(value: str) -> str:
 
 
 def _is_momentary(error: Exception) -> bool:
-    """Whether the same may succeed a moment later."""
-    if isinstance(error, OSError) or type(error).__name__ in _AWAY:
+    """Whether the same may succeed a moment later; a certificate that nobody trusts stays so."""
+    distrust = bigquery("requests.exceptions").SSLError
+    if isinstance(error, distrust) or isinstance(error.__cause__, distrust):
+        return False
+    if isinstance(error, OSError | futures.TimeoutError) or type(error).__name__ in _AWAY:
         return True
     reasons = {each.get("reason") for each in getattr(error, "errors", [])}
     return bool(reasons & _PASSING) or any(sign in str(error) for sign in _CONFLICTS)

@@ -1,6 +1,7 @@
 """Google's driver of BigQuery, and the client that the settings describe."""
 
 from collections.abc import Mapping
+from concurrent import futures
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +72,12 @@ def client_of(settings: Mapping[str, Any]) -> "Client":
 
 
 def errors() -> tuple[type[Exception], ...]:
-    """What goes wrong in the driver; requests' errors are OSErrors."""
+    """What goes wrong in the driver and on the way; not what goes wrong with files."""
     return (
         bigquery("google.api_core.exceptions").GoogleAPIError,
         bigquery("google.auth.exceptions").GoogleAuthError,
-        OSError,
+        bigquery("requests.exceptions").RequestException,
+        ConnectionError,
+        TimeoutError,
+        futures.TimeoutError,  # the driver's own; the same from Python 3.11 on
     )

@@ -3,10 +3,12 @@
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent import futures
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 
 from dbt_trigger_dagster.storage.bigquery import BigQuery
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
@@ -461,6 +463,36 @@ def test_what_does_not_pass_is_told_at_once(client, store) -> None:
     with pytest.raises(StorageError, match=r"dataset acme\.dbt_cloud cannot be used: 400 Syntax e"):
         store.upsert(rows_of("a", 1))
     assert len(client.errors) == 1
+
+
+@pytest.mark.parametrize("is_told_by_the_driver", [False, True])
+def test_a_certificate_that_nobody_trusts_is_told_at_once(
+    client, store, is_told_by_the_driver
+) -> None:
+    """It is the same a moment later, also where the driver has tried it for a time."""
+    error: Exception = requests.exceptions.SSLError("self-signed certificate")
+    if is_told_by_the_driver:
+        timeout = type("RetryError", (GoogleError,), {})("Timeout exceeded: self-signed")
+        timeout.__cause__ = error
+        error = timeout
+    client.errors += [GoogleError("never asked for"), error]
+    with pytest.raises(StorageError, match=r"acme\.dbt_cloud cannot be used: .*self-signed"):
+        store.upsert(rows_of("a", 1))
+    assert len(client.errors) == 1
+
+
+def test_a_disk_that_is_full_is_no_matter_of_the_dataset(client) -> None:
+    """The rows are read from files meanwhile."""
+    with pytest.raises(OSError, match="No space left"), BigQuery(URL).connect():
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("error", [TimeoutError, futures.TimeoutError, requests.ReadTimeout])
+def test_an_answer_that_does_not_come_is_waited_for_again(client, store, error) -> None:
+    """Whichever part of the driver has waited for it."""
+    client.errors.append(error())
+    store.upsert(rows_of("a", 1))
+    assert len(client.sent) == 1
 
 
 @pytest.fixture
