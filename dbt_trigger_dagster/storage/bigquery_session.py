@@ -98,12 +98,18 @@ class Session:
         self._client.close()
 
     def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "_Found":
-        """Execute a statement; what ends a transaction sends or drops what it has written."""
+        """Execute a statement; what ends a transaction sends or drops what it has written.
+
+        Raises:
+            StorageError: A table is to be made where it would go by itself.
+        """
         if statement in {"BEGIN", "COMMIT", "ROLLBACK"}:
             if statement == "COMMIT" and self._writes:
                 self._send()
             self._forget()
             return _Found([])
+        if statement.startswith("CREATE TABLE"):
+            self._refuse_expiring()
         scalar = bigquery().ScalarQueryParameter
         named = [
             scalar(f"p{number}", _TYPES[type(value)], value)
@@ -146,16 +152,19 @@ class Session:
             return None
 
     def make_dataset(self) -> None:
-        """Make the dataset where it is missing, at the client's location.
-
-        Raises:
-            StorageError: The tables that are made in it would go by themselves.
-        """
+        """Make the dataset where it is missing, at the client's location."""
         if self._dataset is None:
             self._dataset = self._client.create_dataset(
                 self._name, exists_ok=True, **self._patience
             )
-        if self._dataset.default_table_expiration_ms is not None:
+
+    def _refuse_expiring(self) -> None:
+        """Make no table that would go by itself; those that are there may have been told to stay.
+
+        Raises:
+            StorageError: It would.
+        """
+        if self._dataset and self._dataset.default_table_expiration_ms is not None:
             raise StorageError(
                 f"Tables in {self._name} are deleted by themselves after a time: name another "
                 "dataset for our tables (schema), or take its default table expiration away."

@@ -245,6 +245,8 @@ def test_a_dataset_whose_tables_go_by_themselves_is_refused(client, store) -> No
     """Where there are none yet; those that are there may have been told to stay."""
     client.expiration = 86_400_000
     store.upsert(rows_of("a", 1))
+    client.tables["acme.dbt_cloud.a"].schema[2:] = []
+    store.upsert(rows_of("a", 1))
     with pytest.raises(StorageError, match="deleted by themselves after a time: name another"):
         store.upsert(rows_of("c", 1))
 
