@@ -189,12 +189,13 @@ def start_run(
             with held_back():
                 answer = Call(executor, start, by)
             triggered = answer.result(client.cancellation)
+            runs.append(triggered.run)  # at once: to leave the executor takes time
         except (*INTERRUPTS, DbtCloudCancelledError):
             if answer is not None:
                 client.cancellation.cancel()
-                runs += _run_despite_interrupt(answer.future, given_up, answer_wait, log)
+                found = _run_despite_interrupt(answer.future, given_up, answer_wait, log)
+                runs += [run for run in found if run not in runs]
             raise
-    runs.append(triggered.run)
     return triggered
 
 

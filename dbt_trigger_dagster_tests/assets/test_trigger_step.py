@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +15,7 @@ from types import FrameType
 import dagster as dg
 import pytest
 
+from dbt_trigger_dagster.assets import termination
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import Termination
@@ -22,7 +24,7 @@ from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.trigger import Intention
 from dbt_trigger_dagster.sandbox import Fault
 from dbt_trigger_dagster_tests.clocks import until
-from dbt_trigger_dagster_tests.graphs import SLOW, Project, a_project, triggers
+from dbt_trigger_dagster_tests.graphs import SLOW, Project, a_project, failure_of, triggers
 
 
 @contextmanager
@@ -56,12 +58,12 @@ def launched(project: Project, *, is_wanted: bool, request_timeout: float = 1) -
     terminate = functools.partial(project.instance.report_run_canceling, run)
     intention = Intention(run.run_id, datetime.now(timezone.utc), is_repeated=False)
     log = logging.getLogger("step")
-    termination = Termination(project.instance, run.run_id, cancel=True, log=log)
+    guard = Termination(project.instance, run.run_id, cancel=True, log=log)
     with (
         project.account(request_timeout=request_timeout).build_client() as client,
         interrupted_when_triggered(project, terminate if is_wanted else None),
     ):
-        step = Step(client, DbtCloudRunConfig(), termination, log, is_repeated=False)
+        step = Step(client, DbtCloudRunConfig(), guard, log, is_repeated=False)
         trigger(step, project.job_id, TriggerRequest(cause="Nightly"), intention)
 
 
@@ -96,3 +98,33 @@ def test_a_terminated_launch_whose_answer_is_lost_still_finds_its_run_to_cancel(
             launched(project, is_wanted=True, request_timeout=8)
         assert triggers(project.sandbox) == 1
         until(lambda: [run["status"] for run in project.dbt_runs()] == [30], "the run is cancelled")
+
+
+def terminate(project: Project) -> None:
+    """As Dagster does: the wish is stored, and the step gets the signal now."""
+    (run,) = project.instance.get_runs()
+    project.instance.report_run_canceling(run)
+    signal.raise_signal(signal.SIGTERM)
+
+
+def check_that_its_run_is_cancelled(project: Project) -> None:
+    """Launch the job by the op, which is terminated, and see what becomes of the dbt run."""
+    result = project.materialize(selection=["trigger_response"])
+    assert "is cancelled" in str(failure_of(result, "trigger_response").description)
+    assert triggers(project.sandbox) == 1
+    until(lambda: [run["status"] for run in project.dbt_runs()] == [30], "the run is cancelled")
+
+
+def test_a_launch_that_is_terminated_right_after_its_answer_cancels_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer has been handed over; the thread that got it is still to be joined."""
+    with a_project(tmp_path, SLOW) as project:
+
+        class Joined(ThreadPoolExecutor):
+            def __exit__(self, *_: object) -> None:
+                self.shutdown()
+                terminate(project)
+
+        monkeypatch.setattr(termination, "ThreadPoolExecutor", Joined)
+        check_that_its_run_is_cancelled(project)
