@@ -6,6 +6,7 @@ leave them all before it fails the step.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -178,8 +179,8 @@ class _Builder:
                     job_id = self.graph.job.resolve(client, config)
                     if waiting.store_artifacts:
                         dbt_cloud_artifacts.check(client.account_id, job_id)
-                    triggered = trigger(step, job_id, request, intention)
-                    announce(context, triggered.run)
+                    tell = partial(announce, context)
+                    triggered = trigger(step, job_id, request, intention, tell)
             except (DbtCloudError, StorageError, ValueError) as error:
                 raise as_failure(error) from error
             run = triggered.run

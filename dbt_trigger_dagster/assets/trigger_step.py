@@ -5,7 +5,7 @@ monitor finds here what it leaves behind.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import dagster as dg
 
@@ -26,14 +26,21 @@ TRIGGERED_TAG = f"{HIDDEN}dbt_cloud_triggered"
 """Is ``true`` on Dagster runs that have triggered a job."""
 
 
-def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intention) -> Triggered:
-    """Run a job once; an interrupt that comes while the request is under way loses no run.
+def trigger(
+    step: Step,
+    job_id: int,
+    request: TriggerRequest,
+    intention: Intention,
+    tell: Callable[[Run], None],
+) -> Triggered:
+    """Run a job once, and tell of it; an interrupt that comes meanwhile loses no run.
 
     Args:
         step: The step that wants the run.
         job_id: The job.
         request: What is sent.
         intention: What the run is for.
+        tell: Called with the run, so that others find it once this one no longer guards it.
 
     Raises:
         dg.Failure: The job was not triggered, or nobody can tell.
@@ -41,7 +48,7 @@ def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intenti
     runs: list[Run] = []
     with step.termination.guarded(step.client, runs):
         try:
-            return start_run(
+            triggered = start_run(
                 step.client,
                 lambda client: trigger_once(client, job_id, request, intention, log=step.log),
                 runs,
@@ -51,6 +58,8 @@ def trigger(step: Step, job_id: int, request: TriggerRequest, intention: Intenti
             raise
         except DbtCloudError as error:
             raise as_trigger_failure(error) from error
+        tell(triggered.run)
+    return triggered
 
 
 def announce(context: dg.AssetExecutionContext, run: Run) -> None:

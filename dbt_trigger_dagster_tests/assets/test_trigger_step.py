@@ -64,7 +64,7 @@ def launched(project: Project, *, is_wanted: bool, request_timeout: float = 1) -
         interrupted_when_triggered(project, terminate if is_wanted else None),
     ):
         step = Step(client, DbtCloudRunConfig(), guard, log, is_repeated=False)
-        trigger(step, project.job_id, TriggerRequest(cause="Nightly"), intention)
+        trigger(step, project.job_id, TriggerRequest(cause="Nightly"), intention, lambda _: None)
 
 
 def test_a_terminated_launch_without_an_answer_is_not_repeated(tmp_path: Path) -> None:
@@ -127,4 +127,13 @@ def test_a_launch_that_is_terminated_right_after_its_answer_cancels_its_run(
                 terminate(project)
 
         monkeypatch.setattr(termination, "ThreadPoolExecutor", Joined)
+        check_that_its_run_is_cancelled(project)
+
+
+def test_a_launch_that_is_terminated_while_its_run_is_announced_cancels_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would find it later: the tag by which one looks for it is not written."""
+    with a_project(tmp_path, SLOW) as project:
+        monkeypatch.setattr(project.instance, "add_run_tags", lambda *_: terminate(project))
         check_that_its_run_is_cancelled(project)
