@@ -24,7 +24,8 @@ def in_parallel(
     """Call a function for each item, and return what it gives, in the items' order.
 
     An interrupt leaves the calls that have not begun, and cancels those that have: so it is not
-    held up by one that waits out a rate limit.
+    held up by one that waits out a rate limit. An error leaves those that have not begun, too, and
+    cancels nothing: the cancellation is the whole step's, and tells that it was interrupted.
 
     Args:
         function: What is called.
@@ -39,6 +40,8 @@ def in_parallel(
         with held_back():
             calls = [Call(executor, function, item) for item in items]
         return [call.result(cancellation) for call in calls]
+    except Exception:
+        raise
     except BaseException:
         cancellation.cancel()
         raise

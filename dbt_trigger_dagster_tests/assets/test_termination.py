@@ -28,6 +28,7 @@ from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudRequestError
 from dbt_trigger_dagster.dbt_cloud.interrupts import SIGNALS, handled_by
 from dbt_trigger_dagster.dbt_cloud.models import Run
+from dbt_trigger_dagster.dbt_cloud.parallel import in_parallel
 from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.trigger import Triggered
 from dbt_trigger_dagster.sandbox import Fault
@@ -201,6 +202,16 @@ def test_other_errors_pass(instance, client: DbtCloudClient) -> None:
     """A guard is about interrupts alone."""
     with pytest.raises(AnotherError), a_termination(instance).guarded(client):
         raise AnotherError
+
+
+def test_other_errors_pass_from_several_calls_at_once(instance, client: DbtCloudClient) -> None:
+    """A full disk interrupts nobody."""
+
+    def call(_: int) -> None:
+        raise AnotherError
+
+    with pytest.raises(AnotherError), a_termination(instance).guarded(client):
+        in_parallel(call, [0, 1], max_parallel=2, cancellation=client.cancellation)
 
 
 def test_the_handlers_are_put_back(instance, noted: list[int], client: DbtCloudClient) -> None:

@@ -105,6 +105,31 @@ def test_calls_within_calls_are_all_ended_by_one_interrupt() -> None:
     assert cancellation.is_cancelled
 
 
+class _DiskFullError(Exception):
+    """Nothing that comes of an interrupt."""
+
+
+def test_an_error_within_calls_within_calls_is_what_is_raised() -> None:
+    """It is no interrupt: the others end as they would, and the step is not cancelled."""
+    cancellation = Cancellation()
+    begun = threading.Barrier(4, timeout=60)
+
+    def call(number: int) -> None:
+        begun.wait()
+        if number == 3:
+            raise _DiskFullError
+        SystemClock().sleep(0.001, cancellation)
+
+    def inner(group: int) -> list[None]:
+        return in_parallel(
+            call, [2 * group, 2 * group + 1], max_parallel=2, cancellation=cancellation
+        )
+
+    with pytest.raises(_DiskFullError):
+        in_parallel(inner, [0, 1], max_parallel=2, cancellation=cancellation)
+    assert not cancellation.is_cancelled
+
+
 def test_a_signal_that_another_thread_has_got_ends_the_wait() -> None:
     """It wakes nobody: the calls would be waited for to their end."""
     cancellation = Cancellation()
