@@ -25,6 +25,9 @@ class Connecting:
         self._is_wanted = True
         self._handing_over = threading.Lock()
         self._outcome: queue.SimpleQueue[socket.socket | BaseException] = queue.SimpleQueue()
+
+    def start(self) -> None:
+        """Let the thread begin; whoever is interrupted here gives it up, as in a wait for it."""
         with held_back():
             threading.Thread(target=self._run, name="connection", daemon=True).start()
 

@@ -74,6 +74,7 @@ class Exchange:
         making = Connecting(connect)
         self._hang_up = making.give_up
         try:
+            making.start()
             return making.sock()
         except BaseException:
             making.give_up()
@@ -189,8 +190,8 @@ def watching(deadline: Deadline | None) -> Iterator[Exchange]:
     """
     exchange = Exchange(deadline)
     token = _current.set(exchange)
-    _watchdog.watch(exchange)
     try:
+        _watchdog.watch(exchange)
         yield exchange
     finally:
         _watchdog.forget(exchange)
