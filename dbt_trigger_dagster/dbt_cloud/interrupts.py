@@ -35,13 +35,23 @@ def handled_by(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
     Args:
         handlers: Who handles which; a signal that something else than Python handles is left out.
     """
-    with ExitStack() as stack:
-        for number, handler in handlers.items():
-            before = signal.getsignal(number)
-            if before is not None:
-                stack.callback(signal.signal, number, before)
-                signal.signal(number, handler)
+    before = {number: signal.getsignal(number) for number in handlers}
+    taken = {number: handler for number, handler in before.items() if handler is not None}
+    try:
+        for number in taken:
+            signal.signal(number, handlers[number])
         yield
+    finally:
+        interrupt: BaseException | None = None
+        for _ in (*taken, "once more"):  # each may come, and keep a handler from being put back
+            try:
+                for number, handler in taken.items():
+                    signal.signal(number, handler)
+                break
+            except BaseException as error:  # noqa: BLE001  # raised below
+                interrupt = interrupt or error
+        if interrupt is not None:
+            raise interrupt
 
 
 @contextmanager
@@ -62,5 +72,6 @@ def held_back() -> Iterator[None]:
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
     finally:
-        for number in held:
-            signal.raise_signal(number)
+        with ExitStack() as stack:  # what the first raises keeps none of the others
+            for number in held:
+                stack.callback(signal.raise_signal, number)

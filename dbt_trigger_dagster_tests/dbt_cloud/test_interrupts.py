@@ -1,8 +1,11 @@
 """Signals, whichever thread gets them, and whoever handles them meanwhile."""
 
+import itertools
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -66,16 +69,63 @@ def test_threads_leave_signals_to_the_main_thread() -> None:
     assert not {*SIGNALS} & signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_all_handlers_are_put_back_where_an_interrupt_comes_meanwhile(heard: list[int]) -> None:
-    """It comes while the first of them is put back: the others are put back nevertheless."""
+@pytest.fixture
+def interrupting(heard: list[int]) -> list[int]:
+    """The signals that have interrupted what the surroundings did."""
 
-    def interrupt(*_: object) -> None:
+    def interrupt(number: int, _: object) -> None:
+        heard.append(number)
         raise KeyboardInterrupt
 
-    outside = {number: signal.getsignal(number) for number in SIGNALS}
-    with pytest.raises(KeyboardInterrupt), handled_by(dict.fromkeys(SIGNALS, interrupt)):
-        signal.raise_signal(signal.SIGINT)
-    assert {number: signal.getsignal(number) for number in SIGNALS} == outside
+    for number in SIGNALS:
+        signal.signal(number, interrupt)
+    return heard
+
+
+def _raise_all() -> None:
+    for number in SIGNALS:
+        signal.raise_signal(number)
+
+
+def test_an_interrupt_keeps_no_other_signal_that_was_held_back(interrupting: list[int]) -> None:
+    """Whoever handles the first raises; the other is handled as well."""
+    with pytest.raises(KeyboardInterrupt), held_back():
+        _raise_all()
+    assert sorted(interrupting) == sorted(SIGNALS)
+
+
+def _handlers() -> list[object]:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+def _ends_with_a_signal_at(moment: int, number: int) -> bool:
+    """Send a signal at a moment of a block's end; whether there are so many."""
+    moments = itertools.count(1)
+
+    def send(_: object, event: str, __: object) -> None:
+        if event in {"call", "c_return"} and next(moments) == moment:
+            signal.raise_signal(number)
+
+    block = handled_by(dict.fromkeys(SIGNALS, signal.SIG_IGN))
+    block.__enter__()
+    with suppress(KeyboardInterrupt):
+        try:
+            sys.setprofile(send)
+            block.__exit__(None, None, None)
+        finally:
+            sys.setprofile(None)
+    return next(moments) > moment
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.usefixtures("interrupting")
+def test_all_handlers_are_put_back_where_an_interrupt_comes_meanwhile(number: int) -> None:
+    """It comes while the first of them is put back: the others are put back nevertheless."""
+    outside, moment = _handlers(), 1
+    while _ends_with_a_signal_at(moment, number):
+        assert _handlers() == outside, moment
+        moment += 1
+    assert moment > len(SIGNALS)
 
 
 def test_another_thread_holds_nothing_back(heard: list[int]) -> None:
