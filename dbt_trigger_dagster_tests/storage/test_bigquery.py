@@ -540,6 +540,30 @@ def test_a_write_whose_connection_is_lost_is_sent_again(place, when) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("first", ["written", "failed", "never sent"])
+def test_a_job_whose_answer_was_lost_is_found_by_its_name(place, monkeypatch, first) -> None:
+    """It is sent again only where it has left nothing."""
+    store = place.open(wait_limit=10)
+    store.check([RUN])
+    driver = pytest.importorskip("google.cloud.bigquery")
+    query, sent = driver.Client.query, []
+
+    def lose(client: Any, statement: str, **others: Any) -> Any:
+        sent.append(statement)
+        if len(sent) > 1:
+            return query(client, statement, **others)
+        if first != "never sent":
+            query(client, statement if first == "written" else "SELECT ERROR('no')", **others)
+        raise ConnectionError("lost")
+
+    monkeypatch.setattr(driver.Client, "query", lose)
+    store.upsert(databases.runs(1, 2))
+    monkeypatch.undo()
+    assert len(sent) == (1 if first == "written" else 2)
+    assert sorted(store.read(RUN).columns["id"]) == [1, 2]
+
+
+@pytest.mark.slow
 def test_columns_are_of_types_that_sql_looks_into(place) -> None:
     """JSON by its fields."""
     store = place.open(wait_limit=10)
