@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 import responses
 
 from dbt_trigger_dagster import (
     DbtCloudRunConfig,
+    DbtCloudTableIOManager,
     TriggerResponseConfig,
     build_dbt_cloud_job_assets,
 )
@@ -525,6 +527,21 @@ def test_what_is_downstream_gets_the_rows_and_runs_after_a_good_run(tmp_path: Pa
     with a_project(tmp_path, GOOD) as project:
         assert project.materialize(report).success
     assert got == [([10], ["manifest.json", "run_results.json"])]
+
+
+@pytest.mark.parametrize("step", ["trigger_response", "run_result"])
+def test_the_file_of_the_tables_is_free_after_each_step(project: Project, step: str) -> None:
+    """DuckDB lets nobody open it read-only while this very process has it open to write."""
+
+    @dg.asset(deps=[step])
+    def reader() -> Any:
+        with duckdb.connect(project.database, read_only=True):
+            return dg.MaterializeResult()
+
+    tables = DbtCloudTableIOManager(database=str(project.database))
+    result = project.materialize(reader, resources={"dbt_cloud_tables": tables})
+    assert result.success
+    assert "reader" in materialized(result)
 
 
 def test_two_jobs_in_one_dagster_run_follow_their_own_runs(tmp_path: Path) -> None:
