@@ -397,6 +397,15 @@ def test_what_waits_twice_is_merged_once(place, monkeypatch) -> None:
 
 
 @pytest.mark.slow
+def test_a_row_of_twelve_megabytes_travels_as_one_parameter(place) -> None:
+    """A row is never cut."""
+    place.open().upsert(RUN.rows([{"account_id": 1, "id": 1, "raw": "x" * 12_000_000}]))
+    assert place.sql("SELECT length(raw), right(raw, 2) FROM {dbt_cloud_run}") == [
+        (12_000_002, 'x"')
+    ]
+
+
+@pytest.mark.slow
 def test_sql_looks_into_a_column_of_json(place) -> None:
     """It is text; a reserved word needs no quotes."""
     place.open().upsert(RUN.rows([{"id": 1, "raw": {"job": {"id": 7}}, "trigger": {"a": "x"}}]))
