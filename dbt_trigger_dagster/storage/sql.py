@@ -70,7 +70,8 @@ class SqlStore:
         """Write rows of one or several tables, all or none, in place of those of the same keys.
 
         Tables are made when missing, and given the columns that they lack. Of several rows with
-        one key, the last counts. Some rows are written at a time, all in one transaction; in
+        one key in one of `rows`, the last counts; no two of `rows` may have one key in one table,
+        which not every database notices. Some rows are written at a time, all in one transaction; in
         Databricks each table for itself, a run's own row last.
 
         Raises:
