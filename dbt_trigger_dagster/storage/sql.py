@@ -71,8 +71,8 @@ class SqlStore:
 
         Tables are made when missing, and given the columns that they lack. Of several rows with
         one key in one of `rows`, the last counts; no two of `rows` may have one key in one table,
-        which not every database notices. Some rows are written at a time, all in one transaction; in
-        Databricks each table for itself, a run's own row last.
+        which not every database notices. Some rows are written at a time, all in one transaction;
+        in Databricks each table for itself, a run's own row last.
 
         Raises:
             StorageError: They cannot be written; but in Databricks, nothing has changed.
