@@ -66,6 +66,9 @@ def held_back() -> Iterator[None]:
     held: dict[int, None] = {}
     try:
         with handled_by(dict.fromkeys(SIGNALS, lambda number, _: held.setdefault(number))):
+            if not hasattr(signal, "pthread_sigmask"):  # Windows has none
+                yield
+                return
             before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
             try:
                 yield

@@ -56,6 +56,17 @@ def test_a_signal_that_was_held_back_is_not_lost_to_an_error(heard: list[int]) -
     assert heard == [signal.SIGTERM]
 
 
+def test_signals_are_held_back_where_threads_cannot_leave_them(
+    heard: list[int], monkeypatch
+) -> None:
+    """Windows has no masks."""
+    monkeypatch.delattr(signal, "pthread_sigmask")
+    with held_back():
+        signal.raise_signal(signal.SIGTERM)
+        assert heard == []
+    assert heard == [signal.SIGTERM]
+
+
 def test_threads_leave_signals_to_the_main_thread() -> None:
     """Those that are started while signals are held back; it is woken by them."""
     blocked: list[set[int]] = []
