@@ -82,6 +82,7 @@ class Call(Generic[R]):
             with suppress(queue.Empty):
                 self._done.get(timeout=0 if is_over else LOOK_UP)
                 self._done.put(None)  # for who asks again
-                return self.future.result()
+                break
             if is_over:
                 raise DbtCloudCancelledError("Nobody waits any more.")
+        return self.future.result()

@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import queue
 import signal
 import sys
 import threading
@@ -144,6 +145,12 @@ def test_a_signal_that_another_thread_has_got_ends_the_wait() -> None:
         pytest.raises(KeyboardInterrupt),
     ):
         in_parallel(sleep, [0, 1], max_parallel=2, cancellation=cancellation)
+
+
+def test_a_call_may_find_a_queue_empty() -> None:
+    """That it does is what it gives; the wait for it has a queue of its own."""
+    with ThreadPoolExecutor(1) as executor, pytest.raises(queue.Empty):
+        Call(executor, queue.SimpleQueue[None]().get_nowait).result(Cancellation())
 
 
 def test_a_cancellation_ends_the_wait_where_the_calls_go_on() -> None:
