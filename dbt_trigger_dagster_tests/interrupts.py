@@ -3,7 +3,6 @@
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -30,17 +29,22 @@ def another_thread_gets(number: int, *, wanted: threading.Event) -> Iterator[Non
 
     So it is too where it comes in the moment in which the main thread begins to wait.
     """
+    is_over = threading.Event()
 
     def get() -> None:
         wanted.wait()
-        time.sleep(_A_MOMENT)  # the main thread waits by now; where it does not, it hears it too
-        signal.pthread_kill(threading.get_ident(), number)
+        # The main thread waits by the end of a moment; where it does not, it hears it too.
+        if not is_over.wait(_A_MOMENT):
+            signal.pthread_kill(threading.get_ident(), number)
 
     thread = threading.Thread(target=get)
     thread.start()
-    yield
-    wanted.set()
-    thread.join()
+    try:
+        yield
+    finally:
+        is_over.set()
+        wanted.set()
+        thread.join()
 
 
 def _functions_of(frame: FrameType | None) -> list[str]:

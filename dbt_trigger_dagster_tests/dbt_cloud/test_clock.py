@@ -67,7 +67,7 @@ def test_a_signal_that_another_thread_has_got_ends_a_pause() -> None:
     """It wakes nobody: a rate limit's five minutes would be slept out."""
     began, wanted = time.monotonic(), threading.Event()
     wanted.set()
-    with another_thread_gets(signal.SIGINT, wanted=wanted), pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), another_thread_gets(signal.SIGINT, wanted=wanted):
         SystemClock().sleep(3600, Cancellation())
     assert time.monotonic() - began < 60
 

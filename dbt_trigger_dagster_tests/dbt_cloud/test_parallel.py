@@ -135,16 +135,18 @@ def test_a_signal_that_another_thread_has_got_ends_the_wait() -> None:
     """It wakes nobody: the calls would be waited for to their end."""
     cancellation = Cancellation()
     begun = threading.Event()
+    cancelled: list[bool] = []
 
     def sleep(_: int) -> None:
         begun.set()
-        SystemClock().sleep(60, cancellation)
+        cancelled.append(cancellation.wait(60))
 
     with (
         another_thread_gets(signal.SIGINT, wanted=begun),
         pytest.raises(KeyboardInterrupt),
     ):
         in_parallel(sleep, [0, 1], max_parallel=2, cancellation=cancellation)
+    assert all(cancelled)
 
 
 def test_a_call_may_find_a_queue_empty() -> None:
