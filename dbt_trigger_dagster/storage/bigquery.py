@@ -4,7 +4,6 @@ Rows travel as JSON texts of about a megabyte each, which BigQuery unpacks and m
 about tables is asked of the API, and the check before a run is a dry run: neither is billed.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from contextlib import closing, contextmanager
@@ -21,11 +20,17 @@ from dbt_trigger_dagster.storage.bigquery_client import (
 )
 from dbt_trigger_dagster.storage.bigquery_session import CHUNKS, Session
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-from dbt_trigger_dagster.storage.database import WAIT_LIMIT, execute_all, merge
+from dbt_trigger_dagster.storage.database import (
+    WAIT_LIMIT,
+    escaped_text,
+    execute_all,
+    merge,
+    no_compatible_views,
+)
 from dbt_trigger_dagster.storage.database_url import parsed
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
-from dbt_trigger_dagster.storage.json_rows import chunks, without_nul
+from dbt_trigger_dagster.storage.json_rows import as_parameter, chunks
 from dbt_trigger_dagster.storage.view import View
 
 if TYPE_CHECKING:
@@ -164,10 +169,7 @@ class BigQuery:
 
     def beside(self, package: str) -> "BigQuery":
         """They look into JSON in words that BigQuery does not know."""
-        raise StorageError(
-            f"There are no views like the tables of {package} in BigQuery: leave compatible_views "
-            "out, or keep the tables in DuckDB or PostgreSQL."
-        )
+        raise no_compatible_views(package, "BigQuery")
 
     def make_schema(self, connection: Session) -> None:
         """Nobody else can be kept from making tables; whoever comes second finds them."""
@@ -180,7 +182,7 @@ class BigQuery:
 
     def view(self, view: View, select: str, mark: str) -> list[str]:
         """With a description."""
-        options = f"OPTIONS (description = {_text(mark)})"
+        options = f"OPTIONS (description = {escaped_text(mark)})"
         return [f"CREATE OR REPLACE VIEW {self.name(view)} {options} AS {select}"]
 
     def remake_views(self, connection: Session, drops: Sequence[str], makes: Sequence[str]) -> str:
@@ -219,9 +221,7 @@ class BigQuery:
 
     def as_parameter(self, value: Any) -> Any:
         """Text as `write` has kept it."""
-        if isinstance(value, list | tuple):
-            return json.dumps([self.as_parameter(each) for each in value])
-        return without_nul(value) if isinstance(value, str) else value
+        return as_parameter(value)
 
     def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
         """Times are in UTC."""
@@ -265,11 +265,6 @@ def _type_of(field: "SchemaField") -> str:
     if field.max_length is not None:
         name = f"{name}({field.max_length})"
     return f"ARRAY<{name}>" if field.mode == "REPEATED" else name
-
-
-def _text(value: str) -> str:
-    """A text as SQL takes it: a backslash begins an escape, also of a quote."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _is_momentary(error: Exception) -> bool:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
 from dbt_trigger_dagster.storage.view import View
 
@@ -114,6 +115,27 @@ class Database(Protocol):
         """Values of a kind from what the driver gives."""
 
 
+class Nothing:
+    """What a statement finds that was not sent."""
+
+    def fetchall(self) -> list[Any]:
+        """No rows."""
+        return []
+
+
+def no_compatible_views(package: str, kind: str) -> StorageError:
+    """What to do where a database reads JSON in words that those views do not know.
+
+    Args:
+        package: Whose tables they are like.
+        kind: What kind of database it is.
+    """
+    return StorageError(
+        f"There are no views like the tables of {package} in {kind}: leave compatible_views out, "
+        "or keep the tables in DuckDB or PostgreSQL."
+    )
+
+
 def execute_all(connection: Connection, statements: Iterable[str]) -> None:
     """Execute statements, one after another."""
     for statement in statements:
@@ -128,6 +150,11 @@ def quote(name: str) -> str:
 def text(value: str) -> str:
     """A text as SQL takes it."""
     return "'" + value.replace("'", "''") + "'"
+
+
+def escaped_text(value: str) -> str:
+    """A text as SQL takes it where a backslash begins an escape, also of a quote."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def replacement(table: Table) -> str:

@@ -8,7 +8,6 @@ Nothing here depends on the time zone of the session: times are written with the
 as microseconds.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta, timezone
@@ -16,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-from dbt_trigger_dagster.storage.database import WAIT_LIMIT, merge
+from dbt_trigger_dagster.storage.database import (
+    WAIT_LIMIT,
+    escaped_text,
+    merge,
+    no_compatible_views,
+)
 from dbt_trigger_dagster.storage.database_url import driver, parsed
 from dbt_trigger_dagster.storage.databricks_session import (
     EXAMPLE,
@@ -28,7 +32,7 @@ from dbt_trigger_dagster.storage.databricks_session import (
 )
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
-from dbt_trigger_dagster.storage.json_rows import chunks, without_nul
+from dbt_trigger_dagster.storage.json_rows import as_parameter, chunks
 from dbt_trigger_dagster.storage.view import View
 
 if TYPE_CHECKING:
@@ -139,10 +143,7 @@ class Databricks:
 
     def beside(self, package: str) -> "Databricks":
         """They look into JSON in words that Databricks does not know."""
-        raise StorageError(
-            f"There are no views like the tables of {package} in Databricks: leave "
-            "compatible_views out, or keep the tables in DuckDB or PostgreSQL."
-        )
+        raise no_compatible_views(package, "Databricks")
 
     def make_schema(self, connection: Session) -> None:
         """Nobody else can be kept from making tables; whoever comes second finds them."""
@@ -161,7 +162,8 @@ class Databricks:
 
     def view(self, view: View, select: str, mark: str) -> list[str]:
         """With a comment; grants stay, as the view is replaced in its place."""
-        return [f"CREATE OR REPLACE VIEW {self.name(view)} COMMENT {_text(mark)} AS {select}"]
+        comment = f"COMMENT {escaped_text(mark)}"
+        return [f"CREATE OR REPLACE VIEW {self.name(view)} {comment} AS {select}"]
 
     def remake_views(self, connection: Session, drops: Sequence[str], makes: Sequence[str]) -> str:
         """Each is replaced in its place; none needs to be dropped."""
@@ -183,7 +185,7 @@ class Databricks:
     def rehearse(self, connection: Session, rows: Rows) -> None:
         """Compile a write, and execute nothing."""
         for chunk in chunks(rows):
-            plan = connection.execute(f"EXPLAIN {self._merge(rows.table, _text(chunk), '')}")
+            plan = connection.execute(f"EXPLAIN {self._merge(rows.table, escaped_text(chunk), '')}")
             told = one_line(" ".join(str(row[0]) for row in plan.fetchall()))
             if told.startswith(_REFUSED):
                 raise StorageError(f"{self.relation(rows.table)} cannot be written: {told}")
@@ -199,9 +201,7 @@ class Databricks:
 
     def as_parameter(self, value: Any) -> Any:
         """Text as `write` has kept it."""
-        if isinstance(value, list | tuple):
-            return json.dumps([self.as_parameter(each) for each in value])
-        return without_nul(value) if isinstance(value, str) else value
+        return as_parameter(value)
 
     def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
         """Times are in UTC."""
@@ -280,9 +280,3 @@ def _type(described: Mapping[str, Any]) -> str:
     if "length" in described:
         return f"{name}({described['length']})"
     return "TIMESTAMP" if name == "TIMESTAMP_LTZ" else name
-
-
-def _text(value: str) -> str:
-    """A text as SQL takes it: a backslash begins an escape, and no quote is doubled."""
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.columns import Table
+from dbt_trigger_dagster.storage.database import Nothing
 from dbt_trigger_dagster.storage.database_url import given
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.json_rows import CHUNK
@@ -94,7 +95,7 @@ class Session:
         self._options = options
         self._forget()
 
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "Cursor | _Nothing":
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "Cursor | Nothing":
         """Execute a statement; a commit sends what is kept, and nothing begins or is taken back."""
         if statement in {"BEGIN", "ROLLBACK"}:
             self._forget()
@@ -102,7 +103,7 @@ class Session:
             self._commit()
         else:
             return self._send(statement, parameters)
-        return _Nothing()
+        return Nothing()
 
     def keep(self, table: Table, rows: str) -> None:
         """Keep some rows, as JSON, until the commit: the last ones of each table in memory."""
@@ -194,14 +195,6 @@ class Session:
         self._last: dict[Table, str] = {}
         self._waiting: set[Table] = set()
         self._write_id = uuid.uuid4().hex
-
-
-class _Nothing:
-    """What a statement finds that was not sent."""
-
-    def fetchall(self) -> list[Any]:
-        """No rows."""
-        return []
 
 
 def is_the_drivers(error: Exception) -> bool:

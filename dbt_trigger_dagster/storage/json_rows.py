@@ -43,6 +43,13 @@ def without_nul(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
+def as_parameter(value: Any) -> Any:
+    """A value as a driver takes it that knows no lists: these as JSON; text as rows have it."""
+    if isinstance(value, list | tuple):
+        return json.dumps([as_parameter(each) for each in value])
+    return without_nul(value) if isinstance(value, str) else value
+
+
 def _as_json(text: str) -> str:
     """JSON text that is read without an error: no escaped NUL, and no half of a surrogate pair."""
     if "\\u" not in text:

@@ -5,7 +5,6 @@ statement. What is asked about tables, and the check before a run, need no wareh
 none. Names are in capitals, so that people need not quote them.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -15,11 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
-from dbt_trigger_dagster.storage.database import WAIT_LIMIT, merge, quote, text
+from dbt_trigger_dagster.storage.database import (
+    WAIT_LIMIT,
+    merge,
+    no_compatible_views,
+    quote,
+    text,
+)
 from dbt_trigger_dagster.storage.database_url import driver, parsed
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
-from dbt_trigger_dagster.storage.json_rows import chunks, without_nul
+from dbt_trigger_dagster.storage.json_rows import as_parameter, chunks
 from dbt_trigger_dagster.storage.snowflake_session import EXAMPLE, Session, arguments
 from dbt_trigger_dagster.storage.view import View
 
@@ -138,10 +143,7 @@ class Snowflake:
 
     def beside(self, package: str) -> "Snowflake":
         """They look into JSON in words that Snowflake does not know."""
-        raise StorageError(
-            f"There are no views like the tables of {package} in Snowflake: leave compatible_views "
-            "out, or keep the tables in DuckDB or PostgreSQL."
-        )
+        raise no_compatible_views(package, "Snowflake")
 
     def make_schema(self, connection: "Session") -> None:
         """Nobody else can be kept from making tables; whoever comes second finds them."""
@@ -197,11 +199,7 @@ class Snowflake:
 
     def as_parameter(self, value: Any) -> Any:
         """Text as `write` has kept it, and times as text."""
-        if isinstance(value, list | tuple):
-            return json.dumps([self.as_parameter(each) for each in value])
-        if isinstance(value, datetime):
-            return value.isoformat()
-        return without_nul(value) if isinstance(value, str) else value
+        return value.isoformat() if isinstance(value, datetime) else as_parameter(value)
 
     def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
         """Times are in UTC."""

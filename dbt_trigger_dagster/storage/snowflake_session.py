@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dbt_trigger_dagster.storage.database import Nothing
 from dbt_trigger_dagster.storage.database_url import given
 
 if TYPE_CHECKING:
@@ -62,13 +63,13 @@ class Session:
 
     def execute(
         self, statement: str, parameters: Sequence[Any] = ()
-    ) -> "SnowflakeCursor | _Nothing":
+    ) -> "SnowflakeCursor | Nothing":
         """Execute a statement; what begins or ends a transaction, where there is one."""
         if statement == "BEGIN":
-            return _Nothing()
+            return Nothing()
         if statement in {"COMMIT", "ROLLBACK"}:
             if not self._has_begun:
-                return _Nothing()
+                return Nothing()
             self._has_begun = False
         values = [parameters[int(number) - 1] for number in _MARK.findall(statement)]
         cursor = self._connection.cursor()
@@ -92,11 +93,3 @@ class Session:
         cursor.execute(command)
         names = [column.name for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-
-
-class _Nothing:
-    """What a statement finds that was not sent."""
-
-    def fetchall(self) -> list[Any]:
-        """No rows."""
-        return []
