@@ -45,7 +45,8 @@ class Search:
         """
         # What appears late is on the first page.
         newest = dataclasses.replace(self, at_most=PAGE_SIZE)
-        search = newest if mine is not None and has_seen_the_rest else self
+        again = newest if has_seen_the_rest else self
+        search = self if mine is None else again
         found: list[Run] = []
         for pause in SETTLE_PAUSES:
             if pause:
@@ -53,7 +54,7 @@ class Search:
             found = search.now()
             if any(mine is None or run.run_id == mine.run_id for run in found):
                 break
-            search = newest if has_seen_the_rest else self
+            search = again
         return found
 
     def now(self) -> list[Run]:

@@ -4,10 +4,9 @@ Rows travel as JSON texts of about a megabyte each, which BigQuery unpacks and m
 about tables is asked of the API, and the check before a run is a dry run: neither is billed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
 from contextlib import closing, contextmanager
-from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
@@ -24,6 +23,7 @@ from dbt_trigger_dagster.storage.database import (
     WAIT_LIMIT,
     escaped_text,
     execute_all,
+    in_utc,
     merge,
     no_compatible_views,
 )
@@ -99,6 +99,7 @@ class BigQuery:
     addition = "ADD COLUMN IF NOT EXISTS"
     adds_together = True  # a table is changed no more than five times in ten seconds
     table_options = ""
+    as_read = staticmethod(in_utc)
 
     def __init__(
         self,
@@ -222,12 +223,6 @@ class BigQuery:
     def as_parameter(self, value: Any) -> Any:
         """Text as `write` has kept it."""
         return as_parameter(value)
-
-    def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
-        """Times are in UTC."""
-        if kind is not Kind.TIMESTAMP:
-            return list(values)
-        return [value and value.astimezone(timezone.utc) for value in values]
 
     @property
     def _place(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import timezone
 from typing import Any, Protocol
 
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
@@ -134,6 +135,13 @@ def no_compatible_views(package: str, kind: str) -> StorageError:
         f"There are no views like the tables of {package} in {kind}: leave compatible_views out, "
         "or keep the tables in DuckDB or PostgreSQL."
     )
+
+
+def in_utc(kind: Kind, values: Iterable[Any]) -> list[Any]:
+    """Values of a kind from a driver that gives times in any zone."""
+    if kind is not Kind.TIMESTAMP:
+        return list(values)
+    return [value and value.astimezone(timezone.utc) for value in values]
 
 
 def execute_all(connection: Connection, statements: Iterable[str]) -> None:

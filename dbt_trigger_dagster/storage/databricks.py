@@ -18,6 +18,7 @@ from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.database import (
     WAIT_LIMIT,
     escaped_text,
+    execute_all,
     merge,
     no_compatible_views,
 )
@@ -169,8 +170,7 @@ class Databricks:
         """Each is replaced in its place; none needs to be dropped."""
         del drops
         try:
-            for statement in makes:
-                connection.execute(statement)
+            execute_all(connection, makes)
         except Exception as error:
             if is_momentary(error) or not is_the_drivers(error):
                 raise

@@ -5,10 +5,9 @@ one statement. They are sorted by key, so that writers of the same rows wait for
 in a circle.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
@@ -17,6 +16,7 @@ from dbt_trigger_dagster.storage.database import (
     NO_KEY,
     WAIT_LIMIT,
     execute_all,
+    in_utc,
     quote,
     replacement,
     text,
@@ -66,6 +66,7 @@ class PostgreSQL:
     adds_together = True
     table_options = ""
     quote = staticmethod(quote)
+    as_read = staticmethod(in_utc)
 
     def __init__(
         self,
@@ -235,12 +236,6 @@ class PostgreSQL:
         if isinstance(value, list | tuple):
             return [self.as_parameter(each) for each in value]
         return without_nul(value) if isinstance(value, str) else value
-
-    def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
-        """Times are in UTC."""
-        if kind is not Kind.TIMESTAMP:
-            return list(values)
-        return [value and value.astimezone(timezone.utc) for value in values]
 
     def _at_the_schema(self, connection: "psycopg.Connection[Any]") -> "psycopg.Connection[Any]":
         if not self._schema:

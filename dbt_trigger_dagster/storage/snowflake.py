@@ -6,9 +6,9 @@ none. Names are in capitals, so that people need not quote them.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime, timezone
+from datetime import datetime
 from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
 from dbt_trigger_dagster.storage.database import (
     WAIT_LIMIT,
+    execute_all,
+    in_utc,
     merge,
     no_compatible_views,
     quote,
@@ -75,6 +77,7 @@ class Snowflake:
     addition = "ADD COLUMN IF NOT EXISTS"
     adds_together = False
     table_options = ""
+    as_read = staticmethod(in_utc)
 
     def __init__(
         self,
@@ -172,8 +175,7 @@ class Snowflake:
         """Each is replaced in its place; none needs to be dropped."""
         del drops
         try:
-            for statement in makes:
-                connection.execute(statement)
+            execute_all(connection, makes)
         except _driver().ProgrammingError as error:
             return _reason(error)
         return ""
@@ -200,12 +202,6 @@ class Snowflake:
     def as_parameter(self, value: Any) -> Any:
         """Text as `write` has kept it, and times as text."""
         return value.isoformat() if isinstance(value, datetime) else as_parameter(value)
-
-    def as_read(self, kind: Kind, values: Iterable[Any]) -> list[Any]:
-        """Times are in UTC."""
-        if kind is not Kind.TIMESTAMP:
-            return list(values)
-        return [value and value.astimezone(timezone.utc) for value in values]
 
     @property
     def _place(self) -> str:
