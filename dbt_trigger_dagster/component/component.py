@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import dagster as dg
+import yaml
 from dagster.components.component_scaffolding import scaffold_component
 from pydantic import BaseModel, Field, model_validator
 from typing_extensions import Self
@@ -40,7 +41,7 @@ attributes:
 
   jobs:
     - {job}
-      key: {key}
+      {key}
       group: dbt_cloud
       # max_wait_time: 7200        # seconds; any field of the ops' config stands here
       # cron: "0 6 * * *"          # a schedule, stopped until it is switched on
@@ -72,7 +73,9 @@ class DbtCloudJobsScaffolder(dg.Scaffolder[ScaffoldParams]):
             scaffold_component(request)
             return
         text = _SCAFFOLD.format(
-            type_name=request.type_name, job=_job_of(request.params), key=request.params.key
+            type_name=request.type_name,
+            job=_job_of(request.params),
+            key=yaml.safe_dump({"key": request.params.key}).rstrip(),
         )
         if request.append:
             with request.target_path.open("a", encoding="utf-8") as file:

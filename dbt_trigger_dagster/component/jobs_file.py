@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import yaml
+
 from dbt_trigger_dagster.dbt_cloud.models import Job
 
 _NOT_IN_KEYS = re.compile(r"[^a-z0-9]+")
@@ -33,12 +35,13 @@ def _jobs(jobs: Iterable[Job], *, indent: int) -> str:
     lines = []
     for job in jobs:
         key = key_of(job)
-        key = key if key not in keys else f"{key}_{job.job_id}"
+        while key in keys:  # another job's name may be what this one would get
+            key = f"{key}_{job.job_id}"
         keys.add(key)
         lines += [f"{blank}# {line}" for line in _comments(job)]
         # A group makes the job a box of its own in the lineage.
-        named = [f"{blank}  {name}: {key}" for name in ("key", "group")]
-        lines += [f"{blank}- job_id: {job.job_id}", *named, ""]
+        named = yaml.safe_dump({"key": key, "group": key}, sort_keys=False).splitlines()
+        lines += [f"{blank}- job_id: {job.job_id}", *(f"{blank}  {each}" for each in named), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

@@ -398,6 +398,7 @@ def test_the_scaffold_runs_as_it_is(
     [
         ({}, {"job_id_env": "DBT_CLOUD_JOB_ID", "key": "dbt_cloud"}),
         ({"job_id": 12, "key": "a"}, {"job_id": 12, "key": "a"}),
+        ({"job_id": 12, "key": "2024"}, {"job_id": 12, "key": "2024"}),
         ({"job_name": 'The "best": #1'}, {"job_name": 'The "best": #1', "key": "dbt_cloud"}),
     ],
 )
