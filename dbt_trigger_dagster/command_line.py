@@ -121,7 +121,9 @@ def check(job_id: int | None) -> None:
 
 @main.command()
 @click.option("--job-id", type=int, help="The job; else the one of --key or DBT_CLOUD_JOB_ID.")
-@click.option("--days", type=click.IntRange(1), default=30, show_default=True, help="How far back.")
+@click.option(
+    "--days", type=click.IntRange(1, 36_500), default=30, show_default=True, help="How far back."
+)
 @click.option(
     "--batch-size",
     type=click.IntRange(1, 100),

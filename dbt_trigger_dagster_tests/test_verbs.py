@@ -311,6 +311,13 @@ def test_backfill_of_a_job_that_the_file_lacks_is_refused(
     assert said in done.output
 
 
+def test_backfill_from_before_the_calendar_is_refused(sandbox) -> None:
+    """Who means "all there is" may well give a number that no date has."""
+    done = run("backfill", "--job-id", str(sandbox.jobs[0].id), "--days", "1000000")
+    assert done.exit_code == 2
+    assert "is not in the range" in done.output
+
+
 def test_backfill_of_no_job_says_what_to_give(sandbox, monkeypatch) -> None:
     """Where nothing names one."""
     monkeypatch.delenv("DBT_CLOUD_JOB_ID")
