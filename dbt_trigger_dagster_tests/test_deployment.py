@@ -2,11 +2,9 @@
 
 import os
 import re
-import runpy
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ import tomli
 import yaml
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.workspace.load import location_origins_from_yaml_paths
-from filelock import FileLock
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -158,49 +155,6 @@ def is_all_well(deployment: Deployment, wishes: int) -> bool:
         and len(deployment.files()) == wishes * len(ARTIFACTS)
         and {status for each in outcomes for status in each.values()} == {"SUCCESS"}
     )
-
-
-# A code location that starts
-
-
-def test_lost_runs_are_reported_even_if_the_storage_is_away_for_a_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What was started has failed, what was being stopped is cancelled, what is over stays."""
-    home, away = tmp_path / "home", tmp_path / "away"
-    home.mkdir()
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    became = {"STARTED": "FAILURE", "CANCELING": "CANCELED", "SUCCESS": "SUCCESS"}
-    runs = [dg.DagsterRun(JOB, status=dg.DagsterRunStatus(status)) for status in became]
-    with dg.DagsterInstance.get() as instance:
-        for run in runs:
-            instance.run_storage.add_run(run)
-    home.rename(away)
-    script = runpy.run_path(str(DEPLOY / "start_code_server.py"))
-    pauses = []
-    script["report_lost_at_last"](
-        [run.run_id for run in runs], sleep=lambda pause: pauses.append((pause, away.rename(home)))
-    )
-    assert len(pauses) == 1
-    assert "DAGSTER_HOME" in capsys.readouterr().err
-    with dg.DagsterInstance.get() as instance:
-        found = [instance.get_run_by_id(run.run_id) for run in runs]
-    assert [run.status.value for run in found if run] == list(became.values())
-
-
-def test_a_second_code_server_is_refused(tmp_path: Path) -> None:
-    """It would report the runs of the first one as lost."""
-    lock = tmp_path / "code_server.lock"
-    command = [sys.executable, str(DEPLOY / "start_code_server.py"), "--lock-file", str(lock)]
-    with FileLock(lock):
-        done = subprocess.run(  # noqa: S603  # our own
-            [*command, "--location-name=one", "--port=1"],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-    assert done.returncode == 1
-    assert f"{lock} is locked: there is a code server already" in done.stderr
 
 
 # The files

@@ -5,6 +5,9 @@ run's worker beside the code server, which notices when the worker dies. When a 
 die at once, and nobody is left to notice: the run would stay started for ever. So whatever run of
 the code location is unfinished when its server starts is reported as failed, and Dagster's run
 retries resume it.
+
+Dagster looks once at a run that has failed, and forgets it where it looks at the wrong moment. So
+whatever run of the code location should have been resumed, and was not, is reported once more.
 """
 
 import argparse
@@ -14,7 +17,9 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 from filelock import FileLock, Timeout
@@ -25,6 +30,12 @@ PAUSE = 1.0
 # The daemon tries once to resume a run, and gives it up where it does not reach the code location.
 # Where it has looked while the server was away, it looks again within 10 s.
 DAEMON_HAS_LOOKED = 15.0
+
+# By then a run that failed has been resumed, if it is at all; after the latter nobody waits for it.
+RESUMED_WITHIN = timedelta(minutes=1)
+NEWS_FOR = timedelta(minutes=15)
+MOST_REPORTS = 5
+GIVEN_UP = "Failed to retry run"  # Dagster's words
 
 
 def unfinished_runs(location_name: str) -> list[str]:
@@ -66,6 +77,54 @@ def report_lost_when_served(address: Sequence[str], run_ids: Sequence[str]) -> N
     report_lost_at_last(run_ids)
 
 
+def is_forgotten(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether a failed run should have been resumed, and neither Dagster nor a person has done it.
+
+    Dagster's daemon takes each failure from the event log once. It forgets the run where the event
+    is there before the run's status is, and gives the run up where it cannot reach the code
+    location at that moment.
+    """
+    resumed = dg.RunsFilter(tags={"dagster/parent_run_id": run.run_id})
+    if instance.get_runs_count(filters=resumed):
+        return False
+    if run.tags.get("dagster/will_retry") == "true":
+        return True
+    events = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    return any(event.message == GIVEN_UP for event in events)
+
+
+def report_forgotten(location_name: str, reports: Counter[str], now: datetime) -> None:
+    """Report the failed runs again that should have been resumed by now.
+
+    Args:
+        location_name: The code location whose runs they are.
+        reports: How often each has been reported so; it is kept up to date.
+        now: The time, with its zone.
+    """
+    wanted = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE],
+        tags={"dagster/code_location": location_name},
+        updated_after=now - NEWS_FOR,
+        updated_before=now - RESUMED_WITHIN,
+    )
+    with dg.DagsterInstance.get() as instance:
+        for run in instance.get_runs(filters=wanted):
+            if reports[run.run_id] < MOST_REPORTS and is_forgotten(instance, run):
+                reports[run.run_id] += 1
+                instance.report_run_failed(run, "It has not been resumed, and is reported again.")
+
+
+def watch_over_retries(location_name: str) -> None:
+    """Look every minute for runs that Dagster has forgotten to resume."""
+    reports: Counter[str] = Counter()
+    while True:
+        time.sleep(RESUMED_WITHIN.total_seconds())
+        try:
+            report_forgotten(location_name, reports, datetime.now(timezone.utc))
+        except Exception:  # noqa: BLE001  # PostgreSQL may be away; whatever it is may pass
+            traceback.print_exc()
+
+
 def main(arguments: Sequence[str]) -> None:
     """Be the code server; a thread beside it reports the lost runs, if there are any."""
     parser = argparse.ArgumentParser(description=__doc__, add_help=False, allow_abbrev=False)
@@ -84,6 +143,8 @@ def main(arguments: Sequence[str]) -> None:
     # No run can start before the server does: the workers of all of these are gone.
     if lost := unfinished_runs(options.location_name):
         threading.Thread(target=report_lost_when_served, args=(address, lost), daemon=True).start()
+    names = (options.location_name,)
+    threading.Thread(target=watch_over_retries, args=names, daemon=True).start()
     sys.argv[1:] = ["api", "grpc", "--location-name", options.location_name, *address, *others]
     runpy.run_module("dagster", run_name="__main__", alter_sys=True)
 
