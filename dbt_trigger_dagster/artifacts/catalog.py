@@ -59,9 +59,14 @@ def _types(relation: Mapping[str, Any]) -> dict[str, str]:
     found = columns.items() if isinstance(columns, Mapping) else ()
     ordered = sorted(
         ((str(name), column) for name, column in found if isinstance(column, Mapping)),
-        key=lambda pair: pair[1].get("index") or 0,
+        key=lambda pair: _index(pair[1]),
     )
     return {name: str(column.get("type") or "") for name, column in ordered}
+
+
+def _index(column: Mapping[str, Any]) -> float:
+    index = column.get("index")
+    return index if isinstance(index, int | float) else 0
 
 
 def _number(stats: Mapping[str, Any], names: tuple[str, ...]) -> int | None:

@@ -30,6 +30,7 @@ _ITEM = ".item"
 _CARRIED = 16
 _NOT_JSON = re.compile(r"(?<=[:\[,\s])(?:-?Infinity|NaN)(?=\s*[,\]}])")
 _CONTROL = re.compile(r"[\x00-\x1f]")
+_NOT_READ = (ijson.JSONError, ArithmeticError)  # the latter for an exponent beyond all decimals
 
 
 class BrokenFileError(Exception):
@@ -52,7 +53,7 @@ def read_sections(open_file: OpenFile, sections: Sequence[str]) -> Iterator[Elem
         for element in _parse(_chunks(open_file), sections):
             read[element[0]] += 1
             yield element
-    except ijson.JSONError as error:
+    except _NOT_READ as error:
         first = error
     else:
         return
@@ -61,7 +62,7 @@ def read_sections(open_file: OpenFile, sections: Sequence[str]) -> Iterator[Elem
             read[element[0]] -= 1
             if read[element[0]] < 0:  # the others have been handed out before
                 yield element
-    except ijson.JSONError:
+    except _NOT_READ:
         raise BrokenFileError(_reason(first)) from first
 
 
@@ -120,7 +121,7 @@ def _events(chunks: Iterator[bytes]) -> Iterator[_Event]:
         broken = None
         try:
             parser.send(chunk) if chunk else parser.close()
-        except ijson.JSONError as error:
+        except _NOT_READ as error:
             broken = error
         yield from found
         found.clear()

@@ -100,7 +100,7 @@ def _record(unique_id: str, node: Mapping[str, Any]) -> dict[str, Any]:
         "owner": _owner(node, config) or None,
         "group_name": group,
         "description": node.get("description"),
-        "depends_on": _list(_mapping(node.get("depends_on")).get("nodes")),
+        "depends_on": _parents(node),
         "columns": _columns(node.get("columns")),
         "checksum": checksum.get("checksum") if isinstance(checksum, Mapping) else checksum,
         "attached_node": node.get("attached_node") or _tested_by(unique_id, node),
@@ -116,8 +116,14 @@ def _record(unique_id: str, node: Mapping[str, Any]) -> dict[str, Any]:
 
 def _tested_by(unique_id: str, node: Mapping[str, Any]) -> str | None:
     """The model that a unit test is of; other nodes are attached to none."""
-    tested = _list(_mapping(node.get("depends_on")).get("nodes"))
-    return str(tested[0]) if tested and unique_id.startswith("unit_test.") else None
+    tested = _parents(node)
+    return tested[0] if tested and unique_id.startswith("unit_test.") else None
+
+
+def _parents(node: Mapping[str, Any]) -> list[str]:
+    """Ids of the nodes that one is built from."""
+    parents = _list(_mapping(node.get("depends_on")).get("nodes"))
+    return [parent for parent in parents if isinstance(parent, str)]
 
 
 def _severity(severity: Any) -> str | None:

@@ -131,7 +131,7 @@ def timing_of(timing: Any) -> dict[str, Any]:
     """When a node was compiled and executed; skipped ones have no timing."""
     found = {}
     for phase in timing if isinstance(timing, list) else ():
-        if isinstance(phase, Mapping) and phase.get("name") in {"compile", "execute"}:
+        if isinstance(phase, Mapping) and phase.get("name") in ("compile", "execute"):
             found[f"{phase['name']}_started_at"] = phase.get("started_at")
             found[f"{phase['name']}_completed_at"] = phase.get("completed_at")
     return found

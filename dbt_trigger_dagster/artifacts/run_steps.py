@@ -7,6 +7,7 @@ from typing import Any
 from dbt_trigger_dagster.artifacts.run_results import canonical_command
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.text import excerpt, lines
+from dbt_trigger_dagster.storage.columns import Kind
 
 TAIL_LINES = 40
 """So many of the last lines of a step's log are kept in its row."""
@@ -53,7 +54,9 @@ def _payloads(run: Run) -> list[Any]:
 
 
 def _is_readable(payload: Any) -> bool:
-    return isinstance(payload, Mapping) and isinstance(payload.get("index"), int)
+    """Whether a step has a number, one that its column holds."""
+    index = payload.get("index") if isinstance(payload, Mapping) else None
+    return isinstance(index, int) and Kind.INTEGER.values([index]) == [index]
 
 
 def _name_of(payload: Any) -> str:

@@ -46,9 +46,11 @@ def test_objects_and_arrays_are_read_side_by_side() -> None:
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"   ", b"<html>no</html>", b"\x00\x01\x02", b"{"])
+@pytest.mark.parametrize(
+    "content", [b"", b"   ", b"<html>no</html>", b"\x00\x01\x02", b"{", b"1e%d" % 10**20]
+)
 def test_what_is_no_json_has_no_elements_and_says_why(content) -> None:
-    """An error page, a file of 0 bytes, binary."""
+    """An error page, a file of 0 bytes, binary, a number that is none."""
     found, reason = _read(content, "nodes")
     assert found == []
     assert reason

@@ -56,6 +56,8 @@ def test_each_command_is_told_from_its_own_file() -> None:
         ({}, "2 (without a name)"),
         (None, "2 (without a name)"),
         ("nonsense", "2 ('nonsense')"),
+        ({"index": 2**63, "name": "too far"}, "2 ('too far')"),
+        ({"index": True}, "2 (without a name)"),
     ],
 )
 def test_a_step_that_cannot_be_read_costs_itself_and_one_warning(step, told) -> None:
@@ -278,6 +280,78 @@ def test_all_records_are_rows_of_their_tables() -> None:
     (node,) = NODE.rows(found.nodes.values())
     assert node["row_count"] == 5
     assert json.loads(node["columns"]) == [{"name": "ID", "data_type": "BIGINT"}]
+
+
+_TIMES = ("2026-05-28T06:58:01Z", "2026-05-28T06:58:02Z")
+_RESULT = {
+    "status": "success",
+    "timing": [
+        {"name": name, "started_at": _TIMES[0], "completed_at": _TIMES[1]}
+        for name in ("compile", "execute")
+    ],
+    "adapter_response": {"rows_affected": 5},
+}
+_FILES = {
+    (4, "run_results.json"): results_of(
+        "build",
+        {"unique_id": "model.shop.raw", **_RESULT},
+        {"unique_id": "model.shop.b", **_RESULT},
+    ),
+    (4, "sources.json"): {
+        "metadata": {"invocation_id": "s"},
+        "results": [{"unique_id": "source.a.raw.b", "criteria": {"warn_after": {"count": 1}}}],
+    },
+    (0, "manifest.json"): {
+        "nodes": {
+            "model.shop.b": {
+                **_ORDERS,
+                "depends_on": {"nodes": ["model.shop.raw", "model.shop.raw2"]},
+                "columns": {"id": {"name": "id"}},
+                "group": "finance",
+            }
+        },
+        "groups": {"group.shop.finance": {"name": "finance", "owner": {"email": "a@b.c"}}},
+    },
+    (0, "catalog.json"): {
+        "nodes": {
+            "model.shop.b": {
+                "columns": {"id": {"type": "INT", "index": 1}, "n": {"type": "INT", "index": 2}},
+                "stats": {"row_count": {"value": 5}},
+            }
+        }
+    },
+}
+_ODD: list[Any] = [None, True, -1, 2**70, 1e300, "", "{", [], [None], ["a", ["b"]], {}, {"": None}]
+
+
+def _places(value, place=()) -> list[tuple[Any, ...]]:
+    """Where in JSON values stand."""
+    if not isinstance(value, dict | list):
+        return [place]
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    return [place, *(each for key, part in inner for each in _places(part, (*place, key)))]
+
+
+def _with(value, place, odd) -> Any:
+    """The same JSON with another value in one place."""
+    if not place:
+        return odd
+    key, *rest = place
+    if isinstance(value, dict):
+        return {**value, key: _with(value[key], rest, odd)}
+    return [_with(each, rest, odd) if n == key else each for n, each in enumerate(value)]
+
+
+@pytest.mark.parametrize("file", _FILES, ids=str)
+def test_a_value_of_any_shape_costs_no_row_of_others(file) -> None:
+    """Wherever it stands in a file: the other files' rows are there, and a file's own others."""
+    run = run_of("dbt build")
+    for place in _places(_FILES[file]):
+        for odd in _ODD:
+            found = _collect(run, {**_FILES, file: _with(_FILES[file], place, odd)})
+            rows = NODE_RESULT.rows(found.results.values())
+            assert file == (4, "run_results.json") or len(rows) == 2, (place, odd)
+            assert [row["step"] for row in RUN_STEP.rows(found.steps)] == [4]
 
 
 _BESIDE = {
