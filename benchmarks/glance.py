@@ -85,7 +85,8 @@ def _milliseconds(action: Callable[[], str]) -> tuple[float, str]:
 def _picture(
     steps: Sequence[Mapping[str, Any]], nodes: Sequence[Mapping[str, Any]]
 ) -> list[Result]:
-    spans, bars = spans_of(steps), bars_of(nodes)
+    bars = bars_of(nodes)
+    spans = spans_of(steps, bars)
     spent, svg = _milliseconds(lambda: timeline_svg(spans, bars))
     size = len(svg.encode())
     return [

@@ -55,7 +55,7 @@ def report_html(
             them; ``nodes_failed`` counts the failed nodes, where it is known.
         compiled: The compiled SQL of failed nodes, by ``unique_id``.
     """
-    spans = spans_of(steps)
+    spans = spans_of(steps, filter(None, map(bar_of, nodes)))
     begun = chain(
         (span.started for span in spans),
         (bar.started for bar in map(bar_of, nodes) if bar is not None),

@@ -104,22 +104,32 @@ class StepSpan:
     has_failed: bool = False
 
 
-def spans_of(steps: Iterable[Mapping[str, Any]]) -> list[StepSpan]:
-    """The spans of steps that have begun and are over.
+def spans_of(steps: Iterable[Mapping[str, Any]], bars: Iterable[Bar]) -> list[StepSpan]:
+    """The spans of a run's steps, in order; one that does not say when it was, spans its nodes.
 
     Args:
         steps: Rows of `dbt_cloud_run_step`.
+        bars: What the nodes did.
     """
+    rows = {step["step"]: step for step in steps}
+    times = {
+        number: (step["started_at"], max(step["started_at"], step["finished_at"]))
+        for number, step in rows.items()
+        if step.get("started_at") is not None and step.get("finished_at") is not None
+    }
+    own = frozenset(times)
+    for bar in bars:
+        if bar.step not in own:
+            started, ended = times.get(bar.step, (bar.started, bar.ended))
+            times[bar.step] = min(started, bar.started), max(ended, bar.ended)
     return [
         StepSpan(
-            step["step"],
-            str(step.get("name") or f"Step {step['step']}"),
-            step["started_at"],
-            max(step["started_at"], step["finished_at"]),
-            has_failed=step.get("status") in {20, 30},
+            number,
+            str(rows.get(number, {}).get("name") or f"Step {number}"),
+            *times[number],
+            has_failed=rows.get(number, {}).get("status") in {20, 30},
         )
-        for step in steps
-        if step.get("started_at") is not None and step.get("finished_at") is not None
+        for number in sorted(times)
     ]
 
 

@@ -60,14 +60,19 @@ class _Scale:
 
 
 def timeline_svg(steps: Sequence[StepSpan], bars: Sequence[Bar]) -> str:
-    """All steps of a run and their nodes, by thread over time; empty where nothing has a time."""
-    if not steps and not bars:
+    """All steps of a run and their nodes, by thread over time; empty where nothing has a time.
+
+    Args:
+        steps: The spans of all steps that there are bars of.
+        bars: What the nodes did.
+    """
+    if not steps:
         return ""
     scale = _Scale.over([*steps, *bars], WIDTH)
     parts: list[str] = []
     y = 0.0
     places: dict[Bar, float] = {}
-    for span in _with_spans(steps, bars):
+    for span in steps:
         mine = [bar for bar in bars if bar.step == span.step]
         parts.append(_step_label(span, scale, y))
         y += _LABEL_HEIGHT
@@ -83,16 +88,6 @@ def timeline_svg(steps: Sequence[StepSpan], bars: Sequence[Bar]) -> str:
     parts += [_text(_MARGIN, y + _LEGEND_LINE * (n + 1), line) for n, line in enumerate(legend)]
     height = y + _LEGEND_LINE * (len(legend) + 0.5)
     return _svg(WIDTH, height, parts)
-
-
-def _with_spans(steps: Sequence[StepSpan], bars: Sequence[Bar]) -> list[StepSpan]:
-    """The steps in order; one that only its nodes tell of spans these."""
-    known = {span.step: span for span in steps}
-    for step in {bar.step for bar in bars} - known.keys():
-        mine = [bar for bar in bars if bar.step == step]
-        first, last = min(bar.started for bar in mine), max(bar.ended for bar in mine)
-        known[step] = StepSpan(step, f"Step {step}", first, last)
-    return [known[step] for step in sorted(known)]
 
 
 def _step_label(span: StepSpan, scale: _Scale, y: float) -> str:

@@ -174,7 +174,8 @@ def cut(text: str) -> str:
 
 def timeline_metadata(outcome: Outcome) -> Metadata:
     """The picture of a run, which is drawn after a click; nothing where nothing has a time."""
-    svg = timeline_svg(spans_of(outcome.steps), bars_of(outcome.results))
+    bars = bars_of(outcome.results)
+    svg = timeline_svg(spans_of(outcome.steps, bars), bars)
     return {"timeline": _picture("timeline", svg)} if svg else {}
 
 

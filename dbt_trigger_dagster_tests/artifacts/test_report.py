@@ -112,6 +112,16 @@ def test_times_are_seconds_from_the_beginning() -> None:
     assert (told["begin"], told["end"]) == (1.0, 3.0)
 
 
+def test_a_step_that_was_never_over_spans_its_nodes() -> None:
+    """A step that was killed may have no end in dbt Cloud; its nodes are drawn all the same."""
+    killed = step(finished_at=None, status=30)
+    told = json.loads(_Page(report_html(RUN, [killed], [node(1), node(4, step=5)])).data)["steps"]
+    assert told == [
+        {"step": 3, "name": killed["name"], "begin": 0.0, "end": 2.0, "kind": "failed"},
+        {"step": 5, "name": "Step 5", "begin": 3.0, "end": 5.0, "kind": "other"},
+    ]
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -49,7 +49,8 @@ def step(**changes: Any) -> dict[str, Any]:
 
 def drawn(*nodes: dict[str, Any], steps: tuple[dict[str, Any], ...] = ()) -> str:
     """The picture of nodes and steps."""
-    return timeline_svg(spans_of(steps), bars_of(nodes))
+    bars = bars_of(nodes)
+    return timeline_svg(spans_of(steps, bars), bars)
 
 
 def test_a_bar_lasts_from_compiling_to_the_end_of_executing() -> None:
