@@ -1,7 +1,7 @@
 """What others say, made fit for a log and a terminal.
 
 A log line is read by people and shown by terminals: what dbt Cloud says must not look like a line
-of its own, move the cursor, hide text or turn it around.
+of its own, move the cursor, hide text or turn it around. In a picture, it must not break the XML.
 """
 
 import json
@@ -16,7 +16,7 @@ _ESCAPE_SEQUENCE = re.compile(
 )
 _EXCERPT = 200
 _NOT_PRINTABLE = re.compile(
-    r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+    r"[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 
 

@@ -126,8 +126,9 @@ def _bars(picture: str) -> list[str]:
 
 
 def test_what_dbt_says_stays_text() -> None:
-    """A name may hold anything, colours of a terminal too."""
-    picture = drawn(node(name="</text><script>alert(1)</script>\x1b[31m&", status="error"))
+    """A name may hold anything: colours of a terminal, what no XML may hold."""
+    name = "</text><script>alert(1)</script>\x1b[31m&\ufffe\uffff\x00\ud800"
+    picture = drawn(node(name=name, status="error"))
     assert "<script" not in picture
     assert "alert(1)" in "".join(ET.fromstring(picture).itertext())  # noqa: S314  # it is well-formed
 

@@ -22,6 +22,7 @@ from dbt_trigger_dagster.dbt_cloud.text import lines, one_line
         ("over\x08\x08\x08\x08it \x9b2J \x07\x00", "over����it �2J ��"),
         ("user\u202etxt.exe", "user�txt.exe"),
         ("half \ud83d", "half �"),
+        ("none at all \ufffe\uffff", "none at all ��"),
         ("\x1b\x1b[31m", "�"),
         ("", ""),
     ],
