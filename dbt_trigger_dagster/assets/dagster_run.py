@@ -168,6 +168,18 @@ def materialized_with(
     return found
 
 
+def last_to_materialize(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
+    """The run that has last materialized an asset; None where none has.
+
+    What somebody reports in the UI, or by Dagster's API, is of no run, and brought nothing.
+    """
+    newest = instance.get_latest_materialization_event(key)
+    if newest is None or newest.run_id:
+        return None if newest is None else newest.run_id
+    earlier = instance.fetch_materializations(key, limit=_LOOKED_AT).records
+    return next((record.run_id for record in earlier if record.run_id), None)
+
+
 def has_materialized(instance: dg.DagsterInstance, run: dg.DagsterRun, key: dg.AssetKey) -> bool:
     """Whether a run has materialized an asset.
 

@@ -4,6 +4,7 @@ import dagster as dg
 
 from dbt_trigger_dagster.assets.dagster_run import (
     has_materialized,
+    last_to_materialize,
     materialized_with,
     re_executed,
     run_that_loads,
@@ -17,14 +18,14 @@ from dbt_trigger_dagster.storage.tables import RUN, TRIGGER
 def latest_rows(store: Store, context: dg.InputContext, table: Table) -> Rows | None:
     """The rows of this run, of one it re-executes, or of the latest; None where none are."""
     asset_key = context.asset_key.to_user_string()
-    event = context.instance.get_latest_materialization_event(context.asset_key)
-    latest = [event.run_id] if event is not None else []
-    for dagster_run_id in dict.fromkeys([*_this_run_and_those_before(context), *latest]):
+    latest = last_to_materialize(context.instance, context.asset_key)
+    before = _this_run_and_those_before(context)
+    for dagster_run_id in dict.fromkeys(filter(None, [*before, latest])):
         rows = store.read(table, asset_key=asset_key, dagster_run_id=dagster_run_id)
         if not len(rows):
             rows = _written_since(store, context, table, dagster_run_id)
         # A materialization may well have no rows: a run without artifacts, for example.
-        if len(rows) or dagster_run_id in latest:
+        if len(rows) or dagster_run_id == latest:
             return rows
     return None
 

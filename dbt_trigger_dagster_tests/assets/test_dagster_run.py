@@ -34,6 +34,7 @@ from dbt_trigger_dagster.assets.dagster_run import (
     is_ctrl_c,
     is_re_executed,
     is_switched_on,
+    last_to_materialize,
     materialized_with,
     newest_evaluation,
     newest_metadata,
@@ -257,6 +258,25 @@ def test_the_metadata_of_a_runs_materialization_are_known(instance: dg.DagsterIn
     assert {"number": 7, "name": "seven"}.items() <= found.items()
     assert materialized_with(instance, result.run_id, dg.AssetKey("other")) == {}
     assert materialized_with(instance, "unknown", shown.key) == {}
+
+
+def test_the_run_that_has_last_materialized_an_asset_is_known(
+    instance: dg.DagsterInstance,
+) -> None:
+    """Whatever somebody has reported since, which is of no run."""
+
+    @dg.asset
+    def shown() -> None:
+        """An asset."""
+
+    reported = dg.AssetMaterialization(shown.key)
+    assert last_to_materialize(instance, shown.key) is None
+    instance.report_runless_asset_event(reported)
+    assert last_to_materialize(instance, shown.key) is None
+    runs = [dg.materialize([shown], instance=instance).run_id for _ in range(2)]
+    assert last_to_materialize(instance, shown.key) == runs[-1]
+    instance.report_runless_asset_event(reported)
+    assert last_to_materialize(instance, shown.key) == runs[-1]
 
 
 CARRIED = ("a", "b")

@@ -500,6 +500,35 @@ def test_a_run_can_be_landed_once_more(tmp_path: Path) -> None:
         assert triggers(project.sandbox) == 1
 
 
+@pytest.mark.parametrize("renamed", ["trigger_response", "run_result"])
+def test_assets_that_were_renamed_are_refused_before_anything_is_sent(
+    tmp_path: Path, renamed: str
+) -> None:
+    """Checks and observations would be of assets that are not there."""
+    with a_project(tmp_path, GOOD) as project:
+        moved = [
+            each.with_attributes(  # as dg.load_assets_from_modules(key_prefix=…) does
+                asset_key_replacements={key: key.with_prefix("other") for key in each.keys}
+            )
+            for each in project.assets()
+        ]
+        result = project.materialize(assets=moved, selection=[f"other/{renamed}"])
+        (failed,) = failed_ops(result)
+        said = str(failure_of(result, failed).description)
+        assert f"{renamed} was renamed to other/{renamed}: give key_prefix" in said
+        assert project.sandbox.requests == []
+
+
+def test_what_somebody_reports_brings_no_run(tmp_path: Path) -> None:
+    """As people can in the UI: the run that was triggered last is followed as before."""
+    with a_project(tmp_path, GOOD) as project:
+        assert project.materialize(selection=["trigger_response"]).success
+        reported = dg.AssetMaterialization("trigger_response")
+        project.instance.report_runless_asset_event(reported)
+        assert project.materialize(selection=["run_result"]).success
+        assert len(project.run_ids()) == 1
+
+
 def test_a_wait_without_a_trigger_says_what_to_do(tmp_path: Path) -> None:
     """No run was ever triggered, and none is named."""
     with a_project(tmp_path) as project:

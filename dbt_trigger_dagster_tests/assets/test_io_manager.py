@@ -423,6 +423,15 @@ def test_an_asset_that_runs_alone_gets_the_latest_materialization(tables: Tables
     assert got == [[2]]
 
 
+def test_a_materialization_that_somebody_reports_has_no_rows_of_its_own(tables: Tables) -> None:
+    """Those of the latest one that brought some count."""
+    got: list[Any] = []
+    tables.run([an_asset("runs", lambda: rows_of(1))])
+    tables.instance.report_runless_asset_event(dg.AssetMaterialization("runs"))
+    tables.run([an_asset("runs", lambda: rows_of(9)), a_reader("runs", got)], "reader")
+    assert got == [[1]]
+
+
 def test_an_asset_can_ask_for_the_whole_table(tables: Tables) -> None:
     """With the input metadata "rows": "all", also where this run wrote some."""
     got: list[Any] = []
