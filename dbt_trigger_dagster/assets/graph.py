@@ -36,6 +36,7 @@ from dbt_trigger_dagster.assets.job import (
     TRIGGER_RESPONSE,
     JobGraph,
     JobReference,
+    check_key,
 )
 from dbt_trigger_dagster.assets.keeping import TABLE_OF, Keeping
 from dbt_trigger_dagster.assets.land_step import follow_and_land
@@ -170,6 +171,7 @@ class _Builder:
             dbt_cloud_artifacts: DbtCloudArtifactStore,
         ) -> dg.Output[Any]:
             try:
+                check_key(self.graph, context.asset_key, TRIGGER_RESPONSE)
                 request = config.as_request()
                 waiting = as_run_config(config_of(context, self.graph.op_name), self.run_config)
                 check_is_followed(waiting)

@@ -206,12 +206,17 @@ def graphs_in(assets: Iterable[Any], name: str) -> list[JobGraph]:
             for key, metadata in each.metadata_by_key.items():
                 graph = carried(metadata.get(JOB_KEY))
                 if isinstance(graph, JobGraph) and key.path[-1] == name:
-                    _check_key(graph, key, name)
+                    check_key(graph, key, name)
                     found[graph] = None
     return list(found)
 
 
-def _check_key(graph: JobGraph, key: dg.AssetKey, name: str) -> None:
+def check_key(graph: JobGraph, key: dg.AssetKey, name: str) -> None:
+    """Refuse a key of one of a graph's assets that is not the one it was built with.
+
+    Raises:
+        ValueError: It was changed afterwards.
+    """
     if key != graph.key(name):
         raise ValueError(
             f"The asset {graph.key(name).to_user_string()} was renamed to {key.to_user_string()}: "

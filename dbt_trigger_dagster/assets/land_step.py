@@ -8,6 +8,7 @@ from dbt_trigger_dagster.assets.checks import look_again
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
 from dbt_trigger_dagster.assets.failures import as_failure
 from dbt_trigger_dagster.assets.follow import follow
+from dbt_trigger_dagster.assets.job import check_key
 from dbt_trigger_dagster.assets.keeping import Keeping
 from dbt_trigger_dagster.assets.land import Event, land
 from dbt_trigger_dagster.assets.named_runs import runs_to_follow
@@ -44,6 +45,8 @@ def follow_and_land(
     """
     graph = keeping.graph
     try:
+        for name in graph.landed:
+            check_key(graph, context.asset_key_for_output(name), name)
         if not {*graph.landed} & {*keeping.outputs}:
             yield from look_again(keeping, context.log)
             return None
