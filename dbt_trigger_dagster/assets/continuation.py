@@ -1,12 +1,14 @@
 """Whether a run that failed is continued from its point of failure, and by which run.
 
-What was decided, and why, is told in the log and in the run's row.
+What was decided, and why, is told in the log and in the run's row. A monitor finds in the Dagster
+run's tags which runs a step continues: how they ended is no news.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
+from dbt_trigger_dagster.assets.dagster_run import HIDDEN
 from dbt_trigger_dagster.assets.failures import obstacle_of
 from dbt_trigger_dagster.assets.followed_run import FollowedRun, check_not_cancelled
 from dbt_trigger_dagster.assets.lasting import is_transient_failure
@@ -16,6 +18,11 @@ from dbt_trigger_dagster.dbt_cloud.clock import Deadline
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.trigger import find_retry, retry_once
+
+RETRIES_TAG = f"{HIDDEN}dbt_cloud_retries"
+"""Is ``true`` on Dagster runs of which a step has dbt Cloud retry runs that it waits for."""
+
+_RETRIED_TAG = f"{HIDDEN}dbt_cloud_retried"
 
 RETRY_PAUSE = 30.0
 """Seconds before the first retry inside a step; doubles with each."""
@@ -69,11 +76,19 @@ def _decided(
     made = _retries_made(failed, before)
     if made >= step.is_repeated + one.saw_end * step.config.max_run_retries:
         return _with_none_left(one, failed, made)
+    retried = [each.run.run_id for each in before if each.run and each.was_retried]
+    ids = ",".join(map(str, [*retried, failed.run_id]))
+    step.tag({RETRIES_TAG: "true", _RETRIED_TAG: ids})
     try:
         return _with_newer(step, one, failed, live, partial(_pause, step, failed, made, deadline))
     except DbtCloudError as error:
         check_not_cancelled(step, error)
         return replace(_not_retried(one, str(error)), not_retried=error)
+
+
+def retried_in(tags: Mapping[str, str]) -> set[int]:
+    """The dbt Cloud runs that a step of a Dagster run with these tags continues."""
+    return {int(each) for each in tags.get(_RETRIED_TAG, "").split(",") if each.isdecimal()}
 
 
 def _with_outlook(step: Step, one: FollowedRun, failed: Run) -> FollowedRun:

@@ -1,11 +1,14 @@
 """What every part of a step needs, as one value that is handed on."""
 
 import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import dagster as dg
 
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
+from dbt_trigger_dagster.assets.dagster_run import tag
 from dbt_trigger_dagster.assets.termination import Termination
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 
@@ -19,6 +22,7 @@ class Step:
         config: The wait policy and the artifact policy.
         termination: Guards what an interrupt must not lose.
         log: Where it tells what happens.
+        tag: Tags its Dagster run.
         is_repeated: Whether Dagster executes the step again.
     """
 
@@ -26,6 +30,7 @@ class Step:
     config: DbtCloudRunConfig
     termination: Termination
     log: logging.Logger
+    tag: Callable[[Mapping[str, str]], None]
     is_repeated: bool
 
     @classmethod
@@ -44,4 +49,4 @@ class Step:
             cancel=config.cancel_on_termination,
             log=context.log,
         )
-        return cls(client, config, termination, context.log, is_repeated)
+        return cls(client, config, termination, context.log, partial(tag, context), is_repeated)

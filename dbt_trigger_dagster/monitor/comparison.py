@@ -15,6 +15,7 @@ from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.monitor.cursor import CLOCK_OVERLAP, MonitorCursor
 from dbt_trigger_dagster.monitor.finished_runs import Findings
 from dbt_trigger_dagster.monitor.landings import (
+    STALE_AFTER,
     Due,
     PastAttempts,
     RequestedRun,
@@ -47,6 +48,10 @@ class Policy(Protocol):
     @property
     def include_external_runs(self) -> bool:
         """Whether runs that nobody triggered from Dagster are landed too."""
+
+    @property
+    def lookback(self) -> timedelta:
+        """How long after its end a run is seen once more."""
 
     @property
     def batch_size(self) -> int:
@@ -237,15 +242,34 @@ class Comparison:
         ownership = Ownership(
             self.graphs, records, self.found.runs, self.policy.include_external_runs
         )
+        retried = self._retried_by_steps(new, records)
         for run in new:
             graph = ownership.graph_of(run)
-            if graph is not None:
+            if graph is not None and run.run_id not in retried:
                 # What a person has ended is no failure: it is landed, and nobody is alarmed.
                 ended = run.is_cancelled and records.dagster_run_ids.get(
                     dagster_run_id_of(run) or ""
                 )
                 raises = False if ended else self.policy.raise_on_failed_run
                 yield Due(run.run_id, graph, raise_on_failed_run=raises, job_id=run.job_id)
+
+    def _retried_by_steps(self, new: Sequence[Run], records: Records) -> set[int]:
+        """Failed runs that a step continues: it lands them itself, and may heal what failed.
+
+        Only those that are seen again, in case the step is killed and never comes to that.
+        """
+        late = {run.run_id for run in self.found.late}
+        seen_again = {
+            run.run_id
+            for run in new
+            if run.has_failed
+            and run.finished_at is not None
+            and self.now - run.finished_at < STALE_AFTER
+            and (
+                run.run_id in records.triggered or (self.policy.lookback and run.run_id not in late)
+            )
+        }
+        return seen_again & self.requested_runs.retried() if seen_again else seen_again
 
     def _records(self, new: Sequence[Run]) -> Records:
         ids = {run.run_id for run in new} | _retried(new)

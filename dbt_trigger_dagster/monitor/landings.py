@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from dbt_trigger_dagster.assets.continuation import RETRIES_TAG, retried_in
 from dbt_trigger_dagster.assets.dagster_run import events_of, has_failed_by_itself
 from dbt_trigger_dagster.assets.job import JOB_ID_TAG, JobGraph
 
@@ -150,6 +151,16 @@ class RequestedRuns:
             self.instance, landing.dagster_run_id, dg.DagsterEventType.STEP_FAILURE
         )
         return not any(map(has_failed_by_itself, failures))
+
+    def retried(self) -> set[int]:
+        """The dbt Cloud runs that failed, and that steps which still wait have retried.
+
+        Whoever requested their Dagster runs.
+        """
+        retrying = dg.RunsFilter(tags={RETRIES_TAG: "true"}, statuses=[*_UNDER_WAY])
+        return {
+            run_id for run in self.instance.get_runs(retrying) for run_id in retried_in(run.tags)
+        }
 
     def known(self, dagster_run_ids: Collection[str]) -> dict[str, bool]:
         """Those of some Dagster runs that the instance knows; whether a person has ended each."""

@@ -325,7 +325,9 @@ def test_a_run_that_is_named_beside_the_one_it_continues_is_followed_once(
             log = logging.getLogger("step")
             with project.account().build_client() as client:
                 termination = Termination(project.instance, run.run_id, cancel=True, log=log)
-                step = Step(client, DbtCloudRunConfig(), termination, log, is_repeated=True)
+                step = Step(
+                    client, DbtCloudRunConfig(), termination, log, lambda _: None, is_repeated=True
+                )
                 followed = follow(step, run_ids)
             assert [each.run.run_id for each in followed if each.run] == run_ids
             (failed,) = [each for each in followed if each.continued_by is not None]
@@ -496,7 +498,9 @@ def test_an_interrupt_while_the_run_is_retried_loses_no_run(
         log = logging.getLogger("step")
         with project.account(request_timeout=1).build_client() as client:
             termination = Termination(project.instance, run.run_id, cancel=True, log=log)
-            step = Step(client, DbtCloudRunConfig(), termination, log, is_repeated=True)
+            step = Step(
+                client, DbtCloudRunConfig(), termination, log, lambda _: None, is_repeated=True
+            )
             ends_with = dg.Failure if is_wanted else dg.DagsterExecutionInterruptedError
             terminate = functools.partial(project.instance.report_run_canceling, run)
             with (
@@ -524,7 +528,9 @@ def test_a_step_that_is_terminated_before_it_looks_cancels_what_it_was_to_wait_f
         log = logging.getLogger("step")
         with project.account().build_client() as client:
             termination = Termination(project.instance, run.run_id, cancel=True, log=log)
-            step = Step(client, DbtCloudRunConfig(), termination, log, is_repeated=False)
+            step = Step(
+                client, DbtCloudRunConfig(), termination, log, lambda _: None, is_repeated=False
+            )
             with pytest.raises(dg.Failure, match="is cancelled") as caught:
                 follow(step, [Run.from_payload(json.loads(row["raw"]))])
         assert caught.value.allow_retries is False
@@ -548,7 +554,7 @@ def test_a_cancel_that_dbt_cloud_puts_off_comes_to_an_end(tmp_path: Path) -> Non
             begun = clock.now
             run = project.instance.create_run_for_job(dg.GraphDefinition("nothing").to_job())
             termination = Termination(project.instance, run.run_id, cancel=True, log=log)
-            step = Step(client, config, termination, log, is_repeated=False)
+            step = Step(client, config, termination, log, lambda _: None, is_repeated=False)
             (followed,) = follow(step, project.run_ids("dbt_cloud_trigger"))
         assert clock.now - begun <= 5 + CANCEL_WAIT
         assert isinstance(followed.error, DbtCloudWaitTimeoutError)

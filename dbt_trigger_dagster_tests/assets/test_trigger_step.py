@@ -63,7 +63,7 @@ def launched(project: Project, *, is_wanted: bool, request_timeout: float = 1) -
         project.account(request_timeout=request_timeout).build_client() as client,
         interrupted_when_triggered(project, terminate if is_wanted else None),
     ):
-        step = Step(client, DbtCloudRunConfig(), guard, log, is_repeated=False)
+        step = Step(client, DbtCloudRunConfig(), guard, log, lambda _: None, is_repeated=False)
         trigger(step, project.job_id, TriggerRequest(cause="Nightly"), intention, lambda _: None)
 
 

@@ -1,6 +1,7 @@
 """The monitor's ticks against the sandbox: every run landed, none twice, whatever happens."""
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,16 @@ from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudAuthError
 from dbt_trigger_dagster.dbt_cloud.trigger import marker
 from dbt_trigger_dagster.monitor.landings import ATTEMPT_TAG, MONITOR_TAG
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
-from dbt_trigger_dagster_tests.graphs import ARTIFACTS, BROKEN, GOOD, a_project, failed_ops, sent
+from dbt_trigger_dagster_tests.clocks import until
+from dbt_trigger_dagster_tests.graphs import (
+    ARTIFACTS,
+    BROKEN,
+    GOOD,
+    LONG,
+    a_project,
+    failed_ops,
+    sent,
+)
 from dbt_trigger_dagster_tests.monitors import (
     NAME,
     Watch,
@@ -223,6 +233,41 @@ def test_a_run_is_left_to_the_op_that_waits_for_it(tmp_path: Path) -> None:
         assert watch.tick() == []
         watch.ahead = timedelta(seconds=61)
         assert len(watch.tick()) == 1
+
+
+def test_a_failed_run_is_left_to_the_step_that_retries_it(tmp_path: Path) -> None:
+    """Nobody is alarmed while it may still heal; that step lands it, too."""
+    with a_watch(tmp_path, BROKEN, LONG, settle_seconds=60) as watch, ThreadPoolExecutor(1) as pool:
+        project = watch.project
+        step = pool.submit(project.materialize, run={"max_run_retries": 1})
+        until(lambda: [run["status"] for run in project.dbt_runs()] == [20, 3], "it is retried")
+        for minutes in (2, 10, 70):  # just over, asked for by its id, seen once more
+            watch.ahead = timedelta(minutes=minutes)
+            assert watch.tick() == []
+        project.end_dbt_runs()
+        assert step.result().success
+        assert [row["status"] for row in project.rows("dbt_cloud_run")] == [20, 10]
+
+
+@pytest.mark.parametrize("minutes", [10, 70], ids=["asked for by its id", "seen once more"])
+def test_a_failed_run_whose_step_was_killed_is_landed(tmp_path: Path, minutes: int) -> None:
+    """While dbt Cloud retried it: nothing is lost."""
+    with a_watch(tmp_path, BROKEN, GOOD, settle_seconds=60) as watch:
+        project = watch.project
+        assert project.materialize(selection=["trigger_response"]).success
+        settle(project)
+        (failed,) = [run["id"] for run in project.dbt_runs()]
+        step = dg.DagsterRun(
+            job_name="nightly",
+            status=dg.DagsterRunStatus.STARTED,
+            tags={".dagster/dbt_cloud_retries": "true", ".dagster/dbt_cloud_retried": str(failed)},
+        )
+        project.instance.add_run(step)
+        watch.ahead = timedelta(minutes=2)
+        assert watch.tick() == []
+        project.instance.report_run_failed(step, "The process was killed.")
+        watch.ahead = timedelta(minutes=minutes)
+        assert [run_ids_of(request) for request in watch.tick()] == [[failed]]
 
 
 # Where it begins
