@@ -42,8 +42,11 @@ def parsed(url: str) -> dict[str, Any]:
         )
     except psycopg.Error:
         found = {"port": "none"}
-    # A password with a slash in it ends the host: the rest of it would be the database's name.
-    is_cut = "@" in url.partition("?")[0].partition("://")[2].partition("/")[2]
+    # libpq ends a password at the first "@" and a host at the first slash: of one that has them in
+    # it, the rest would be told as the host's or the database's name.
+    behind_host = url.partition("?")[0].partition("://")[2].partition("/")[2]
+    hosts = found.get("host", "").split(",")  # that of a socket without a file begins with "@"
+    is_cut = "@" in behind_host or any("@" in host[1:] for host in hosts)
     # Of several hosts, some may leave their port out.
     if is_cut or not found.get("port", "0").replace(",", "0").isdigit():
         raise StorageError(
