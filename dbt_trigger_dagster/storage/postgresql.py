@@ -82,6 +82,7 @@ class PostgreSQL:
         own = {name: value for name, value in {"user": user, "password": password}.items() if value}
         self._parameters = {
             "connect_timeout": 10,
+            "client_encoding": "UTF8",
             # A server that is gone without a word is noticed.
             "keepalives_idle": 30,
             "tcp_user_timeout": int(wait_limit * 1000),
@@ -112,9 +113,12 @@ class PostgreSQL:
             raise told from error
 
     def begin(self, *, writes: bool) -> str:  # noqa: ARG002  # the same for both
-        """What begins a transaction: with times in UTC, and an end to waiting."""
+        """What begins a transaction: with times as psycopg reads them, and an end to waiting."""
         limit = int(self._wait_limit * 1000)
-        return f"BEGIN; SET LOCAL TimeZone = 'UTC'; SET LOCAL lock_timeout = {limit}"
+        return (
+            "BEGIN; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO'; "
+            f"SET LOCAL lock_timeout = {limit}"
+        )
 
     def relation(self, table: Table | View) -> str:
         """The table's full name; exact once the database has been used."""

@@ -107,6 +107,16 @@ def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
     assert "sesame" not in repr(store) + store.relation(RUN)
 
 
+@pytest.mark.parametrize("setting", ["DateStyle=German", "client_encoding=LATIN1"])
+def test_what_a_server_writes_in_another_way_is_read_all_the_same(place, setting) -> None:
+    """A user or a database may have such settings, and an environment."""
+    store = open_store(place.url, schema=place.schema, connection={"options": f"-c {setting}"})
+    rows = runs(1, cause="größe, 日本", created_at=NOON)
+    store.upsert(rows)
+    (row,) = store.read(RUN)
+    assert (row["cause"], row["created_at"]) == ("größe, 日本", NOON)
+
+
 @pytest.mark.parametrize("hosts", ["localhost,127.0.0.1:1", "127.0.0.1:1,localhost:1"])
 def test_a_url_may_name_several_hosts(hosts) -> None:
     """As libpq takes them, the port left out or not: each is asked in turn."""
