@@ -57,7 +57,9 @@ def as_response_error(response: Response) -> DbtCloudResponseError:
     return error_type(
         f"{response.asked} was answered {status_code}: {said}".rstrip(),
         status_code=status_code,
-        retry_after=parse_retry_after(response.headers.get("Retry-After")),
+        retry_after=parse_retry_after(
+            response.headers.get("Retry-After"), date=response.headers.get("Date")
+        ),
         is_dbt_clouds=bool(message_in(body)),
     )
 
@@ -83,18 +85,32 @@ def _hint(response: Response, *, denied: bool) -> str:
     return _HINTS.get(status_code, "")
 
 
-def parse_retry_after(value: str | None) -> float | None:
-    """Seconds from now that a Retry-After header names, as a number or as a date.
+def parse_retry_after(value: str | None, *, date: str | None = None) -> float | None:
+    """Seconds that a Retry-After header names, as a number or as a date.
 
     Anything else counts as no header.
+
+    Args:
+        value: The header.
+        date: The answer's header Date: what the clock says that the other one goes by. Our own
+            may be wrong, and counts only without it.
     """
     value = (value or "").strip()
+    if value.isdecimal():
+        return float(value)
+    moment = _moment(value)
+    if moment is None:
+        return None
+    now = _moment(date or "")
+    return max(0.0, moment - (time.time() if now is None else now))
+
+
+def _moment(text: str) -> float | None:
+    """Seconds from 1970 to a date of HTTP; None where it is none."""
     try:
-        if value.isdecimal():
-            return float(value)
-        moment = email.utils.parsedate_to_datetime(value)
+        moment = email.utils.parsedate_to_datetime(text)
         if moment.tzinfo is None:  # "-0000" is UTC as well; without this it would be local time
             moment = moment.replace(tzinfo=timezone.utc)
-        return max(0.0, moment.timestamp() - time.time())
+        return moment.timestamp()
     except (ValueError, OverflowError):
         return None

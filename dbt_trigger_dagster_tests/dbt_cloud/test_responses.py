@@ -227,6 +227,17 @@ def test_retry_after_travels_with_the_refusal() -> None:
     assert _refusal(429).retry_after is None
 
 
+@pytest.mark.parametrize("hours", [-3, 3])
+def test_a_retry_after_date_goes_by_the_clock_of_the_answer(hours) -> None:
+    """Ours may be wrong by hours: it would wait for an hour, or not at all."""
+    now = time.time() + 3600 * hours
+    headers = {"Date": email.utils.formatdate(now, usegmt=True)}
+    headers["Retry-After"] = email.utils.formatdate(now + 90, usegmt=True)
+    assert _refusal(429, headers=headers).retry_after == 90
+    headers["Date"] = "today"
+    assert (_refusal(429, headers=headers).retry_after or 0) != 90
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [("0", 0.0), ("120", 120.0), (" 7 ", 7.0), (None, None)],
