@@ -288,7 +288,7 @@ def check_writable(folder: Path, room: int = ROOM) -> None:
     """
     try:
         make_folders(folder)
-        with tempfile.TemporaryFile(dir=folder):
+        with partial_folder(folder):  # where a lock cannot be had, nothing can be kept
             pass
     except OSError as error:
         raise StorageError(

@@ -1,5 +1,7 @@
 """Files of this machine: no link leads out of the root, and nobody else reads what is kept."""
 
+import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -67,6 +69,19 @@ def test_a_disk_that_is_nearly_full_is_told_before_a_job_is_triggered(tmp_path) 
     check_writable(tmp_path)
     with pytest.raises(StorageError, match=r"artifacts' folder .* is full but for \d+ bytes"):
         check_writable(tmp_path, shutil.disk_usage(tmp_path).total + 1)
+
+
+def test_a_disk_that_has_no_locks_is_told_before_a_job_is_triggered(tmp_path, monkeypatch) -> None:
+    """Such as one that is mounted over NFS without them: an empty file can be made there."""
+
+    def flock(file: int, operation: int) -> None:
+        del file, operation
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(StorageError, match=r"cannot be written \(No locks available\)"):
+        check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_root_that_is_a_link_itself_is_used(tmp_path) -> None:
