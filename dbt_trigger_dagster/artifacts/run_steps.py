@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from dbt_trigger_dagster.artifacts.run_results import canonical_command
@@ -13,6 +14,13 @@ TAIL_LINES = 40
 """So many of the last lines of a step's log are kept in its row."""
 
 _COMMAND = re.compile(r"`(dbt\b[^`]*)`")
+_TAKES_A_VALUE = re.compile(
+    "-[rt]|--(?:target|target-path|profile|profiles-dir|project-dir|vars|threads|state|defer-state|"
+    "indirect-selection|record-timing-info|warn-error-options|printer-width|partial-parse-file-path|"
+    "log-(?:level|format)(?:-file)?|log-path|log-file-max-bytes)"
+)
+"""Options that may stand before a command's name, and whose value may be another's: a log's level
+is ``debug``, a target ``test``."""
 _TRUNCATED = "This log output is truncated."
 
 
@@ -108,5 +116,9 @@ def command_of(payload: Mapping[str, Any]) -> str:
 
 def kind_of(command: str) -> str:
     """What a dbt command does, by its canonical name, such as ``build``; empty of no known one."""
-    words = command.split()[1:]
-    return next(filter(None, map(canonical_command, words)), "")
+    found = (
+        canonical_command(word)
+        for before, word in pairwise(command.split())
+        if not _TAKES_A_VALUE.fullmatch(before)
+    )
+    return next(filter(None, found), "")

@@ -74,6 +74,13 @@ def test_a_step_that_cannot_be_read_costs_itself_and_one_warning(step, told) -> 
     )
 
 
+def test_a_commands_file_is_its_own_whatever_options_it_has() -> None:
+    """The level of a log is named as a command is that leaves nothing."""
+    build = results_of("build", result("model.shop.orders", "error"))
+    found = _collect(run_of("dbt --log-level debug build"), {(4, "run_results.json"): build})
+    assert _rows(found) == [(4, "model.shop.orders", "error", True, "run_results")]
+
+
 def test_what_an_earlier_step_left_is_not_told_again() -> None:
     """The target folder keeps files; a step that wrote none has none."""
     build = results_of("build", result("model.shop.orders"))

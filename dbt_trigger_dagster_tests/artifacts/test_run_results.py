@@ -96,6 +96,10 @@ def test_the_command_tells_whether_nodes_were_executed(which, executed) -> None:
     [
         ("Invoke dbt with `dbt build --select a`", "build"),
         ("Invoke dbt with `dbt --debug run -s build`", "run"),
+        ("Invoke dbt with `dbt --log-level debug build`", "build"),
+        ("Invoke dbt with `dbt --no-use-colors --log-format-file debug -t test run`", "run"),
+        ("Invoke dbt with `dbt --profile=run --target docs test`", "test"),
+        ("Invoke dbt with `dbt debug`", "debug"),
         ("Invoke dbt with `dbt docs generate`", "docs"),
         ("Invoke dbt with `dbt source freshness`", "source"),
         ("Invoke dbt with `dbt ls`", "list"),
