@@ -34,6 +34,7 @@ _SLOW = (
     "dbt_trigger_dagster_tests.databases",
     "dbt_trigger_dagster_tests.graphs",
     "dbt_trigger_dagster_tests.monitors",
+    "dbt_trigger_dagster_tests.processes",
     "faults.",
 )
 _LONGEST = ".sandbox.test_dbt"  # a minute and more, which nobody waits for who has begun with it

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import multiprocessing
 import os
 import pwd
 import re
@@ -23,7 +22,7 @@ from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import Store, open_store
 from dbt_trigger_dagster.storage.tables import RUN, TRIGGER
 from dbt_trigger_dagster_tests.clocks import until
-from dbt_trigger_dagster_tests.processes import a_process, a_short_folder
+from dbt_trigger_dagster_tests.processes import a_process, a_short_folder, fork_server
 
 KEEPER = "keeper"
 """The one user of the cluster who is asked for a password."""
@@ -203,9 +202,7 @@ class _StruckConnection:
 
 def in_processes(target: Callable[..., None], arguments: Sequence[Sequence[Any]]) -> list[int]:
     """Call a function in a process for each of some arguments, all at once; their exit codes."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    processes = [context.Process(target=target, args=each) for each in arguments]
+    processes = [fork_server().Process(target=target, args=each) for each in arguments]
     for process in processes:
         process.start()
     for process in processes:

@@ -1,11 +1,12 @@
 """The ``dagster`` command line as people use it: real processes, real signals, real files."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ from dbt_trigger_dagster_tests.graphs import (
     sent,
     triggers,
 )
+from dbt_trigger_dagster_tests.processes import DagsterCommand
 
 ROOT = Path(__file__).parent.parent
 CODE_LOCATION = ("-m", "dbt_trigger_dagster.definitions")
 MATERIALIZE = ("asset", "materialize", "--select", "*", *CODE_LOCATION)
-EXECUTE = ("job", "execute", *CODE_LOCATION, "-j", "dbt_cloud_job")
 TOKEN = "dbtc_Qq7-very-unusual-token"
 
 
@@ -75,16 +76,31 @@ def test_the_token_is_in_no_event_of_a_run_that_was_refused(
 # Signals
 
 
+def as_a_person(project: Project, config: dict[str, Any]) -> "subprocess.Popen[str]":
+    """Materialize the assets with a command."""
+    return dagster(project, *MATERIALIZE, config=config)
+
+
+def at_once(project: Project, config: dict[str, Any]) -> DagsterCommand:
+    """The same in a process that need not start Python first."""
+    variables = {**os.environ, **project.environment(), "DAGSTER_HOME": str(project.home)}
+    arguments = [*MATERIALIZE, "--config-json", json.dumps(config)]
+    return DagsterCommand(arguments, project.folder, variables)
+
+
 @contextmanager
 def waiting(
-    folder: Path, *, config: dict[str, Any] | None = None, fault: Fault | None = None
-) -> Iterator[tuple[Project, "subprocess.Popen[str]"]]:
+    folder: Path,
+    start: Callable[..., Any] = at_once,
+    *,
+    config: dict[str, Any] | None = None,
+    fault: Fault | None = None,
+) -> Iterator[tuple[Project, Any]]:
     """A command whose dbt run is in flight."""
     with a_project(folder, SLOW) as project:
         if fault is not None:
             project.sandbox.inject(fault)
-        run_config = {"ops": {"dbt_cloud_run": {"config": config or {}}}}
-        process = dagster(project, *MATERIALIZE, config=run_config)
+        process = start(project, {"ops": {"dbt_cloud_run": {"config": config or {}}}})
         try:
             if fault is None:
                 until(lambda: sent(project.sandbox, "GET"), "the step waits for the dbt run")
@@ -105,7 +121,7 @@ def status_of(project: Project) -> str:
 
 def test_ctrl_c_cancels_the_dbt_run(tmp_path: Path) -> None:
     """A person gives it up, so it need not go on."""
-    with waiting(tmp_path) as (project, process):
+    with waiting(tmp_path, as_a_person) as (project, process):
         process.send_signal(signal.SIGINT)
         _, output = end_of(process)
         assert status_of(project) == "Cancelled"

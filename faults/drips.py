@@ -25,6 +25,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.parameters import RunFilter, TriggerRequest
 from dbt_trigger_dagster.sandbox import Sandbox, SandboxJob
 from dbt_trigger_dagster_tests.harness import Place, environment
+from dbt_trigger_dagster_tests.processes import fork_server
 from dbt_trigger_dagster_tests.servers import (
     Answer,
     Drip,
@@ -37,7 +38,7 @@ from dbt_trigger_dagster_tests.servers import (
 from faults.graph import execute
 from faults.kills import empty_home, given_up
 from faults.kinds import ENDPOINTS, Endpoint, armed
-from faults.pool import fork_server, in_parallel
+from faults.pool import in_parallel
 from faults.relay import Original, relaying
 from faults.report import Report
 

@@ -18,10 +18,11 @@ from dagster import DagsterEventType
 
 from dbt_trigger_dagster.sandbox import Fault, RecordedRequest, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster_tests.harness import Place, dbt_runs, environment
+from dbt_trigger_dagster_tests.processes import fork_server
 from faults.graph import execute
 from faults.kinds import ARTIFACTS, DOWNLOAD, FAILS, GET_RUN, LIST_ARTIFACTS, RETRY, TRIGGER
 from faults.ledger import Findings, take_stock
-from faults.pool import fork_server, in_parallel
+from faults.pool import in_parallel
 from faults.report import Report
 
 PHASES = (

@@ -23,10 +23,11 @@ import dagster as dg
 
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster_tests.harness import Place, dbt_runs
+from dbt_trigger_dagster_tests.processes import fork_server
 from faults.kills import empty_home, given_up, is_over, work
 from faults.kinds import ARTIFACTS, BEFORE, DOWNLOAD, GET_RUN, SEARCH, TRIGGER, Endpoint
 from faults.ledger import Findings, take_stock
-from faults.pool import fork_server, in_parallel
+from faults.pool import in_parallel
 from faults.report import Report
 
 CONNECTS = "before the trigger leaves"

@@ -1,26 +1,17 @@
 """Processes that start at once, and many cases in them: Dagster handles signals, threads cannot."""
 
-import functools
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
+from dbt_trigger_dagster_tests.processes import fork_server
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 _STEPS_TOLD = 10
-_IMPORTED = ("faults.graph", "faults.ledger", "dbt_trigger_dagster.sandbox", "duckdb", "pandas")
-
-
-@functools.cache
-def fork_server() -> multiprocessing.context.ForkServerContext:
-    """Starts processes that have imported everything, in a few milliseconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(_IMPORTED))
-    return context
 
 
 def in_parallel(

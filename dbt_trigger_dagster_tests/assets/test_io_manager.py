@@ -1,7 +1,6 @@
 """The tables' IO manager: what a materialization writes, and which rows an asset gets."""
 
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -34,6 +33,7 @@ from dbt_trigger_dagster_tests.graphs import (
     materialize_again_and_again,
 )
 from dbt_trigger_dagster_tests.instances import an_instance
+from dbt_trigger_dagster_tests.processes import fork_server
 
 
 def rows_of(*run_ids: int, table: Table = RUN, **payload: Any) -> pd.DataFrame:
@@ -524,8 +524,7 @@ def test_trigger_and_run_rows_do_not_meet(tables: Tables) -> None:
 def test_two_processes_that_materialize_at_once_both_succeed(tmp_path: Path) -> None:
     """DuckDB lets one process in at a time; each waits for its turn, and no row is lost."""
     with a_project(tmp_path, GOOD) as project:
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(2, mp_context=spawn) as processes:
+        with ProcessPoolExecutor(2, mp_context=fork_server()) as processes:
             outcomes = [
                 processes.submit(materialize_again_and_again, project.environment(), 2)
                 for _ in range(2)
