@@ -62,7 +62,7 @@ class JobReference:
 
     def __str__(self) -> str:
         named = self.job_name if self.job_id is None else self.job_id
-        variable = _variable_of(named)
+        variable = variable_of(named)
         if variable is not None:
             return f"the one that {variable} names"
         return "the one that the run's config names" if named is None else str(named)
@@ -70,7 +70,7 @@ class JobReference:
     def in_words(self) -> str:
         """Which job, after the words "the job", in Markdown."""
         named = self.job_name if self.job_id is None else self.job_id
-        variable = _variable_of(named)
+        variable = variable_of(named)
         if variable is not None:
             return f"that `{variable}` names"
         return "that the run's config names" if named is None else f"`{_without_ticks(named)}`"
@@ -81,7 +81,7 @@ class JobReference:
         Raises:
             ValueError: A variable should hold the job's id and does not.
         """
-        by_id, by_name = _variable_of(self.job_id), _variable_of(self.job_name)
+        by_id, by_name = variable_of(self.job_id), variable_of(self.job_name)
         return JobReference(
             self.job_id if by_id is None else _job_id_in(by_id),
             self.job_name if by_name is None else _value_of(by_name),
@@ -102,7 +102,7 @@ class JobReference:
             return client.find_job(named.job_name).job_id
         if named.job_id is not None:
             return int(named.job_id)
-        variable = _variable_of(self.job_id) or _variable_of(self.job_name)
+        variable = variable_of(self.job_id) or variable_of(self.job_name)
         if variable is not None:
             raise ValueError(f"{variable} is not set: it names the job, by {JOB_ID_PLACE}.")
         raise ValueError(
@@ -115,7 +115,7 @@ def _without_ticks(named: object) -> str:
     return one_line(str(named)).replace("`", "'")
 
 
-def _variable_of(value: object) -> str | None:
+def variable_of(value: object) -> str | None:
     """The name of a variable, where a value is one; Dagster has a class for each type of them."""
     return getattr(value, "env_var_name", None)
 

@@ -7,7 +7,13 @@ from typing import Any
 import dagster as dg
 
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig, TriggerResponseConfig
-from dbt_trigger_dagster.assets.job import DBT_CLOUD_RUN, TRIGGER_RESPONSE, JobGraph, graphs_in
+from dbt_trigger_dagster.assets.job import (
+    DBT_CLOUD_RUN,
+    TRIGGER_RESPONSE,
+    JobGraph,
+    graphs_in,
+    variable_of,
+)
 
 
 def build_dbt_cloud_schedule(
@@ -84,4 +90,18 @@ def _graph_of(assets: Sequence[dg.AssetsDefinition]) -> JobGraph:
 
 def _set(config: dg.Config | None) -> dict[str, Any]:
     """The run config of an op: only what is set, so that the rest is left to the defaults."""
-    return {} if config is None else {"config": config.model_dump(exclude_unset=True)}
+    if config is None:
+        return {}
+    return {
+        "config": {
+            name: _as_run_config(value) for name, value in config if name in config.model_fields_set
+        }
+    }
+
+
+def _as_run_config(value: Any) -> Any:
+    """A value as run config has it: of a variable the name, for it is read in the run."""
+    if isinstance(value, list):
+        return [_as_run_config(each) for each in value]
+    variable = variable_of(value)
+    return value if variable is None else {"env": variable}

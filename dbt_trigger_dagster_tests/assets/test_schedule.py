@@ -1,5 +1,6 @@
 """Schedules: what they are called, when they run what, and with which config."""
 
+import json
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,32 @@ def test_its_run_keeps_the_graphs_defaults_where_it_sets_nothing(tmp_path: Path)
         assert dbt_run["trigger"]["cause"].startswith("On time [dagster")
         assert dbt_run["trigger"]["git_branch"] == "main"
         assert len(project.run_ids()) == 1
+
+
+def test_a_variable_is_read_in_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name goes into the run's config, as Dagster itself writes it."""
+    trigger = TriggerResponseConfig(
+        git_branch=dg.EnvVar("BRANCH"),
+        threads_override=dg.EnvVar.int("THREADS"),
+        steps_override=["dbt deps", dg.EnvVar("STEP")],
+    )
+    with a_project(tmp_path) as project:
+        assets = project.assets()
+        schedule = build_dbt_cloud_schedule(assets, cron_schedule=CRON, trigger=trigger)
+        definitions = dg.Definitions(assets, schedules=[schedule], resources=project.resources())
+        job = definitions.resolve_job_def(schedule.job_name)
+        config = request_of(schedule, *assets).run_config
+        assert "BRANCH" in json.dumps(config)
+        for name, value in {"BRANCH": "main", "THREADS": "7", "STEP": "dbt build"}.items():
+            monkeypatch.setenv(name, value)
+        assert job.execute_in_process(run_config=config, instance=project.instance).success
+        (dbt_run,) = project.dbt_runs()
+        sent = [dbt_run["trigger"][name] for name in ("git_branch", "threads_override")]
+        assert [*sent, dbt_run["trigger"]["steps_override"]] == [
+            "main",
+            7,
+            ["dbt deps", "dbt build"],
+        ]
 
 
 def test_the_assets_of_several_jobs_are_refused() -> None:
