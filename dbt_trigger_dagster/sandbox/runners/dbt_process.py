@@ -1,47 +1,70 @@
-"""Runs one dbt command in a process group of its own, and stops it when the task is cancelled."""
+"""Runs the dbt commands of a run in a process group of their own, and stops what is left of it."""
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
-import subprocess
 import sys
-from asyncio.subprocess import Process
-from collections.abc import Mapping, Sequence
+from asyncio import StreamReader, StreamWriter
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
-_CLI = "from dbt.cli.main import cli; cli(prog_name='dbt')"
+_FORK_SERVER = Path(__file__).with_name("dbt_fork_server.py")
 _GRACE_SECONDS = 5
 
 
-async def run_dbt(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], log_file: Path
-) -> int:
-    """Run dbt and return its exit code.
+class DbtProcess:
+    """Has imported dbt, and runs commands one after another."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def run(self, arguments: Sequence[str], log_folder: Path, output: Path) -> int:
+        """Run a command and return its exit code; a cancelled one has ended, and is the last.
+
+        Args:
+            arguments: What follows ``dbt`` on the command line.
+            log_folder: Where dbt writes its own log.
+            output: The file that the command's output is added to.
+        """
+        commands = cast("StreamWriter", self._process.stdin)
+        answers = cast("StreamReader", self._process.stdout)
+        command = json.dumps([arguments, str(log_folder), str(output)])
+        commands.write(f"{command}\n".encode())
+        exit_code = b""
+        try:
+            exit_code = await answers.readline()
+        finally:
+            if not exit_code:
+                await _stop(self._process)
+        return int(exit_code) if exit_code else await self._process.wait()
+
+
+@contextlib.asynccontextmanager
+async def dbt_process(folder: Path, environment: Mapping[str, str]) -> AsyncIterator[DbtProcess]:
+    """Start dbt, and stop it in the end.
 
     Args:
-        arguments: What follows ``dbt`` on the command line.
         folder: The working directory.
-        environment: The process's whole environment.
-        log_file: What its output is added to.
+        environment: The whole environment, but for the path of dbt's log.
     """
-    with log_file.open("ab") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            _CLI,
-            *arguments,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(_FORK_SERVER),
+        cwd=folder,
+        env=environment,
+        stdin=PIPE,
+        stdout=PIPE,
+        start_new_session=True,
+    )
     try:
-        return await process.wait()
+        yield DbtProcess(process)
     finally:
-        await _stop(process)
+        if process.returncode is None:
+            await _stop(process)
 
 
 async def _stop(process: Process) -> None:

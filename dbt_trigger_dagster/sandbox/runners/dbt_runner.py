@@ -22,7 +22,7 @@ from dbt_trigger_dagster.sandbox.account.runs import (
     Step,
     invocation_name,
 )
-from dbt_trigger_dagster.sandbox.runners.dbt_process import run_dbt
+from dbt_trigger_dagster.sandbox.runners.dbt_process import DbtProcess, dbt_process
 from dbt_trigger_dagster.sandbox.runners.dbt_project import DbtProject
 from dbt_trigger_dagster.sandbox.runners.run_folder import RunFolder
 
@@ -58,7 +58,7 @@ class _Execution:
         self._run_folder.folder.mkdir(parents=True)
         self._run.begin()
         await self._clone()
-        failure = self._create_profile() or await self._execute_commands()
+        failure = self._create_profile() or await self._execute_with_dbt()
         await asyncio.sleep(CLOSING.total_seconds())
         return failure or Outcome(RunStatus.SUCCESS)
 
@@ -78,25 +78,29 @@ class _Execution:
         self._run.create_profile(adapter)
         return None
 
-    async def _execute_commands(self) -> Outcome | None:
-        if not await self._invoke(DEPS_COMMAND):
+    async def _execute_with_dbt(self) -> Outcome | None:
+        async with dbt_process(self._run_folder.project, self._environment) as dbt:
+            return await self._execute_commands(dbt)
+
+    async def _execute_commands(self, dbt: DbtProcess) -> Outcome | None:
+        if not await self._invoke(dbt, DEPS_COMMAND):
             return _COMMAND_FAILED
         if self._run.generates_sources:
-            await self._invoke(FRESHNESS_COMMAND)
+            await self._invoke(dbt, FRESHNESS_COMMAND)
         commands = self._run.commands
         for position, command in enumerate(commands):
-            if not await self._invoke(command):
+            if not await self._invoke(dbt, command):
                 self._note_failure(command, commands[position + 1 :])
                 return _COMMAND_FAILED
         if self._run.generates_docs:
-            await self._invoke(DOCS_COMMAND)
+            await self._invoke(dbt, DOCS_COMMAND)
         return None
 
-    async def _invoke(self, command: str) -> bool:
+    async def _invoke(self, dbt: DbtProcess, command: str) -> bool:
         """Execute a command as the run's next step, and tell whether it succeeded."""
         step = self._begin_dbt_step(command)
         try:
-            succeeded = await self._execute_command(command, step)
+            succeeded = await self._execute_command(dbt, command, step)
         finally:
             snapshot = await asyncio.to_thread(self._run_folder.snapshot_target, step.index)
             if snapshot:
@@ -119,16 +123,15 @@ class _Execution:
         logs.write_text(first_line(self._run.clock()))
         return self._run.begin_step(invocation_name(command), logs, folder / "dbt.log")
 
-    async def _execute_command(self, command: str, step: Step) -> bool:
+    async def _execute_command(self, dbt: DbtProcess, command: str, step: Step) -> bool:
         folder = self._run_folder.step_folder(step.index)
+        output = folder / "stdout.log"
         try:
             arguments = self._arguments(command)
         except ValueError as error:
-            (folder / "stdout.log").write_text(f"{error}\n")
+            output.write_text(f"{error}\n")
             return False
-        environment = {**self._environment, "DBT_LOG_PATH": str(folder)}
-        log_file = folder / "stdout.log"
-        return await run_dbt(arguments, self._run_folder.project, environment, log_file) == 0
+        return await dbt.run(arguments, folder, output) == 0
 
     def _arguments(self, command: str) -> list[str]:
         """Split a command into what dbt is to be called with.
