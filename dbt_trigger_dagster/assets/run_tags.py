@@ -16,16 +16,17 @@ def tag_with_runs(
 ) -> None:
     """Tag the Dagster run of a step with the dbt Cloud runs that it is about.
 
-    One that re-executes another has inherited its tags. No tag can be removed, so that of a status
-    which is another run's is overwritten.
+    One that re-executes another has inherited its tags, and one that runs several jobs has those of
+    the last. No tag can be removed, so that of a status which is another run's is overwritten.
 
     Args:
         context: The step's.
         runs: The dbt Cloud runs.
         more: Further tags.
     """
-    inherited = {STATUS_TAG: _NOT_KNOWN} if STATUS_TAG in context.run.tags else {}
-    tag(context, {**inherited, **(more or {}), **run_tags(runs)})
+    stored = context.instance.get_run_by_id(context.run.run_id) or context.run
+    before = {STATUS_TAG: _NOT_KNOWN} if STATUS_TAG in stored.tags else {}
+    tag(context, {**before, **(more or {}), **run_tags(runs)})
 
 
 def run_tags(runs: Sequence[Run]) -> dict[str, str]:

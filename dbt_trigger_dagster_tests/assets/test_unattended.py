@@ -97,6 +97,22 @@ def test_the_status_of_the_run_before_does_not_stay(
         assert found.tags[RUN_ID_TAG] == str(run.run_id)
 
 
+def test_the_status_of_another_jobs_run_does_not_stay() -> None:
+    """A Dagster run may run one job after another; the second one's run is in flight."""
+    ended, running = (Run.from_payload(run_payload(status, id=status)) for status in (10, 3))
+
+    @dg.asset
+    def tagging(context: dg.AssetExecutionContext) -> None:
+        tag_with_runs(context, [ended])
+        tag_with_runs(context, [running])
+
+    with an_instance() as instance:
+        result = dg.materialize([tagging], instance=instance)
+        found = instance.get_run_by_id(result.run_id)
+        assert found is not None
+        assert (found.tags[RUN_ID_TAG], found.tags[STATUS_TAG]) == ("3", "Not known")
+
+
 def said_by(project: Project, *arguments: str) -> str:
     """What Dagster's command line says that does something with the package's code location."""
     done = CliRunner().invoke(cli, [*arguments, "-m", "dbt_trigger_dagster.definitions"])
