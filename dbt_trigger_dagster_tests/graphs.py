@@ -8,13 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
-from pydantic import PrivateAttr
 
 from dbt_trigger_dagster import (
     DbtCloudClient,
@@ -44,6 +43,7 @@ LANDED = ("run_result", "artifacts", "node_results")
 """What the op that waits for a run brings."""
 
 _RUNNING = 3
+_open_files: dict[str, duckdb.DuckDBPyConnection] = {}
 
 
 class HurriedAccount(DbtCloudResource):
@@ -57,24 +57,17 @@ class HurriedAccount(DbtCloudResource):
 
 
 class OpenTables(DbtCloudTableIOManager):
-    """Tables in a DuckDB file that stays open as long as a run.
+    """Tables in a DuckDB file that stays open after the first run, until its project is over.
 
-    To open one takes a third of what a run of ours does. It is free again when the run is over,
-    or else nobody could read it then.
+    To open one takes longer than all that a run of ours does with it, and as long as one is open
+    a second connection is free.
     """
-
-    _kept: "duckdb.DuckDBPyConnection | None" = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Let the package make the file, and keep it open."""
         super().setup_for_execution(context)
-        if context.run is not None:
-            self._kept = duckdb.connect(self.database, config=_FORMAT)
-
-    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster gives it
-        """Let it go."""
-        if self._kept is not None:
-            self._kept.close()
+        if context.run is not None and self.database not in _open_files:
+            _open_files[self.database] = duckdb.connect(self.database, config=_FORMAT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +76,25 @@ class Project(Place):
 
     sandbox: Sandbox
     instance: dg.DagsterInstance
+
+    def opened(self) -> duckdb.DuckDBPyConnection:
+        """The DuckDB file as the package opens it, for it may be open."""
+        return duckdb.connect(self.database, config=_FORMAT)
+
+    def change(self, statement: str) -> None:
+        """What somebody else does to the tables."""
+        with self.opened() as connection:
+            connection.execute(statement)
+
+    def spoil(self) -> None:
+        """The DuckDB file is none any more."""
+        self.close()
+        self.database.write_text("This is no database." * 500)
+
+    def close(self) -> None:
+        """Let others have the DuckDB file."""
+        if kept := _open_files.pop(str(self.database), None):
+            kept.close()
 
     @property
     def job_id(self) -> int:
@@ -171,7 +183,9 @@ def a_project(
         Sandbox(jobs=account, **sandbox) as cloud,
         an_instance() as instance,
     ):
-        yield Project(folder, cloud, instance)
+        project = Project(folder, cloud, instance)
+        with closing(project):
+            yield project
 
 
 @contextmanager

@@ -90,13 +90,17 @@ class Place:
         """A table's rows; none where there is no table."""
         if not self.database.exists():
             return []
-        with duckdb.connect(self.database, read_only=True) as connection:
+        with self.opened() as connection:
             try:
                 found = connection.execute(f'FROM "{table}" ORDER BY 1, 2, 3')
             except duckdb.CatalogException:
                 return []
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+
+    def opened(self) -> duckdb.DuckDBPyConnection:
+        """The DuckDB file, to be read."""
+        return duckdb.connect(self.database, read_only=True)
 
     def run_ids(self, table: str = "dbt_cloud_run") -> list[int]:
         """The dbt Cloud runs that a table holds."""

@@ -203,6 +203,7 @@ def test_the_demo_says_what_ran_and_its_commands_work(tmp_path: Path) -> None:
     script = Script(outcome="error", artifacts={"run_results.json": build, "index.html": "docs"})
     with a_project(tmp_path, script) as project:
         project.materialize()
+        project.close()  # other processes read it
         said = shown(project)
         assert "nightly: Error after 0 s" in said
         assert "ran      2 models, 1 test: 1 did not pass" in said

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 from dagster._core.events import StepSuccessData
 from dagster._core.storage.tags import ASSET_RESUME_RETRY_TAG, RESUME_RETRY_TAG
@@ -211,8 +210,7 @@ def test_a_row_that_another_has_written_since_is_still_the_runs_own(tmp_path: Pa
     with a_project(tmp_path, GOOD) as project:
         first = project.materialize(selection=["trigger_response"])
         assert first.success
-        with duckdb.connect(project.database) as connection:
-            connection.execute("UPDATE dbt_cloud_trigger SET dagster_run_id = 'another run'")
+        project.change("UPDATE dbt_cloud_trigger SET dagster_run_id = 'another run'")
         result = project.materialize(selection=["run_result", "artifacts", "node_results"])
         assert result.success
         assert project.run_ids() == project.run_ids("dbt_cloud_trigger")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from dbt_trigger_dagster_tests.graphs import GOOD, sent
@@ -39,8 +38,7 @@ def test_a_row_that_is_not_final_is_landed_again(watch: Watch) -> None:
     """However long ago it was written."""
     (run_id,) = watch.project.run_ids("dbt_cloud_trigger")
     watch.project.materialize(selection=["run_result"], run={"run_ids": [run_id]})
-    with duckdb.connect(watch.project.database) as connection:
-        connection.execute("UPDATE dbt_cloud_run SET status = 1")
+    watch.project.change("UPDATE dbt_cloud_run SET status = 1")
     watch.ahead = LATER
     (request,) = watch.tick()
     assert run_ids_of(request) == [run_id]
@@ -63,7 +61,7 @@ def test_a_pass_comes_every_few_minutes_and_asks_once(watch: Watch) -> None:
     watch.tick()
     watch.ahead += timedelta(hours=1)
     watch.tick()
-    watch.project.database.write_text("This is no database." * 500)
+    watch.project.spoil()
     watch.ahead += timedelta(hours=1)
     assert "none to land" in str(watch.look().skip_reason)
     assert asked() == 1

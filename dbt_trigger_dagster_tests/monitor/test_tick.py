@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 
 from dbt_trigger_dagster import DbtCloudRunConfig, DbtCloudTableIOManager
@@ -539,8 +538,7 @@ def test_a_run_whose_row_is_not_final_is_landed(tmp_path: Path) -> None:
     with a_watch(tmp_path, GOOD) as watch:
         assert watch.project.materialize().success
         (run_id,) = watch.project.run_ids()
-        with duckdb.connect(watch.project.database) as connection:
-            connection.execute("UPDATE dbt_cloud_run SET status = 3")
+        watch.project.change("UPDATE dbt_cloud_run SET status = 3")
         (request,) = watch.tick()
         assert run_ids_of(request) == [run_id]
         assert watch.launch([request])[0].success
@@ -569,8 +567,7 @@ def test_where_nothing_happens_the_tables_are_not_asked(tmp_path: Path) -> None:
     with a_watch(tmp_path, GOOD) as watch:
         assert watch.project.materialize().success
         assert watch.tick() == []
-        watch.project.database.rename(tmp_path / "elsewhere.duckdb")
-        watch.project.database.write_text("This is no database." * 500)
+        watch.project.spoil()
         assert "none to land" in str(watch.look().skip_reason)
 
 
@@ -667,7 +664,7 @@ def test_tables_that_cannot_be_read_skip_the_tick(tmp_path: Path) -> None:
     with a_watch(tmp_path, GOOD) as watch:
         leave(watch)
         before = watch.cursor
-        watch.project.database.write_text("This is no database." * 500)
+        watch.project.spoil()
         result = watch.look()
         assert (result.cursor, result.run_requests) == (before, [])
         assert "is not a DuckDB database" in str(result.skip_reason)
