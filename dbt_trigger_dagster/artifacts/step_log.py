@@ -18,11 +18,11 @@ _CORE = re.compile(
     r"(?<!Batch )\b(?P<number>\d+) of (?P<total>\d+) "
     r"(?P<outcome>START|OK|ERROR STALE|ERROR|SKIP|PASS|FAIL|WARN|PARTIAL SUCCESS|NO-OP|REUSED)\b"
     r"(?: (?P<failures>\d+)\b| \(\d+/\d+\))? ?(?P<what>.*?)"
-    r"(?: due to ephemeral.*?)?[ .]*\[(?P<result>[^\[\]]*)\]$"
+    r"(?: due to ephemeral.*?)?\[(?P<result>[^\[\]]*)\]$"
 )
 _FUSION = re.compile(
     r"(?:^|\s)(?P<outcome>Succeeded|Failed|Errored|Passed|Warned|Skipped|Reused|No-op)\s+"
-    r"\[\s*(?P<result>[^\]]*?)\s*\]\s+(?P<kind>[a-z_]+)\s+(?P<name>\S+)"
+    r"\[(?P<result>[^\]]*)\]\s+(?P<kind>[a-z_]+)\s+(?P<name>\S+)"
 )
 _CLOCK = re.compile(r"\b\d\d:\d\d:\d\d\b")
 _FAILURE = re.compile(r"\b(?:Failure|Warning|[A-Z]\w+ Error) in (\w+) (\S+) \((.+)\)$")
@@ -160,7 +160,7 @@ def _parse(text: str) -> _Line | None:
 
 
 def _core_line(found: re.Match[str], time: str | None) -> _Line | None:
-    outcome, words = found["outcome"], found["what"].split()
+    outcome, words = found["outcome"], found["what"].rstrip(" .").split()
     if not words:
         return None
     name = words[-1]
