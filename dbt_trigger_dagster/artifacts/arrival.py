@@ -63,7 +63,7 @@ class Arrival:
         self, run: Run, listed: list[str], report: DownloadReport, folder: str, lag: Lag
     ) -> DownloadReport:
         """Store what has come since the last look."""
-        before = report.artifacts
+        before = dict.fromkeys(report.artifacts)  # there may be tens of thousands
         return download_artifacts(
             self.client,
             [each for each in self.wanted.among(run, listed) if each not in before],
@@ -71,7 +71,7 @@ class Arrival:
             folder,
             max_parallel=self.max_parallel,
             lag=lag,
-            beside=before,
+            beside=list(before),
         )
 
 
