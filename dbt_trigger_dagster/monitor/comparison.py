@@ -30,7 +30,7 @@ LANDINGS_LOOKBACK = timedelta(days=1)
 """How far back failed landings are looked for by a monitor that starts anew."""
 
 MOST_REMEMBERED = 200
-"""Most runs that are remembered as given up, or as settled."""
+"""Most runs that a cursor names as given up, or as settled."""
 
 MOST_NAMED = 10
 """Most of the given up runs that a tick names."""
@@ -198,18 +198,21 @@ class Comparison:
     def _given_up(self) -> tuple[int, ...]:
         """The runs that are left to people; the new ones are told."""
         known = [run_id for run_id in self.last.given_up if run_id not in self._landed]
-        new: dict[str, tuple[RequestedRun, list[int]]] = {}
+        new: dict[str, dict[int, RequestedRun]] = {}
         for run_id, landing in self._unsettled.items():
             if landing.was_last and run_id not in known:
-                new.setdefault(landing.op_name, (landing, []))[1].append(run_id)
-        for landing, run_ids in new.values():
-            self._tell(landing, run_ids)
-            known += run_ids
+                known.append(run_id)
+                if not landing.is_given_up:
+                    new.setdefault(landing.op_name, {})[run_id] = landing
+        for landings in new.values():
+            self._tell(landings)
+            self.requested_runs.give_up(landings.values())
         return tuple(known[-MOST_REMEMBERED:])
 
-    def _tell(self, landing: RequestedRun, run_ids: Sequence[int]) -> None:
-        """Say in the log and at the asset that nobody could land some runs."""
-        named = ", ".join(map(str, run_ids))
+    def _tell(self, landings: Mapping[int, RequestedRun]) -> None:
+        """Say in the log and at the asset that nobody could land some runs of a graph."""
+        landing = next(iter(landings.values()))
+        named = ", ".join(map(str, landings))
         said = (
             f"{landing.attempt} Dagster runs have tried to land these dbt Cloud runs, and none "
             f"did: {named}."

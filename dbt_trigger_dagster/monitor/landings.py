@@ -22,6 +22,9 @@ MONITOR_TAG = "dbt_trigger_dagster/monitor"
 ATTEMPT_TAG = "dbt_trigger_dagster/attempt"
 """The number of the try to land these dbt Cloud runs; the first is 1."""
 
+GIVEN_UP_TAG = "dbt_trigger_dagster/given_up"
+"""Is ``true`` on the last Dagster run that tried to land what is left to people, once they know."""
+
 BACKOFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 30, 120))
 """How long after a landing failed the next try begins; after the last, people are asked."""
 
@@ -79,6 +82,7 @@ class RequestedRun:
         updated_at: When it last changed, by the clock of Dagster's instance.
         was_terminated: Whether a person has ended it.
         raise_on_failed_run: As it was told.
+        is_given_up: Whether people have been told that nobody lands its dbt Cloud runs.
     """
 
     dagster_run_id: str
@@ -88,6 +92,7 @@ class RequestedRun:
     updated_at: datetime
     was_terminated: bool = False
     raise_on_failed_run: bool | None = None
+    is_given_up: bool = False
 
     @property
     def was_last(self) -> bool:
@@ -174,6 +179,11 @@ class RequestedRuns:
             dg.RunsFilter(tags={MONITOR_TAG: self.monitor}, **wanted)
         )
 
+    def give_up(self, landings: Iterable[RequestedRun]) -> None:
+        """Note that people have been told of some landings."""
+        for dagster_run_id in {each.dagster_run_id for each in landings}:
+            self.instance.add_run_tags(dagster_run_id, {GIVEN_UP_TAG: "true"})
+
     def request(self, batch: Sequence[Due]) -> dg.RunRequest:
         """Request a Dagster run that lands a batch."""
         run_ids = [due.run_id for due in batch]
@@ -241,6 +251,7 @@ def _as_requested(record: dg.RunRecord) -> RequestedRun:
         updated_at=record.update_timestamp,
         was_terminated=record.dagster_run.status is dg.DagsterRunStatus.CANCELED,
         raise_on_failed_run=raises,
+        is_given_up=GIVEN_UP_TAG in record.dagster_run.tags,
     )
 
 

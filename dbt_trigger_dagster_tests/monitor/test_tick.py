@@ -13,6 +13,7 @@ from dbt_trigger_dagster import DbtCloudRunConfig, DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.job import JOB_ID_TAG
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudAuthError
 from dbt_trigger_dagster.dbt_cloud.trigger import marker
+from dbt_trigger_dagster.monitor.comparison import MOST_REMEMBERED
 from dbt_trigger_dagster.monitor.landings import ATTEMPT_TAG, MONITOR_TAG
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
 from dbt_trigger_dagster_tests.clocks import until
@@ -515,6 +516,27 @@ def test_a_run_that_nobody_can_land_is_left_to_people_who_see_it(
         assert watch.project.materialize(selection=["run_result"], run={"run_ids": [run_id]})
         watch.ahead += timedelta(seconds=3700)
         assert "Given up" not in str(watch.look().skip_reason)
+
+
+def test_people_are_told_once_however_many_runs_nobody_can_land(tmp_path: Path) -> None:
+    """The cursor does not name them all."""
+    with a_watch(tmp_path, GOOD, include_external_runs=True) as watch:
+        instance = watch.project.instance
+        for _ in range(MOST_REMEMBERED + 5):
+            op = {"config": {"run_ids": [trigger_by_hand(watch.project)]}}
+            landing = dg.DagsterRun(
+                job_name=f"{NAME}_landing",
+                status=dg.DagsterRunStatus.FAILURE,
+                run_config={"ops": {"dbt_cloud_run": op}},
+                tags={MONITOR_TAG: NAME, ATTEMPT_TAG: "5"},
+            )
+            instance.add_run(landing)
+        settle(watch.project)
+        told = []
+        for _ in range(3):
+            assert watch.tick() == []
+            told.append(len(instance.fetch_observations(dg.AssetKey("run_result"), 10).records))
+        assert told == [1, 1, 1]
 
 
 def test_a_batch_that_failed_is_halved_and_then_landed_one_by_one(tmp_path: Path) -> None:
