@@ -3,6 +3,7 @@
 One row for each span; those of nodes have outcomes and kinds of errors, those of queries their ids.
 """
 
+import contextlib
 import json
 import shutil
 import tempfile
@@ -23,8 +24,8 @@ _TEST_OUTCOMES = {"passed": "pass", "warned": "warn", "failed": "fail"}
 _SKIPPED_AS = {"cached": "reused", "no_op": "no-op"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _SPANS = """
-SELECT event_type, start_time_unix_nano, end_time_unix_nano, status_message,
-    to_json(attributes)::VARCHAR
+SELECT event_type, TRY_CAST(start_time_unix_nano AS BIGINT),
+    TRY_CAST(end_time_unix_nano AS BIGINT), status_message::VARCHAR, to_json(attributes)::VARCHAR
 FROM read_parquet(?)
 WHERE record_type ILIKE '%span%end%'
     AND (event_type LIKE '%.NodeEvaluated' OR event_type LIKE '%.NodeProcessed'
@@ -48,7 +49,7 @@ def read_telemetry(open_file: OpenFile) -> Iterator[dict[str, Any]]:
     queries: dict[str, str] = {}
     for event, start, end, message, attributes in _spans(open_file):
         unique_id = attributes.get("unique_id")
-        if not unique_id:
+        if not isinstance(unique_id, str) or not unique_id:
             continue
         if event.endswith(".QueryExecuted"):
             queries[unique_id] = attributes.get("query_id") or queries.get(unique_id, "")
@@ -75,11 +76,11 @@ def _spans(open_file: OpenFile) -> list[tuple[str, int, int, str, Mapping[str, A
     return [(*row[:4], _attributes(row[4])) for row in rows]
 
 
-def _attributes(text: str) -> Mapping[str, Any]:
+def _attributes(text: str | None) -> Mapping[str, Any]:
     """The attributes, with those that have no column of their own."""
-    attributes = json.loads(text or "{}")
+    attributes = dict(_mapping(text))
     others = attributes.pop("json_payload", None)
-    return {**(json.loads(others) if others else {}), **attributes}
+    return {**_mapping(others), **attributes}
 
 
 def _record(
@@ -127,8 +128,9 @@ def _word(value: Any, prefix: str) -> str | None:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     """An attribute that is an object, or the JSON of one."""
-    if isinstance(value, str) and value.startswith("{"):
-        value = json.loads(value)
+    with contextlib.suppress(ValueError):
+        while isinstance(value, str):
+            value = json.loads(value)
     return value if isinstance(value, Mapping) else {}
 
 

@@ -4,6 +4,7 @@ import io
 from datetime import datetime, timezone
 from typing import Any
 
+import duckdb
 import pytest
 
 from dbt_trigger_dagster.artifacts.json_stream import BrokenFileError
@@ -90,6 +91,47 @@ def test_outcomes_are_told_in_dbts_words(unique_id, span, status) -> None:
     (record,) = _read(node(unique_id, **span))
     assert record["status"] == status
     assert record.get("failures") == span.get("node_test_detail", {}).get("failing_rows")
+
+
+_AT = 1_780_000_000_000_000_000
+_ATTRIBUTES = "{unique_id: 'model.a.b', node_outcome: 'NODE_OUTCOME_SUCCESS', json_payload: %s}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "statuses"),
+    [
+        ({"start_time_unix_nano": f"'{_AT}'"}, ["success"]),
+        ({"start_time_unix_nano": "TIMESTAMP '2026-05-28'"}, ["success"]),
+        ({"end_time_unix_nano": "18446744073709551615::UBIGINT"}, ["success"]),
+        ({"status_message": "5"}, ["success"]),
+        ({"attributes": """'{"unique_id": "model.a.b", "node_outcome": "x"}'"""}, ["x"]),
+        ({"attributes": "'nonsense'"}, []),
+        ({"attributes": "['model.a.b']"}, []),
+        ({"attributes": "NULL::STRUCT(unique_id VARCHAR)"}, []),
+        ({"attributes": "{unique_id: 5}"}, []),
+        ({"attributes": _ATTRIBUTES % "'{half'"}, ["success"]),
+        ({"attributes": _ATTRIBUTES % "'[1]'"}, ["success"]),
+        ({"attributes": _ATTRIBUTES % "{node_test_detail: '{half'}"}, ["success"]),
+    ],
+    ids=str,
+)
+def test_columns_of_other_types_cost_what_only_they_say(tmp_path, changes, statuses) -> None:
+    """Fusion is young."""
+    columns = {
+        "record_type": "'SpanEnd'",
+        "event_type": "'v1.public.events.fusion.node.NodeProcessed'",
+        "start_time_unix_nano": f"{_AT}::UBIGINT",
+        "end_time_unix_nano": f"{_AT}::UBIGINT",
+        "status_message": "NULL::VARCHAR",
+        "attributes": _ATTRIBUTES % "NULL::VARCHAR",
+        **changes,
+    }
+    file = tmp_path / "telemetry.parquet"
+    selected = ", ".join(f"{value} AS {name}" for name, value in columns.items())
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (SELECT {selected}) TO '{file}' (FORMAT parquet)")
+    found = list(read_telemetry(lambda: file.open("rb")))
+    assert [record["status"] for record in found] == statuses
 
 
 def test_of_several_spans_of_a_node_the_last_counts() -> None:
