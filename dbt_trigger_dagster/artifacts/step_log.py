@@ -24,7 +24,7 @@ _FUSION = re.compile(
     r"(?:^|\s)(?P<outcome>Succeeded|Failed|Errored|Passed|Warned|Skipped|Reused|No-op)\s+"
     r"\[(?P<result>[^\]]*)\]\s+(?P<kind>[a-z_]+)\s+(?P<name>\S+)"
 )
-_CLOCK = re.compile(r"\b\d\d:\d\d:\d\d\b")
+_CLOCK = re.compile(r"\b(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\b")
 _FAILURE = re.compile(r"\b(?:Failure|Warning|[A-Z]\w+ Error) in (\w+) (\S+) \((.+)\)$")
 _END_OF_FAILURE = re.compile(
     r"^\s*(?:compiled code at|See test failures|Done\.|dbt command failed)"

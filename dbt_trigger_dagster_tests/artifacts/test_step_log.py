@@ -103,6 +103,14 @@ def test_fusions_lines_tell_of_nodes(line, unique_id, status, seconds) -> None:
     assert record["execution_time"] == seconds
 
 
+@pytest.mark.parametrize("time", ["24:00:00", "06:60:00", "75:10:00"])
+def test_what_is_no_time_of_a_day_is_none(time) -> None:
+    """Fusion's lines have no time of their own, but may have a duration, or anything else."""
+    line = f"Failed [{time}] model main.orders (view)"
+    (record,) = read_log([line], {}, started_at=datetime(2026, 5, 28, 6, tzinfo=timezone.utc))
+    assert (record["status"], record["execute_completed_at"]) == ("error", None)
+
+
 @pytest.mark.parametrize(
     "line",
     [
