@@ -8,6 +8,7 @@ import gzip
 import http.client
 import json
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ MAX_RATIO = 100
 
 _BEGINNING = 4096
 _LONGEST_MESSAGE = 1000
+_PASSWORD = re.compile(r"//\S*@")
 _TROUBLE = (
     requests.RequestException,
     HTTPError,
@@ -213,16 +215,17 @@ def as_request_error(
     Args:
         asked: What was asked, for the message.
         exchange: Tells how far it got.
-        redaction: Takes out the token, should a host have repeated it.
+        redaction: Takes out the token, should a host have repeated it. So is the password of a
+            proxy, whose URL is told where it cannot be read.
         advice: What to check where nothing was sent, by what went wrong.
     """
     try:
         yield
     except _TROUBLE as error:
-        said = redaction.text(_what_went_wrong(error, exchange))
+        said = _PASSWORD.sub("//", redaction.text(_what_went_wrong(error, exchange)))
         chain = _chain(error)
         # The causes would be shown below ours.
-        cause = error if redaction.text(chain) == chain else None
+        cause = error if _PASSWORD.sub("//", redaction.text(chain)) == chain else None
     else:
         return
     hint = "" if exchange.may_have_been_sent else advice(said)

@@ -866,6 +866,18 @@ def test_a_proxy_that_refuses_is_named_and_nothing_was_sent(
 
 
 @both_ways
+@pytest.mark.parametrize("place", ["127.0.0.1:99999", "[half", "127.0.0.1:1"])
+def test_the_password_of_a_proxy_is_not_told(ask, monkeypatch, place) -> None:
+    """Whatever is wrong with its URL."""
+    monkeypatch.setenv("HTTPS_PROXY", f"http://joe:ses@me@{place}")
+    with pytest.raises(DbtCloudRequestError) as caught:
+        ask(_transport("https://nowhere.invalid"))
+    told = "".join(traceback.format_exception(caught.value))
+    assert "joe" not in told
+    assert "me@" not in told
+
+
+@both_ways
 def test_a_dead_proxy_is_named_and_nothing_was_sent(ask, monkeypatch) -> None:
     """Nobody listens there."""
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
