@@ -12,7 +12,12 @@ import dagster as dg
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.job import JobGraph
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.monitor.cursor import CLOCK_OVERLAP, MonitorCursor
+from dbt_trigger_dagster.monitor.cursor import (
+    INSTANT,
+    MOST_REMEMBERED,
+    MonitorCursor,
+    changed_since,
+)
 from dbt_trigger_dagster.monitor.finished_runs import Findings
 from dbt_trigger_dagster.monitor.landings import (
     STALE_AFTER,
@@ -28,9 +33,6 @@ from dbt_trigger_dagster.storage.tables import RUN, TRIGGER
 
 LANDINGS_LOOKBACK = timedelta(days=1)
 """How far back failed landings are looked for by a monitor that starts anew."""
-
-MOST_REMEMBERED = 200
-"""Most runs that a cursor names as given up, or as settled."""
 
 MOST_NAMED = 10
 """Most of the given up runs that a tick names."""
@@ -113,7 +115,7 @@ class Comparison:
     @cached_property
     def _failed(self) -> list[RequestedRun]:
         """What has not been looked at yet; for late runs, whatever may have tried to land them."""
-        since = self.last.landings_seen - CLOCK_OVERLAP
+        since = changed_since(self.last.landings_seen, self.now)
         if self.found.late:
             since = min(since, self.now - LANDINGS_LOOKBACK)
         return self.requested_runs.failed_since(since)
@@ -191,9 +193,15 @@ class Comparison:
                 )
 
     def _landings_seen(self) -> datetime:
-        """How far failed landings are dealt with: not beyond one whose next try is not due yet."""
+        """How far failed landings are dealt with: not as far as one whose next try is to come."""
         seen = max([self.last.landings_seen, *(each.updated_at for each in self._failed)])
-        return min([seen, *(each.updated_at for each in self._waiting)])
+        failed = {each.dagster_run_id for each in self._failed}
+        to_come = [
+            each.updated_at - INSTANT
+            for each in self._unsettled.values()
+            if not each.was_last and each.dagster_run_id in failed
+        ]
+        return min([seen, *to_come])
 
     def _given_up(self) -> tuple[int, ...]:
         """The runs that are left to people; the new ones are told."""

@@ -30,6 +30,12 @@ CLOCK_OVERLAP = timedelta(minutes=10)
 LATE_SWEEPS = 12
 """How many late sweeps there are at most in a lookback."""
 
+MOST_REMEMBERED = 200
+"""Most runs that a cursor names for one reason."""
+
+INSTANT = timedelta(microseconds=1)
+"""The least time that a moment differs by: what Dagster finds has changed after one, not at it."""
+
 BEGINNING = datetime(2000, 1, 1, tzinfo=timezone.utc)
 """Before any run of dbt Cloud's."""
 
@@ -80,6 +86,7 @@ class MonitorCursor:
             dealt with.
         settled: Runs that the next fresh sweep lists again, and that need nothing: where nothing
             happens, the tables are not asked.
+        swept: The same of the late sweep: runs that it has seen.
         given_up: Runs that nobody could land, and that are left to people.
         asked_after: The last open run that has been asked for in a pass over them; 0 where the
             next tick begins anew.
@@ -93,6 +100,7 @@ class MonitorCursor:
     landings_seen: Moment
     terminations_seen: Moment
     settled: tuple[int, ...] = ()
+    swept: tuple[int, ...] = ()
     given_up: tuple[int, ...] = ()
     asked_after: int = 0
     asked_at: Moment = BEGINNING
@@ -128,6 +136,19 @@ def _why(error: ValidationError | OverflowError) -> str:
         return str(error)
     first = error.errors()[0]
     return ": ".join([*map(str, first["loc"]), first["msg"]])
+
+
+def changed_since(seen: datetime, now: datetime) -> datetime:
+    """After which moment changes of Dagster's runs are looked for.
+
+    For a while also shortly before the last one that was seen, because the clock that wrote
+    another may have been slow. Not for ever: each look may cost a look at the tables.
+
+    Args:
+        seen: The last change that was looked at.
+        now: By our clock.
+    """
+    return seen - CLOCK_OVERLAP if now - seen <= 2 * CLOCK_OVERLAP else seen
 
 
 def first_position(newest: datetime | None) -> Position:

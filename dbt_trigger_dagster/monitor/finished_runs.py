@@ -16,7 +16,12 @@ from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import RunFilter
-from dbt_trigger_dagster.monitor.cursor import BEGINNING, MonitorCursor, Position
+from dbt_trigger_dagster.monitor.cursor import (
+    BEGINNING,
+    MOST_REMEMBERED,
+    MonitorCursor,
+    Position,
+)
 
 _END = datetime(2100, 1, 1, tzinfo=timezone.utc)
 
@@ -172,9 +177,18 @@ def look(
     if not fresh.is_complete or not cursor.late_sweep_is_due(now, lookback):
         return Findings(fresh.runs, (), cursor, fresh.is_complete, fresh.error)
     late = sweep(cursor.late, now - lookback, list_page, pages=pages - fresh.pages)
+    unseen = tuple(run for run in late.runs if run.run_id not in cursor.swept)
     cursor = replace(
-        cursor, late=late.position, swept_at=now if late.is_complete else cursor.swept_at
+        cursor,
+        late=late.position,
+        swept=_listed_again(late),
+        swept_at=now if late.is_complete else cursor.swept_at,
     )
-    return Findings(
-        fresh.runs, late.runs, cursor, fresh.is_complete and late.is_complete, late.error
-    )
+    return Findings(fresh.runs, unseen, cursor, fresh.is_complete and late.is_complete, late.error)
+
+
+def _listed_again(late: Sweep) -> tuple[int, ...]:
+    """What the next sweep lists once more, because more may have finished at the same moment."""
+    edge = late.position.at
+    at_edge = [run.run_id for run in late.runs if run.finished_at and run.finished_at >= edge]
+    return tuple(at_edge[-MOST_REMEMBERED:])

@@ -9,7 +9,7 @@ left to do then stands in the events of the Dagster run.
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -28,7 +28,7 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudError,
     DbtCloudNotFoundError,
 )
-from dbt_trigger_dagster.monitor.cursor import CLOCK_OVERLAP
+from dbt_trigger_dagster.monitor.cursor import INSTANT, changed_since
 
 MOST_AT_ONCE = 100
 """Terminated Dagster runs that a tick looks at; the rest comes with the next ticks."""
@@ -62,24 +62,27 @@ class Terminations:
     Attributes:
         instance: Dagster's.
         graphs: Whose runs count.
+        now: By our clock.
     """
 
     instance: dg.DagsterInstance
     graphs: Sequence[JobGraph]
+    now: datetime
 
     def since(self, moment: datetime) -> list[dg.RunRecord]:
         """Those that have triggered a job, by the moment of their last change.
 
-        First what has changed since, oldest first; then once more what changed shortly before:
-        the clock that wrote it may have been slow, or its dbt Cloud run could not be cancelled.
+        First what has changed since, oldest first; then, for a while, once more what changed
+        shortly before: its dbt Cloud run could perhaps not be cancelled.
         """
-        again = {
-            "updated_after": moment - CLOCK_OVERLAP,
-            "updated_before": moment + timedelta(microseconds=1),  # the moment itself counts
-        }
+        found = self._records(ascending=True, updated_after=moment)
+        again = changed_since(moment, self.now)
+        if again == moment:
+            return [*found]
+        before = moment + INSTANT  # the moment itself counts
         return [
-            *self._records(ascending=True, updated_after=moment),
-            *self._records(ascending=False, **again),
+            *found,
+            *self._records(ascending=False, updated_after=again, updated_before=before),
         ]
 
     def _records(self, *, ascending: bool, **wanted: Any) -> Sequence[dg.RunRecord]:

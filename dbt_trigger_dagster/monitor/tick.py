@@ -84,7 +84,7 @@ class Monitor:
         deadline = Deadline.after(TICK_SECONDS, client.clock)
         graphs = [graph.known() for graph in self.graphs]
         requested_runs = RequestedRuns(instance, self.name)
-        terminations = Terminations(instance, graphs)
+        terminations = Terminations(instance, graphs, now)
         try:
             hasty = client.with_options(deadline=deadline)
             related = self._related(graphs)

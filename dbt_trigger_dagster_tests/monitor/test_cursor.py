@@ -17,7 +17,11 @@ ids = st.lists(st.integers(1, 2**62), max_size=3).map(tuple)
 positions = st.builds(Position, moments, st.integers(0, 10**6))
 
 
-@given(st.builds(MonitorCursor, positions, positions, moments, moments, moments, ids, ids, numbers))
+@given(
+    st.builds(
+        MonitorCursor, positions, positions, moments, moments, moments, ids, ids, ids, numbers
+    )
+)
 def test_a_cursor_comes_back_as_it_was(cursor: MonitorCursor) -> None:
     """To the microsecond, in UTC."""
     assert MonitorCursor.from_text(cursor.as_text()) == cursor

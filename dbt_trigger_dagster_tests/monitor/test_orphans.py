@@ -219,6 +219,18 @@ def test_a_run_that_dbt_cloud_does_not_know_is_nobodys(
     assert "could not be cancelled" not in caplog.text
 
 
+def test_a_termination_that_was_dealt_with_is_not_looked_at_for_ever(watch: Watch) -> None:
+    """Each look is a request."""
+    terminated(watch)
+    watch.tick()
+    watch.tick()
+    (run,) = watch.project.dbt_runs()
+    watch.ahead = timedelta(minutes=25)
+    before = len(sent(watch.project.sandbox, "GET", f"/runs/{run['id']}/"))
+    watch.tick()
+    assert len(sent(watch.project.sandbox, "GET", f"/runs/{run['id']}/")) == before
+
+
 def test_a_termination_long_ago_is_not_looked_at(watch: Watch) -> None:
     """Who switches a monitor on does not expect it to end what runs."""
     terminated(watch)

@@ -13,7 +13,7 @@ from dbt_trigger_dagster import DbtCloudRunConfig, DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.job import JOB_ID_TAG
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudAuthError
 from dbt_trigger_dagster.dbt_cloud.trigger import marker
-from dbt_trigger_dagster.monitor.comparison import MOST_REMEMBERED
+from dbt_trigger_dagster.monitor.cursor import MOST_REMEMBERED
 from dbt_trigger_dagster.monitor.landings import ATTEMPT_TAG, MONITOR_TAG
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
 from dbt_trigger_dagster_tests.clocks import until
@@ -588,6 +588,30 @@ def test_where_nothing_happens_the_tables_are_not_asked(tmp_path: Path) -> None:
     """What finished last is listed again and again; a look at it may wake a warehouse."""
     with a_watch(tmp_path, GOOD) as watch:
         assert watch.project.materialize().success
+        assert watch.tick() == []
+        watch.project.spoil()
+        assert "none to land" in str(watch.look().skip_reason)
+
+
+def test_what_finished_last_is_looked_at_once_more_and_not_for_ever(tmp_path: Path) -> None:
+    """The late sweep lists it each time, too."""
+    with a_watch(tmp_path, GOOD) as watch:
+        assert watch.project.materialize().success
+        assert watch.tick() == []
+        watch.ahead = timedelta(minutes=70)
+        assert watch.tick() == []
+        watch.project.spoil()
+        watch.ahead = timedelta(minutes=80)
+        assert "none to land" in str(watch.look().skip_reason)
+
+
+def test_a_landing_that_failed_long_ago_is_not_looked_at_for_ever(tmp_path: Path) -> None:
+    """A look at the tables may wake a warehouse each time."""
+    with a_watch(tmp_path, BROKEN) as watch:
+        leave(watch)
+        assert not watch.launch(watch.tick())[0].success
+        assert watch.tick() == []
+        watch.ahead = timedelta(minutes=25)
         assert watch.tick() == []
         watch.project.spoil()
         assert "none to land" in str(watch.look().skip_reason)
