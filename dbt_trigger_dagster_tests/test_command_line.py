@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
+from dagster._cli import cli
 
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault
@@ -76,7 +76,7 @@ def test_the_token_is_in_no_event_of_a_run_that_was_refused(
 # Signals
 
 
-def as_a_person(project: Project, config: dict[str, Any]) -> "subprocess.Popen[str]":
+def as_a_person(project: Project, config: dict[str, Any]) -> Any:
     """Materialize the assets with a command."""
     return dagster(project, *MATERIALIZE, config=config)
 
@@ -176,20 +176,20 @@ def test_ctrl_c_cancels_a_run_whose_trigger_is_under_way(tmp_path: Path) -> None
 # A checkout
 
 
-def test_the_workspace_loads_from_a_checkout_that_is_not_installed(tmp_path: Path) -> None:
-    """The code that is loaded is the checkout's own: here one whose job has another name."""
+def test_the_workspace_loads_from_a_checkout_that_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code that is loaded is the checkout's own: here one whose job has another name.
+
+    Dagster loads it in a process of its own.
+    """
     ignored = shutil.ignore_patterns("__pycache__", "sandbox")
     shutil.copytree(ROOT / "dbt_trigger_dagster", tmp_path / "dbt_trigger_dagster", ignore=ignored)
     shutil.copy(ROOT / "workspace.yaml", tmp_path)
     schedules = tmp_path / "dbt_trigger_dagster" / "assets" / "schedule.py"
     schedules.write_text(schedules.read_text().replace('"dbt_cloud_job"', '"of_the_checkout"'))
-    done = subprocess.run(
-        [sys.executable, "-m", "dagster", "job", "list", "-w", "workspace.yaml"],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Job: of_the_checkout" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    done = CliRunner().invoke(cli, ["job", "list", "-w", "workspace.yaml"])
+    assert done.exit_code == 0, done.output
+    assert "Job: of_the_checkout" in done.output

@@ -1,7 +1,7 @@
 """A fast part of ``make faults``, and whether what it finds wrong is found at all."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,13 @@ from faults.kinds import (
     Endpoint,
 )
 from faults.ledger import take_stock
+
+
+@pytest.fixture(scope="module")
+def empty_home() -> Iterator[Path]:
+    """A Dagster home that each case copies."""
+    with kills.empty_home() as made:
+        yield made
 
 
 @pytest.mark.parametrize(
@@ -67,11 +74,10 @@ def test_random_faults_cost_nothing() -> None:
 @pytest.mark.parametrize(
     ("milestone", "attempts"), [("trigger", 2), ("poll", 2), ("downloads", 2), ("retry", 3)]
 )
-def test_a_kill_costs_nothing(milestone: str, attempts: int) -> None:
+def test_a_kill_costs_nothing(empty_home: Path, milestone: str, attempts: int) -> None:
     """A real process and a real SIGKILL; the run that resumes it does the rest."""
     moments = (kills.Moment(milestone, 0.01),)
-    with kills.empty_home() as home:
-        outcome = kills.run_case(kills.Case("a fast part", home, moments))
+    outcome = kills.run_case(kills.Case("a fast part", empty_home, moments))
     assert len(outcome.phases) == 1
     assert outcome.attempts == attempts
     assert outcome.is_good, outcome
@@ -163,9 +169,8 @@ def test_a_body_that_is_no_file_leaves_no_wrong_bytes() -> None:
     assert refused == []
 
 
-def test_an_answer_that_repeats_the_token_leaves_it_nowhere() -> None:
+def test_an_answer_that_repeats_the_token_leaves_it_nowhere(empty_home: Path) -> None:
     """Neither in what is kept, nor in what is printed."""
-    with kills.empty_home() as home:
-        outcome = echoes.run_case(echoes.Case("log of a step", home))
+    outcome = echoes.run_case(echoes.Case("log of a step", empty_home))
     assert outcome.echoed > 0
     assert outcome.leaks == ()

@@ -10,6 +10,7 @@ import dagster as dg
 
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob
 from dbt_trigger_dagster_tests.harness import Place, dbt_runs, environment
+from dbt_trigger_dagster_tests.instances import an_instance
 from faults.graph import execute, what_failed
 from faults.kinds import ARTIFACTS, ENDPOINTS, POSITIONS, TRIGGER, Endpoint, armed
 from faults.ledger import Findings, take_stock
@@ -155,7 +156,7 @@ def _run_once(case: Case) -> Outcome:
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as folder,
         Sandbox(jobs=[job]) as sandbox,
-        dg.DagsterInstance.ephemeral() as instance,
+        an_instance() as instance,
     ):
         place = Place(Path(folder))
         with environment(place.variables(sandbox)):

@@ -11,6 +11,7 @@ import dagster as dg
 
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster_tests.harness import Place, dbt_runs, environment
+from dbt_trigger_dagster_tests.instances import an_instance
 from faults.graph import execute
 from faults.kinds import (
     ARTIFACTS,
@@ -96,7 +97,7 @@ def run_case(case: Case) -> Outcome:
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as folder,
         Sandbox(jobs=[job]) as sandbox,
-        dg.DagsterInstance.ephemeral() as instance,
+        an_instance() as instance,
     ):
         place = Place(Path(folder))
         with environment(place.variables(sandbox)):
