@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.bigquery_client import bigquery, errors
-from dbt_trigger_dagster.storage.database import WAIT_LIMIT
+from dbt_trigger_dagster.storage.database import WAIT_LIMIT, Found
 from dbt_trigger_dagster.storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Session:
         self._forget()
         self._client.close()
 
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "_Found":
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Found:
         """Execute a statement; what ends a transaction sends or drops what it has written.
 
         Raises:
@@ -107,7 +107,7 @@ class Session:
             if statement == "COMMIT" and self._writes:
                 self._send()
             self._forget()
-            return _Found([])
+            return Found()
         if statement.startswith("CREATE TABLE"):
             self._refuse_expiring()
         scalar = bigquery().ScalarQueryParameter
@@ -276,7 +276,7 @@ class Session:
         *,
         dry_run: bool = False,
         job_id: str | None = None,
-    ) -> "_Found":
+    ) -> Found:
         config = bigquery().QueryJobConfig(query_parameters=parameters, dry_run=dry_run)
         job = self._client.query(
             statement,
@@ -287,19 +287,8 @@ class Session:
             job_retry=None,  # whole transactions are tried again
         )
         if dry_run:
-            return _Found([])
-        return _Found([row.values() for row in job.result(retry=self._patience["retry"])])
-
-
-class _Found:
-    """What a statement has found."""
-
-    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
-        self._rows = rows
-
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows."""
-        return self._rows
+            return Found()
+        return Found([row.values() for row in job.result(retry=self._patience["retry"])])
 
 
 def _rows(name: str, chunks: Sequence[str]) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import timezone
 from typing import Any, Protocol
 
@@ -116,12 +117,19 @@ class Database(Protocol):
         """Values of a kind from what the driver gives."""
 
 
-class Nothing:
-    """What a statement finds that was not sent."""
+@dataclass(frozen=True)
+class Found:
+    """A cursor of rows that are in memory already; of none, where a statement was not sent.
+
+    Attributes:
+        rows: The rows.
+    """
+
+    rows: Sequence[tuple[Any, ...]] = ()
 
     def fetchall(self) -> list[Any]:
-        """No rows."""
-        return []
+        """All rows, as tuples."""
+        return list(self.rows)
 
 
 def no_compatible_views(package: str, kind: str) -> StorageError:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
 from dbt_trigger_dagster.storage.columns import Table
-from dbt_trigger_dagster.storage.database import Nothing
+from dbt_trigger_dagster.storage.database import Found
 from dbt_trigger_dagster.storage.database_url import given
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.json_rows import CHUNK
@@ -95,7 +95,7 @@ class Session:
         self._options = options
         self._forget()
 
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "Cursor | Nothing":
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "Cursor | Found":
         """Execute a statement; a commit sends what is kept, and nothing begins or is taken back."""
         if statement in {"BEGIN", "ROLLBACK"}:
             self._forget()
@@ -103,7 +103,7 @@ class Session:
             self._commit()
         else:
             return self._send(statement, parameters)
-        return Nothing()
+        return Found()
 
     def keep(self, table: Table, rows: str) -> None:
         """Keep some rows, as JSON, until the commit: the last ones of each table in memory."""

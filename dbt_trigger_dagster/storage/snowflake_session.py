@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dbt_trigger_dagster.storage.database import Nothing
+from dbt_trigger_dagster.storage.database import Found
 from dbt_trigger_dagster.storage.database_url import given
 
 if TYPE_CHECKING:
@@ -61,15 +61,13 @@ class Session:
         self._connection = connection
         self._has_begun = False
 
-    def execute(
-        self, statement: str, parameters: Sequence[Any] = ()
-    ) -> "SnowflakeCursor | Nothing":
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> "SnowflakeCursor | Found":
         """Execute a statement; what begins or ends a transaction, where there is one."""
         if statement == "BEGIN":
-            return Nothing()
+            return Found()
         if statement in {"COMMIT", "ROLLBACK"}:
             if not self._has_begun:
-                return Nothing()
+                return Found()
             self._has_begun = False
         values = [parameters[int(number) - 1] for number in _MARK.findall(statement)]
         cursor = self._connection.cursor()
