@@ -6,28 +6,24 @@ ways to a cloud's credentials are the cloud's own (environment, instance or work
 
 import contextlib
 import errno
-import importlib
 import io
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 
 try:
     import obstore
     from obstore.exceptions import BaseError
-    from obstore.store import ObjectStore, from_url
 except ImportError as missing:
     raise ImportError(
         "Artifacts in a bucket need obstore: pip install 'dbt_trigger_dagster[objects]'"
     ) from missing
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
+from dbt_trigger_dagster.storage.bucket import check_root, open_bucket
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.stored_file import StoredFile
 
@@ -42,26 +38,6 @@ PARTS_AT_ONCE = 2
 PROBE = ".writable"
 """The object by which a check finds out whether objects can be written."""
 
-SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
-
-_CLIENT_OPTIONS = frozenset(
-    {
-        "allow_http",
-        "allow_invalid_certificates",
-        "connect_timeout",
-        "pool_idle_timeout",
-        "pool_max_idle_per_host",
-        "proxy_ca_certificate",
-        "proxy_excludes",
-        "proxy_url",
-        "randomize_addresses",
-        "read_timeout",
-        "root_certificate",
-        "timeout",
-        "user_agent",
-    }
-)
-_RETRIES = 5
 _EXCERPT = 300
 _READ = 1024 * 1024
 
@@ -84,9 +60,9 @@ class ObjectFiles:
     ) -> None:
         self.root = root.rstrip("/")
         self._options = dict(options or {})
-        _check_root(root)
+        check_root(root)
         with self._told_as_ours(f"{root} cannot be used"):
-            self._store = _open(self.root, self._options, patience)
+            self._store = open_bucket(self.root, self._options, patience)
 
     def __repr__(self) -> str:
         return f"ObjectFiles({self.root!r})"
@@ -283,58 +259,6 @@ def _first_bytes(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
     while size > 0 and (chunk := next(chunks, None)) is not None:
         size -= len(chunk)
         yield chunk
-
-
-def _check_root(root: str) -> None:
-    """Refuse a URL whose parts would be ignored, secrets among them.
-
-    Raises:
-        StorageError: It has such parts; they are not quoted.
-    """
-    parts = urlsplit(root)
-    before_host = parts.netloc.rpartition("@")[0]
-    if parts.scheme not in SCHEMES or not parts.netloc:
-        raise StorageError(
-            f"The artifacts' root {parts.scheme}://{parts.netloc.rpartition('@')[2]} is not "
-            "supported: give the path of a folder, or a URL such as s3://bucket/prefix, "
-            "gs://bucket/prefix or az://container/prefix."
-        )
-    is_container = parts.scheme.startswith("abfs") and ":" not in before_host
-    if parts.query or parts.fragment or (before_host and not is_container):
-        raise StorageError(
-            f"The artifacts' root {parts.scheme}://… has more than a bucket and a prefix: "
-            "give keys, tokens and settings as options, or in the environment."
-        )
-
-
-def _open(root: str, options: Mapping[str, Any], patience: float) -> ObjectStore:
-    config = {name: value for name, value in options.items() if name not in _CLIENT_OPTIONS}
-    client = {name: value for name, value in options.items() if name in _CLIENT_OPTIONS}
-    arguments: dict[str, Any] = {"config": config}
-    if client:  # none at all would do away with what the environment says
-        arguments["client_options"] = client
-    if root.startswith("s3") and _wants_profile(options):
-        arguments["credential_provider"] = _profile_credentials()
-    retries: Any = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=patience)}
-    store: ObjectStore = from_url(root, retry_config=retries, **arguments)
-    return store
-
-
-def _wants_profile(options: Mapping[str, Any]) -> bool:
-    """Whether a profile of the AWS command line is to be used, which obstore does not know."""
-    has_keys = any(name.lower().endswith("access_key_id") for name in options)
-    return bool(os.environ.get("AWS_PROFILE")) and not has_keys
-
-
-def _profile_credentials() -> Any:
-    try:
-        auth = importlib.import_module("obstore.auth.boto3")
-    except ImportError as error:
-        raise StorageError(
-            "AWS_PROFILE is set, which needs boto3: pip install boto3, or unset it and give keys "
-            "in the environment."
-        ) from error
-    return auth.Boto3CredentialProvider()
 
 
 def _hint(error: Exception) -> str:
