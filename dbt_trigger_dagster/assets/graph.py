@@ -27,7 +27,6 @@ from dbt_trigger_dagster.assets.io_manager import (
     ROWS_KEY,
     TABLE_KEY,
     DbtCloudTableIOManager,
-    column_schema,
 )
 from dbt_trigger_dagster.assets.job import (
     ARTIFACTS,
@@ -44,6 +43,7 @@ from dbt_trigger_dagster.assets.metadata import run_metadata
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore, DbtCloudResource
 from dbt_trigger_dagster.assets.resumption import intention_of
 from dbt_trigger_dagster.assets.step import Step
+from dbt_trigger_dagster.assets.table_metadata import column_schema
 from dbt_trigger_dagster.assets.trigger_step import announce, trigger
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
 from dbt_trigger_dagster.storage.columns import Rows, Table

@@ -12,10 +12,10 @@ import dagster as dg
 from pydantic import Field, field_validator
 
 from dbt_trigger_dagster.assets.latest_rows import latest_rows
-from dbt_trigger_dagster.assets.metadata import cut
 from dbt_trigger_dagster.assets.resources import Options, Secret, value_of, values_of
+from dbt_trigger_dagster.assets.table_metadata import PREVIEW_ROWS, preview
 from dbt_trigger_dagster.storage.batches import Batches
-from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.compatible_views import COMPATIBLE_VIEWS, views_like
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT
 from dbt_trigger_dagster.storage.node_tables import NODE
@@ -49,27 +49,6 @@ COMPATIBLE_VIEWS_DESCRIPTION = (
     "Packages whose tables are there as views, in schemas of their own: dbt_artifacts, elementary"
 )
 """What the setting means, here and in a file."""
-
-_PREVIEW_ROWS = 3
-_TYPES = {
-    Kind.INTEGER: "int",
-    Kind.BOOLEAN: "bool",
-    Kind.TEXT: "string",
-    Kind.JSON: "json",
-    Kind.TIMESTAMP: "timestamp",
-    Kind.SECONDS: "int",
-    Kind.NUMBER: "float",
-}
-
-
-def column_schema(table: Table) -> dg.TableSchema:
-    """A table's columns as Dagster shows them."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(column.name, type=_TYPES[column.kind], description=column.description)
-            for column in table.columns
-        ]
-    )
 
 
 class DbtCloudTableIOManager(dg.ConfigurableIOManager):
@@ -260,7 +239,7 @@ class DbtCloudTableIOManager(dg.ConfigurableIOManager):
         return {
             "dagster/row_count": len(own),
             "dagster/relation_identifier": store.relation(table),
-            **_preview(own.first(_PREVIEW_ROWS)),
+            **preview(own.first(PREVIEW_ROWS)),
         }
 
     def load_input(self, context: dg.InputContext) -> "pd.DataFrame | Rows":
@@ -315,22 +294,3 @@ def _of_the_project(store: Store, rows: Rows | Batches, now: datetime) -> Rows |
     if isinstance(rows, Batches) and rows.table is NODE:
         return with_gone(store, rows, now)
     return rows
-
-
-def _preview(rows: Rows) -> dict[str, Any]:
-    """Rows as a table of plain values: nothing that dbt Cloud says is rendered."""
-    names = rows.table.preview
-    if not names:
-        return {}
-    columns = [rows.columns[name] for name in names]
-    records = [
-        dg.TableRecord(
-            {
-                name: None if value is None else cut(str(value))
-                for name, value in zip(names, row, strict=True)
-            }
-        )
-        for row in zip(*columns, strict=True)
-    ]
-    schema = dg.TableSchema([dg.TableColumn(name) for name in names])
-    return {"preview": dg.MetadataValue.table(records, schema=schema)}

@@ -16,7 +16,8 @@ from dbt_trigger_dagster import (
     TriggerResponseConfig,
     build_dbt_cloud_job_assets,
 )
-from dbt_trigger_dagster.assets.io_manager import TABLE_KEY, column_schema
+from dbt_trigger_dagster.assets.io_manager import TABLE_KEY
+from dbt_trigger_dagster.assets.table_metadata import column_schema
 from dbt_trigger_dagster.definitions import defs
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT

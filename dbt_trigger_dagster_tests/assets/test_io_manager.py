@@ -20,7 +20,6 @@ from dbt_trigger_dagster.assets.io_manager import (
     ROWS_IF_ANY,
     ROWS_KEY,
     TABLE_KEY,
-    column_schema,
 )
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.storage.columns import Rows, Table
@@ -193,24 +192,6 @@ def test_a_preview_holds_short_text_and_nulls_alone(tables: Tables) -> None:
     null, long = json.loads(json.dumps(preview_of(tables.run([files]), "files"), allow_nan=False))
     assert null == {"step": "0", "path": None, "size_bytes": None}
     assert len(long["path"]) == 300
-
-
-@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
-def test_the_column_schema_is_the_declared_one(table: Table) -> None:
-    """Every column, in order, with a type and the description that the table declares."""
-    schema = column_schema(table)
-    assert [(column.name, column.description) for column in schema.columns] == [
-        (column.name, column.description) for column in table.columns
-    ]
-    assert {column.type for column in schema.columns} <= {
-        "float",
-        "int",
-        "bool",
-        "string",
-        "json",
-        "timestamp",
-    }
-    assert all(column.description for column in schema.columns)
 
 
 def test_the_tables_can_be_kept_in_a_schema(tmp_path: Path) -> None:
