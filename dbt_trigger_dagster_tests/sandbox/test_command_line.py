@@ -33,6 +33,13 @@ JOBS_FILE = """
     - {}
 """
 
+COMMAND = """
+import os, sys
+print(os.environ["DBT_CLOUD_JOB_ID"])
+print(os.environ["DBT_CLOUD_ACCESS_URL"])
+sys.exit(7)
+"""
+
 
 @pytest.fixture
 def jobs_file(tmp_path: Path) -> Path:
@@ -120,40 +127,38 @@ def test_a_busy_port_says_so_and_exits_with_2(jobs_file: Path, capsys) -> None:
     assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
+    """A command that has run against the sandbox, while the sandbox's usual port was taken."""
+    folder = tmp_path_factory.mktemp("sandbox")
+    (folder / "jobs.yml").write_text(JOBS_FILE)
+    sandbox = ["-m", "dbt_trigger_dagster.sandbox", "--jobs", "jobs.yml", "--job", "second"]
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # taken already, which is as good
+            stack.enter_context(socket.create_server(("127.0.0.1", DEFAULT_PORT)))
+        return subprocess.run(  # noqa: S603  # the sandbox itself
+            [sys.executable, *sandbox, "--", sys.executable, "-c", COMMAND],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
 def test_a_command_runs_against_the_sandbox_and_its_exit_code_is_passed_on(
-    jobs_file: Path, tmp_path: Path
+    finished: "subprocess.CompletedProcess[str]",
 ) -> None:
     """The command finds the job in its environment, and its output is all there is on stdout."""
-    command = "import os, sys; print(os.environ['DBT_CLOUD_JOB_ID']); sys.exit(7)"
-    sandbox = ["-m", "dbt_trigger_dagster.sandbox", "--jobs", str(jobs_file), "--job", "second"]
-    finished = subprocess.run(  # noqa: S603  # the sandbox itself
-        [sys.executable, *sandbox, "--", sys.executable, "-c", command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (finished.returncode, finished.stdout) == (7, "77\n")
+    job_id, _ = finished.stdout.splitlines()
+    assert (finished.returncode, job_id) == (7, "77")
     assert "job      77  second" in finished.stderr
 
 
 def test_a_command_gets_a_free_port_where_the_usual_one_is_taken(
-    jobs_file: Path, tmp_path: Path
+    finished: "subprocess.CompletedProcess[str]",
 ) -> None:
     """So that two of them can run at once; links stay alive over a restart where it is free."""
-    with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # taken already, which is as good
-            stack.enter_context(socket.create_server(("127.0.0.1", DEFAULT_PORT)))
-        command = [sys.executable, "-c", "import os; print(os.environ['DBT_CLOUD_ACCESS_URL'])"]
-        sandbox = ["-m", "dbt_trigger_dagster.sandbox", "--jobs", str(jobs_file), "--", *command]
-        finished = subprocess.run(  # noqa: S603  # the sandbox itself
-            [sys.executable, *sandbox],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-    assert finished.stdout.startswith("http://127.0.0.1:")
-    assert finished.stdout != f"http://127.0.0.1:{DEFAULT_PORT}\n"
+    _, url = finished.stdout.splitlines()
+    assert url.startswith("http://127.0.0.1:")
+    assert url != f"http://127.0.0.1:{DEFAULT_PORT}"
