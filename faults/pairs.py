@@ -16,8 +16,9 @@ from datetime import datetime, timezone
 from dbt_trigger_dagster import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Clock, SystemClock
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError
+from dbt_trigger_dagster.dbt_cloud.marker import marker
 from dbt_trigger_dagster.dbt_cloud.parameters import TriggerRequest
-from dbt_trigger_dagster.dbt_cloud.trigger import Intention, Triggered, marker, trigger_once
+from dbt_trigger_dagster.dbt_cloud.trigger import Intention, Triggered, trigger_once
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster.sandbox.account.faults import FaultTime
 from dbt_trigger_dagster_tests.harness import dbt_runs, settings_of

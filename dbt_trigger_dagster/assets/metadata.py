@@ -14,9 +14,9 @@ import dagster as dg
 from dbt_trigger_dagster.artifacts.spans import bars_of, in_words, spans_of
 from dbt_trigger_dagster.artifacts.timeline import as_data_uri, strip_svg, timeline_svg
 from dbt_trigger_dagster.assets.outcome import Outcome, Record, cause_lines, status_counts
+from dbt_trigger_dagster.dbt_cloud.marker import without_marker
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.text import one_line
-from dbt_trigger_dagster.dbt_cloud.trigger import without_marker
 
 RUN_LINK = ("dbt_cloud_run_id", "dbt_cloud_run_url")
 """The metadata of `run_link`."""

@@ -7,8 +7,8 @@ from dbt_trigger_dagster.assets.resumption import is_key_of
 from dbt_trigger_dagster.assets.trigger_step import triggered_run
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import SettingError
+from dbt_trigger_dagster.dbt_cloud.marker import marker_key
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.trigger import marker_key
 from dbt_trigger_dagster.storage.columns import Rows
 
 

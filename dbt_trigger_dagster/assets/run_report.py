@@ -12,8 +12,8 @@ from dbt_trigger_dagster.artifacts.report import LONGEST_TEXT, REPORT, report_ht
 from dbt_trigger_dagster.artifacts.spans import kind_of
 from dbt_trigger_dagster.assets.outcome import Outcome
 from dbt_trigger_dagster.assets.resources import DbtCloudArtifactStore
+from dbt_trigger_dagster.dbt_cloud.marker import without_marker
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.trigger import without_marker
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.file_store import FileStore
 from dbt_trigger_dagster.storage.node_statuses import FAILED, is_executed

@@ -7,9 +7,7 @@ a run that was started to appear. Where two send at the same time, or one that w
 another, both look afterwards: the older run counts, and the younger is cancelled.
 """
 
-import dataclasses
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,16 +17,14 @@ from dbt_trigger_dagster.dbt_cloud.cancel import became, cancel_and_look
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.clock import Clock
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudError, DbtCloudSupersededError
+from dbt_trigger_dagster.dbt_cloud.marker import marked, marker
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.parameters import MAX_CAUSE_LENGTH, RunFilter, TriggerRequest
+from dbt_trigger_dagster.dbt_cloud.parameters import RunFilter, TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.retries import is_outcome_unknown, was_turned_away
 from dbt_trigger_dagster.dbt_cloud.search import Search
 
 CLOCK_TOLERANCE = timedelta(days=1)
 """How far dbt Cloud's clock may be behind ours, beyond the newest runs, which are always read."""
-
-MARKER = re.compile(r"\[dagster ([^\]\s]+)\]\Z")
-"""What the cause of a run ends in that was triggered from Dagster; its group is the key."""
 
 PROMPT = 5.0
 """Seconds from a check to an answer in which nobody else can have taken an intention over."""
@@ -63,29 +59,6 @@ class Triggered:
 
     run: Run
     adopted: bool
-
-
-def marker(key: str) -> str:
-    """What the cause of a run ends in, so that the run is found again."""
-    return f"[dagster {key}]"
-
-
-def marker_key(run: Run) -> str | None:
-    """The key in the marker that a run's cause ends in, where the API was asked for ``trigger``."""
-    match = MARKER.search(run.cause)
-    return match[1] if match else None
-
-
-def without_marker(cause: str) -> str:
-    """A cause as its author wrote it, so far as there was room for it."""
-    return MARKER.sub("", cause).rstrip()
-
-
-def marked(request: TriggerRequest, key: str) -> TriggerRequest:
-    """A request whose cause ends in the marker; the cause makes room for it."""
-    room = MAX_CAUSE_LENGTH - len(marker(key)) - 1
-    cause = f"{request.cause[:room].rstrip()} {marker(key)}"
-    return dataclasses.replace(request, cause=cause)
 
 
 def trigger_once(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from dbt_trigger_dagster.assets.job import JobGraph
+from dbt_trigger_dagster.dbt_cloud.marker import marker_key
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.trigger import marker_key
 
 
 def is_of(run: Run, graph: JobGraph) -> bool:

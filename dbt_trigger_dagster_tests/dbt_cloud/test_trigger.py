@@ -1,15 +1,12 @@
 """The exactly-once protocol, against a sandbox that loses answers, on a clock that is moved."""
 
 import dataclasses
-import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import (
@@ -18,15 +15,14 @@ from dbt_trigger_dagster.dbt_cloud.errors import (
     DbtCloudResponseError,
     DbtCloudSupersededError,
 )
+from dbt_trigger_dagster.dbt_cloud.marker import marked, marker
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.parameters import MAX_CAUSE_LENGTH, RunFilter, TriggerRequest
+from dbt_trigger_dagster.dbt_cloud.parameters import RunFilter, TriggerRequest
 from dbt_trigger_dagster.dbt_cloud.search import SETTLE_PAUSES
 from dbt_trigger_dagster.dbt_cloud.trigger import (
     Intention,
     Triggered,
     find_retry,
-    marked,
-    marker,
     retry_once,
     trigger_once,
 )
@@ -409,25 +405,6 @@ def test_only_the_first_search_goes_back_all_the_way(account: Account) -> None:
     before = account.asked("GET")
     assert not account.trigger(is_repeated=True, since=began).adopted
     assert account.asked("GET") - before == 3 + len(SETTLE_PAUSES) - 1 + AFTERWARDS
-
-
-@given(
-    cause=st.text(
-        st.characters() | st.sampled_from("[]\"'\\\ud83d\U0001f469"),
-        min_size=1,
-        max_size=MAX_CAUSE_LENGTH,
-    ).filter(str.strip),
-    prefix=st.text("abc_-/", max_size=40),
-)
-def test_a_marked_cause_keeps_its_marker_and_fits(cause: str, prefix: str) -> None:
-    """Brackets, quotes and any length: the user's part makes room, never the marker."""
-    key = f"{KEY}/{prefix}"
-    sent = marked(TriggerRequest(cause=cause), key).cause
-    assert sent.endswith(marker(key))
-    assert len(sent) <= MAX_CAUSE_LENGTH
-    assert sent.startswith(cause[:100].rstrip())
-    arrived = json.loads(json.dumps({"id": 1, "trigger": {"cause": sent}}))
-    assert Run.from_payload(arrived).cause.endswith(marker(key))
 
 
 def test_the_user_cannot_forge_the_marker_of_another_run(account: Account) -> None:

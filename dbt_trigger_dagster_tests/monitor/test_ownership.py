@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dbt_trigger_dagster.assets.job import JobGraph, JobReference
+from dbt_trigger_dagster.dbt_cloud.marker import marker
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.dbt_cloud.trigger import marker
 from dbt_trigger_dagster.monitor.ownership import (
     Ownership,
     Records,

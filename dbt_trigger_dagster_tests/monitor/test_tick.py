@@ -12,7 +12,7 @@ import pytest
 from dbt_trigger_dagster import DbtCloudRunConfig, DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.job import JOB_ID_TAG
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudAuthError
-from dbt_trigger_dagster.dbt_cloud.trigger import marker
+from dbt_trigger_dagster.dbt_cloud.marker import marker
 from dbt_trigger_dagster.monitor.cursor import MOST_REMEMBERED
 from dbt_trigger_dagster.monitor.landings import ATTEMPT_TAG, MONITOR_TAG
 from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
