@@ -15,8 +15,9 @@ import psycopg
 from benchmarks.history import FIRST_ID, filled, row
 from benchmarks.report import Result, not_measured
 from benchmarks.rounds import Spread, alternate, ratios, seconds_of
-from dbt_trigger_dagster.storage.columns import Kind, Rows
+from dbt_trigger_dagster.storage.columns import Rows
 from dbt_trigger_dagster.storage.database import quote, replacement
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.store import Store, open_store
 from dbt_trigger_dagster.storage.tables import RUN
 from dbt_trigger_dagster_tests.databases import (

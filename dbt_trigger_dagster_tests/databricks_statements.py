@@ -14,7 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Rows, Table
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import TABLES

@@ -13,7 +13,7 @@ from dbt_trigger_dagster.artifacts.json_stream import (
     read_objects,
     results_in,
 )
-from dbt_trigger_dagster.storage.columns import JsonText
+from dbt_trigger_dagster.storage.kinds import JsonText
 
 RUN_RESULTS = "run_results.json"
 

@@ -8,7 +8,7 @@ from typing import Any
 from dbt_trigger_dagster.artifacts.run_results import canonical_command
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.text import excerpt, lines
-from dbt_trigger_dagster.storage.columns import Kind
+from dbt_trigger_dagster.storage.kinds import Kind
 
 TAIL_LINES = 40
 """So many of the last lines of a step's log are kept in its row."""

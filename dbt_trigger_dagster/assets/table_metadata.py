@@ -5,7 +5,8 @@ from typing import Any
 import dagster as dg
 
 from dbt_trigger_dagster.assets.metadata import cut
-from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Rows, Table
+from dbt_trigger_dagster.storage.kinds import Kind
 
 PREVIEW_ROWS = 3
 """How many rows are shown; Dagster stores them several times."""

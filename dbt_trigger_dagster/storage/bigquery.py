@@ -18,7 +18,7 @@ from dbt_trigger_dagster.storage.bigquery_client import (
     errors,
 )
 from dbt_trigger_dagster.storage.bigquery_session import CHUNKS, Session
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.database import (
     WAIT_LIMIT,
     escaped_text,
@@ -31,6 +31,7 @@ from dbt_trigger_dagster.storage.database_url import parsed
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
 from dbt_trigger_dagster.storage.json_rows import as_parameter, chunks
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.view import View
 
 if TYPE_CHECKING:

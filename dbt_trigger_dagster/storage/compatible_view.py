@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dbt_trigger_dagster.storage.columns import Column, Kind
+from dbt_trigger_dagster.storage.columns import Column
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.view import View
 
 _TYPES: Mapping[Kind, str] = {

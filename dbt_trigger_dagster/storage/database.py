@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import timezone
 from typing import Any, Protocol
 
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.view import View
 
 WAIT_LIMIT = 60.0

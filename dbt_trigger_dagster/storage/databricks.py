@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.database import (
     WAIT_LIMIT,
     escaped_text,
@@ -34,6 +34,7 @@ from dbt_trigger_dagster.storage.databricks_session import (
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
 from dbt_trigger_dagster.storage.json_rows import as_parameter, chunks
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.view import View
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from datetime import timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT, execute_all, quote, text
 from dbt_trigger_dagster.storage.duckdb_file import DuckDBFile
 from dbt_trigger_dagster.storage.existing import Existing
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.view import View
 
 if TYPE_CHECKING:

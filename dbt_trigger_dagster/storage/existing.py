@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.kinds import Kind
 
 _NOBODYS_KEY = {Kind.INTEGER: -1, Kind.TEXT: ""}
 _NOBODYS_ACCOUNTS = (-1, -2)

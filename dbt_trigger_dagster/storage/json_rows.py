@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from dbt_trigger_dagster.storage.columns import Kind, Rows
+from dbt_trigger_dagster.storage.columns import Rows
+from dbt_trigger_dagster.storage.kinds import Kind
 
 CHUNK = 1_000_000
 """About so many characters travel in one statement."""

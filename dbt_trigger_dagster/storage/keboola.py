@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from dbt_trigger_dagster.storage.columns import Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Rows, Table
 from dbt_trigger_dagster.storage.copy import Source
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.tables import RUN, TRIGGER
 
 _ROWS = 100

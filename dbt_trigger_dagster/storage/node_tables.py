@@ -4,7 +4,8 @@ Columns have dbt's own names where dbt has one, and those of dbt_artifacts and e
 these agree.
 """
 
-from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Kind, Table
+from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Table
+from dbt_trigger_dagster.storage.kinds import Kind
 
 _ACCOUNT = Column("account_id", Kind.INTEGER, "Account that the run belongs to")
 _JOB = Column("job_id", Kind.INTEGER, "Job that the run is a run of")

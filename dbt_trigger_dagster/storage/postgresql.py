@@ -11,7 +11,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.database import (
     NO_KEY,
     WAIT_LIMIT,
@@ -24,6 +24,7 @@ from dbt_trigger_dagster.storage.database import (
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
 from dbt_trigger_dagster.storage.json_rows import chunks, without_nul
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.postgresql_driver import driver, is_momentary, parsed
 from dbt_trigger_dagster.storage.view import View
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dbt_trigger_dagster.storage.batches import Batches
-from dbt_trigger_dagster.storage.columns import JsonText, Kind
+from dbt_trigger_dagster.storage.kinds import JsonText, Kind
 from dbt_trigger_dagster.storage.node_tables import NODE
 from dbt_trigger_dagster.storage.store import Store
 

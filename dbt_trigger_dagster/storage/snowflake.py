@@ -13,7 +13,7 @@ from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from dbt_trigger_dagster.dbt_cloud.text import one_line
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.database import (
     WAIT_LIMIT,
     execute_all,
@@ -27,6 +27,7 @@ from dbt_trigger_dagster.storage.database_url import driver, parsed
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
 from dbt_trigger_dagster.storage.json_rows import as_parameter, chunks
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.snowflake_session import EXAMPLE, Session, arguments
 from dbt_trigger_dagster.storage.view import View
 

@@ -14,11 +14,12 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from dbt_trigger_dagster.storage.batches import Batches
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.database import WAIT_LIMIT, Connection, Database, beyond, text
 from dbt_trigger_dagster.storage.definitions import prepare, show
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import probe_of
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.view import View
 
 _PAUSE = 0.5

@@ -9,11 +9,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.database import NO_KEY, WAIT_LIMIT, execute_all, quote, replacement
 from dbt_trigger_dagster.storage.database_file import check_room, keep_private, make_folder
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.view import View
 
 _ONLY_SCHEMA = "main"

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dbt_trigger_dagster.dbt_cloud.models import Run
-from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Rows, Table
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.node_tables import NODE_TABLES
 
 

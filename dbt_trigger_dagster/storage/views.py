@@ -4,7 +4,8 @@ Each is one SELECT that all our databases understand: no arithmetic with dates, 
 the standard's. A store names the tables in its own way.
 """
 
-from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Kind, Table
+from dbt_trigger_dagster.storage.columns import LINEAGE, Column, Table
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.node_statuses import EXECUTED, FAILED, GOOD, in_sql
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.tables import RUN

@@ -18,7 +18,8 @@ from typing import Any
 
 import duckdb
 
-from dbt_trigger_dagster.storage.columns import Kind, Table
+from dbt_trigger_dagster.storage.columns import Table
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import TABLES
 from dbt_trigger_dagster.storage.views import VIEWS

@@ -11,8 +11,9 @@ import pytest
 import requests
 
 from dbt_trigger_dagster.storage.bigquery import BigQuery
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.store import open_store
 from dbt_trigger_dagster.storage.tables import RUN, TABLES, TRIGGER

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from dbt_trigger_dagster.storage.columns import Column, Kind, Rows, Table
+from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
+from dbt_trigger_dagster.storage.kinds import Kind
 from dbt_trigger_dagster.storage.node_tables import NODE_RESULT
 from dbt_trigger_dagster.storage.sql import SqlStore
 from dbt_trigger_dagster.storage.tables import ARTIFACT, RUN, TABLES, TRIGGER

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dbt_trigger_dagster.dbt_cloud.models import Run, parse_timestamp
-from dbt_trigger_dagster.storage.columns import LINEAGE, JsonText, Kind, Table
+from dbt_trigger_dagster.storage.columns import LINEAGE, Table
+from dbt_trigger_dagster.storage.kinds import JsonText, Kind
 from dbt_trigger_dagster.storage.tables import (
     ARTIFACT,
     RUN,
