@@ -40,10 +40,9 @@ def in_parallel(
         with held_back():
             calls = [Call(executor, function, item) for item in items]
         return [call.result(cancellation) for call in calls]
-    except Exception:
-        raise
-    except BaseException:
-        cancellation.cancel()
+    except BaseException as error:
+        if not isinstance(error, Exception):  # it is an interrupt
+            cancellation.cancel()
         raise
     finally:
         executor.shutdown(cancel_futures=True)
