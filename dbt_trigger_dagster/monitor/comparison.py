@@ -19,6 +19,7 @@ from dbt_trigger_dagster.monitor.cursor import (
     changed_since,
 )
 from dbt_trigger_dagster.monitor.finished_runs import Findings
+from dbt_trigger_dagster.monitor.given_up import give_up, named
 from dbt_trigger_dagster.monitor.landings import (
     STALE_AFTER,
     Due,
@@ -34,14 +35,7 @@ from dbt_trigger_dagster.storage.tables import RUN, TRIGGER
 LANDINGS_LOOKBACK = timedelta(days=1)
 """How far back failed landings are looked for by a monitor that starts anew."""
 
-MOST_NAMED = 10
-"""Most of the given up runs that a tick names."""
-
 _IN_FLIGHT = {1, 2, 3}
-_AGAIN = (
-    "See why in the failed Dagster runs. Then re-execute the last one, or materialize run_result "
-    "with these dbt Cloud runs in run_ids."
-)
 
 
 class Policy(Protocol):
@@ -212,34 +206,10 @@ class Comparison:
                 known.append(run_id)
                 if not landing.is_given_up:
                     new.setdefault(landing.op_name, {})[run_id] = landing
-        for landings in new.values():
-            self._tell(landings)
-            self.requested_runs.give_up(landings.values())
+        graphs = {graph.op_name: graph for graph in self.graphs}
+        for op_name, landings in new.items():
+            give_up(self.requested_runs, landings, graphs[op_name], self.log)
         return tuple(known[-MOST_REMEMBERED:])
-
-    def _tell(self, landings: Mapping[int, RequestedRun]) -> None:
-        """Say in the log and at the asset that nobody could land some runs of a graph."""
-        landing = next(iter(landings.values()))
-        named = ", ".join(map(str, landings))
-        said = (
-            f"{landing.attempt} Dagster runs have tried to land these dbt Cloud runs, and none "
-            f"did: {named}."
-        )
-        self.log.error("%s %s", said, _AGAIN)
-        run_result = next(
-            graph.run_result for graph in self.graphs if graph.op_name == landing.op_name
-        )
-        self.requested_runs.instance.report_runless_asset_event(
-            dg.AssetObservation(
-                dg.AssetKey.from_user_string(run_result),
-                description=said,
-                metadata={
-                    "not_landed": named,
-                    "last_dagster_run": dg.MetadataValue.dagster_run(landing.dagster_run_id),
-                    "try_again": _AGAIN,
-                },
-            )
-        )
 
     def _new(self) -> list[Run]:
         """Runs that nobody has tried to land yet, and that are not held."""
@@ -312,12 +282,7 @@ class Comparison:
             parts.append(f"{len(self._waiting)} to be tried again later")
         if not self.found.is_complete:
             parts.append("the rest comes with the next ticks")
-        sentence = "; ".join(parts) + "."
-        if not cursor.given_up:
-            return sentence
-        named = ", ".join(map(str, cursor.given_up[-MOST_NAMED:]))
-        more = max(0, len(cursor.given_up) - MOST_NAMED)
-        return f"{sentence} Given up: {named}{f' and {more} more' if more else ''}. {_AGAIN}"
+        return " ".join(filter(None, ["; ".join(parts) + ".", named(cursor.given_up)]))
 
 
 def _retried(runs: Iterable[Run]) -> set[int]:

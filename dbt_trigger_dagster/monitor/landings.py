@@ -179,7 +179,7 @@ class RequestedRuns:
             dg.RunsFilter(tags={MONITOR_TAG: self.monitor}, **wanted)
         )
 
-    def give_up(self, landings: Iterable[RequestedRun]) -> None:
+    def note_given_up(self, landings: Iterable[RequestedRun]) -> None:
         """Note that people have been told of some landings."""
         for dagster_run_id in {each.dagster_run_id for each in landings}:
             self.instance.add_run_tags(dagster_run_id, {GIVEN_UP_TAG: "true"})

@@ -80,36 +80,8 @@ class Monitor:
             ValueError: A setting cannot be used.
             DbtCloudError: dbt Cloud refuses, and will refuse the next tick too.
         """
-        now = self.now()
-        deadline = Deadline.after(TICK_SECONDS, client.clock)
-        graphs = [graph.known() for graph in self.graphs]
-        requested_runs = RequestedRuns(instance, self.name)
-        terminations = Terminations(instance, graphs, now)
         try:
-            hasty = client.with_options(deadline=deadline)
-            related = self._related(graphs)
-            last, found = self._look(FinishedRuns(hasty, related), cursor, now, log)
-            if found.error is not None and not found.runs:
-                raise found.error
-            if found.error is not None:
-                log.warning("%s What was seen before is landed.", found.error)
-            else:
-                open_runs = OpenRuns(hasty, tables, instance, related, self.settle)
-                found = open_runs.add_to(found, now)
-            comparison = Comparison(
-                policy=self,
-                graphs=graphs,
-                last=last,
-                found=found,
-                requested_runs=requested_runs,
-                tables=tables,
-                account_id=client.account_id,
-                now=now,
-                log=log,
-            )
-            requests, reached, sentence = comparison.result()
-            seen = cancel_orphans(client, terminations, last.terminations_seen, deadline, log)
-            reached = replace(reached, terminations_seen=seen)
+            requests, reached, sentence = self._compared(client, tables, instance, cursor, log)
         except DbtCloudError as error:
             if not is_transient(error):
                 raise
@@ -124,6 +96,49 @@ class Monitor:
             return _skipped(sentence, reached.as_text())
         log.info(sentence)
         return dg.SensorResult(run_requests=requests, cursor=reached.as_text())
+
+    def _compared(
+        self,
+        client: DbtCloudClient,
+        tables: DbtCloudTableIOManager,
+        instance: dg.DagsterInstance,
+        cursor: str | None,
+        log: logging.Logger,
+    ) -> tuple[list[dg.RunRequest], MonitorCursor, str]:
+        """What is to be requested, what the next tick goes on from, and both in a sentence.
+
+        Raises:
+            ValueError: A setting cannot be used.
+            DbtCloudError: dbt Cloud cannot be asked.
+            StorageError: The tables cannot be read.
+        """
+        now = self.now()
+        deadline = Deadline.after(TICK_SECONDS, client.clock)
+        hasty = client.with_options(deadline=deadline)
+        graphs = [graph.known() for graph in self.graphs]
+        related = self._related(graphs)
+        last, found = self._look(FinishedRuns(hasty, related), cursor, now, log)
+        if found.error is not None and not found.runs:
+            raise found.error
+        if found.error is not None:
+            log.warning("%s What was seen before is landed.", found.error)
+        else:
+            found = OpenRuns(hasty, tables, instance, related, self.settle).add_to(found, now)
+        comparison = Comparison(
+            policy=self,
+            graphs=graphs,
+            last=last,
+            found=found,
+            requested_runs=RequestedRuns(instance, self.name),
+            tables=tables,
+            account_id=client.account_id,
+            now=now,
+            log=log,
+        )
+        requests, reached, sentence = comparison.result()
+        terminations = Terminations(instance, graphs, now)
+        seen = cancel_orphans(client, terminations, last.terminations_seen, deadline, log)
+        return requests, replace(reached, terminations_seen=seen), sentence
 
     def _look(
         self, finished: FinishedRuns, cursor: str | None, now: datetime, log: logging.Logger
