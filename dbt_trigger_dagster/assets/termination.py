@@ -130,7 +130,7 @@ class Termination:
         What goes wrong with dbt Cloud never hides the interrupt.
         """
         client = client.with_options(cancellation=Cancellation())  # to cancel dbt runs takes time
-        with undisturbed():
+        with ignoring_signals():
             why = self.why()
             deadline = Deadline.after(CANCEL_DEADLINE, client.clock)
             by = client.with_options(deadline=deadline) if why.is_a_wish and self._cancel else None
@@ -206,7 +206,7 @@ def _run_despite_interrupt(
 
     But no pause, and so no second request.
     """
-    with undisturbed():
+    with ignoring_signals():
         wait([answer], timeout=seconds)
         given_up.cancel()
         failed = answer.exception()
@@ -234,7 +234,7 @@ def end_of(run: Run, client: DbtCloudClient | None) -> str:
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def ignoring_signals() -> Iterator[None]:
     """Ignore further signals: a signal to a process group arrives more than once."""
     if not is_main_thread():
         yield

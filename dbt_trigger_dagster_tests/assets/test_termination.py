@@ -21,8 +21,8 @@ from dbt_trigger_dagster.assets.termination import (
     ANSWER_WAIT,
     CANCEL_DEADLINE,
     Termination,
+    ignoring_signals,
     start_run,
-    undisturbed,
 )
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudCancelledError, DbtCloudRequestError
@@ -215,18 +215,18 @@ def test_other_errors_pass_from_several_calls_at_once(instance, client: DbtCloud
 
 
 def test_the_handlers_are_put_back(instance, noted: list[int], client: DbtCloudClient) -> None:
-    """After a block and after an undisturbed time, and also when they end in an error."""
+    """After a block and after one that ignores signals, also when they end in an error."""
     before = handlers()
-    for block in (a_termination(instance).guarded(client), undisturbed()):
+    for block in (a_termination(instance).guarded(client), ignoring_signals()):
         with contextlib.suppress(KeyError), block:
             assert handlers() != before
             raise KeyError
         assert handlers() == before
 
 
-def test_an_undisturbed_time_lets_no_signal_through(noted: list[int]) -> None:
+def test_a_block_that_ignores_signals_lets_no_signal_through(noted: list[int]) -> None:
     """A second Ctrl-C must not break off the request that cancels the dbt run."""
-    with undisturbed():
+    with ignoring_signals():
         for number in SIGNALS:
             send(number)
     assert noted == []
@@ -257,7 +257,7 @@ def test_another_thread_can_be_guarded_without_signals(
 
     def work() -> None:
         termination = a_termination(instance)
-        with termination.guarded(client), undisturbed():
+        with termination.guarded(client), ignoring_signals():
             seen.append(handlers() == before)
             seen.append(termination.why().is_a_wish)
 
