@@ -17,9 +17,8 @@ from dbt_trigger_dagster.assets.config import (
     TriggerResponseConfig,
     as_run_config,
     check_is_followed,
-    configured_by,
-    with_defaults,
 )
+from dbt_trigger_dagster.assets.config_class import configured_by, with_defaults
 from dbt_trigger_dagster.assets.dagster_run import config_of
 from dbt_trigger_dagster.assets.failures import as_failure
 from dbt_trigger_dagster.assets.io_manager import (

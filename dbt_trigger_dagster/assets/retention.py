@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field, ValidationError
 
 from dbt_trigger_dagster.artifacts.retention import Deletion, Plan, Policy, StoredRun, delete, plan
-from dbt_trigger_dagster.assets.config import configured_by, with_defaults
+from dbt_trigger_dagster.assets.config_class import configured_by, with_defaults
 from dbt_trigger_dagster.assets.failures import as_failure
 from dbt_trigger_dagster.assets.io_manager import DbtCloudTableIOManager
 from dbt_trigger_dagster.assets.metadata import table

@@ -55,7 +55,6 @@ def build_dbt_cloud_monitor(
         SettingError: An argument cannot be used; the message says which and why.
     """
     graphs = graphs_in(assets, RUN_RESULT)
-    landed = [key for graph in graphs for key in graph.landed_keys]
     _check(graphs, settle_seconds, lookback, batch_size, start)
     monitor = Monitor(
         name=name,
@@ -70,13 +69,7 @@ def build_dbt_cloud_monitor(
 
     @dg.sensor(
         name=name,
-        job=dg.define_asset_job(
-            f"{name}_landing",
-            selection=dg.AssetSelection.assets(*landed),
-            description=f"Lands dbt Cloud runs that are over; requested by the sensor {name}",
-            # Its one step waits for the network: a process of its own would only cost seconds.
-            executor_def=dg.in_process_executor,
-        ),
+        job=_landing_job(name, graphs),
         description="Lands the dbt Cloud runs that nobody waits for, when they are over.",
         minimum_interval_seconds=minimum_interval_seconds,
         default_status=default_status,
@@ -94,6 +87,18 @@ def build_dbt_cloud_monitor(
             )
 
     return monitor_sensor
+
+
+def _landing_job(name: str, graphs: Sequence[JobGraph]) -> Any:
+    """The Dagster job that lands runs of some graphs."""
+    landed = [key for graph in graphs for key in graph.landed_keys]
+    return dg.define_asset_job(
+        f"{name}_landing",
+        selection=dg.AssetSelection.assets(*landed),
+        description=f"Lands dbt Cloud runs that are over; requested by the sensor {name}",
+        # Its one step waits for the network: a process of its own would only cost seconds.
+        executor_def=dg.in_process_executor,
+    )
 
 
 def _check(
