@@ -36,6 +36,7 @@ def test_a_server_is_told_without_user_and_parameters(database: str, place: str)
     [
         "postgresql://me:S3cret@db/dbt",
         "postgresql://me:S3cret/x@db/dbt",
+        "postgresql//me:S3cret@db/dbt",
         "postgresql://me:a?S3cret@db/dbt",
         "postgresql://me:a@S3cret@db/dbt",
         "postgresql://me:S3cret#x@db/dbt",

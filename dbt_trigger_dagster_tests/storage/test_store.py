@@ -57,6 +57,7 @@ def test_an_absolute_url_and_a_home_folder_are_understood(tmp_path, monkeypatch)
         "sqlite://u:sesame@host/x.db",
         "host=h password=sesame",
         "https:/u:sesame@host/db",
+        "mysql//u:sesame@host/db",
     ],
 )
 def test_a_database_of_another_kind_is_refused(tmp_path, monkeypatch, database) -> None:
@@ -79,6 +80,7 @@ def test_a_database_of_another_kind_is_refused(tmp_path, monkeypatch, database) 
         "postgresql://u:12@sesame@host/db",
         "postgresql://u:1?2@sesame@host,other/db",
         "postgresql:/u:sesame@host/db",
+        "postgresql//u:sesame@host/db",
         "postgresql+psycopg2://u:sesame@host/db?sslmode",
         "postgres://u:ses%zzame@host/db",
     ],
