@@ -96,8 +96,8 @@ class Response:
         transfer = self.headers.get("Transfer-Encoding", "identity").strip().lower()
         if transfer not in {"identity", "chunked"}:
             raise DbtCloudPayloadError(f"{self.asked} was answered in an encoding: {transfer!r}.")
-        encoding = self.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding == "identity":
+        encoding = self.headers.get("Content-Encoding", "").strip().lower()
+        if encoding in {"", "identity"}:
             yield from self._raw.stream(CHUNK_SIZE, decode_content=False)
         elif encoding in {"gzip", "x-gzip"}:
             yield from self._unzipped()

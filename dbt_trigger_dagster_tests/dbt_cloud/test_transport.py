@@ -419,6 +419,14 @@ def test_a_whole_compressed_body_is_unpacked_and_leaves_the_connection(ask) -> N
 
 
 @both_ways
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity "])
+def test_a_header_may_say_that_a_body_is_as_it_is(ask, encoding) -> None:
+    """Also by saying nothing, as some gateways do that have unpacked it."""
+    with serving(lambda _: reply(200, b"x", headers={"Content-Encoding": encoding})) as server:
+        assert ask(_transport(server.url)) == b"x"
+
+
+@both_ways
 @pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "rot13"])
 def test_an_encoding_that_nobody_asked_for_is_no_answer(ask, encoding) -> None:
     """What cannot be unpacked is not kept as the file."""
