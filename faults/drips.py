@@ -5,7 +5,6 @@ Dagster in a process of its own: SIGTERM while it waits for such an answer ends 
 """
 
 import os
-import shutil
 import signal
 import tempfile
 import time
@@ -36,7 +35,7 @@ from dbt_trigger_dagster_tests.servers import (
     serving,
 )
 from faults.graph import execute
-from faults.kills import empty_home, given_up
+from faults.kills import copied, empty_home, given_up
 from faults.kinds import ENDPOINTS, Endpoint, armed
 from faults.pool import in_parallel
 from faults.relay import Original, relaying
@@ -187,14 +186,14 @@ def by_sigterm(case: Case) -> Ended:
         tempfile.TemporaryDirectory(prefix="faults-") as name,
         Sandbox([SandboxJob(name="nightly", script=scripts)]) as sandbox,
         relaying(sandbox, spoil) as server,
+        copied(case.empty_home, Path(name, "home")) as instance,
     ):
-        home = Path(name, "home")
-        shutil.copytree(case.empty_home, home)
-        settings = {**Place(Path(name)).variables(sandbox), "DAGSTER_HOME": str(home)}
+        variables = Place(Path(name)).variables(sandbox)
+        settings = {**variables, "DAGSTER_HOME": instance.root_directory}
         failed = None
         if endpoint.next_script:
             _process(settings, None, {}).join(_REQUESTED)
-            failed = given_up(home)
+            failed = given_up(instance)
         for fault in armed(endpoint, None, "first", 0):
             sandbox.inject(fault)
         worker = _process({**settings, "DBT_CLOUD_ACCESS_URL": server.url}, failed, endpoint.wait)

@@ -154,20 +154,18 @@ def work(settings: Mapping[str, str], resumes: str | None) -> None:
         execute(instance, resumes=resumes)
 
 
-def given_up(home: Path) -> str | None:
+def given_up(instance: dg.DagsterInstance) -> str | None:
     """The newest Dagster run, reported failed as run monitoring does with a dead worker."""
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        for run in instance.get_runs(limit=1):
-            if not run.is_finished:
-                instance.report_run_failed(run)
-            return run.run_id
+    for run in instance.get_runs(limit=1):
+        if not run.is_finished:
+            instance.report_run_failed(run)
+        return run.run_id
     return None
 
 
-def is_over(home: Path) -> bool:
+def is_over(instance: dg.DagsterInstance) -> bool:
     """Whether the newest Dagster run is a success."""
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        return any(run.is_success for run in instance.get_runs(limit=1))
+    return any(run.is_success for run in instance.get_runs(limit=1))
 
 
 @contextmanager
@@ -180,13 +178,21 @@ def empty_home() -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextmanager
+def copied(empty_home: Path, home: Path) -> Iterator[dg.DagsterInstance]:
+    """The instance of a home of its own, opened once, because opening it takes long as well."""
+    shutil.copytree(empty_home, home)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        yield instance
+
+
 @dataclass(frozen=True)
 class _Victim:
     """A case at work."""
 
     case: Case
     place: Place
-    home: Path
+    instance: dg.DagsterInstance
     sandbox: Sandbox
 
     def run(self) -> Outcome:
@@ -200,13 +206,16 @@ class _Victim:
             if self._killed(moments[len(phases)] if len(phases) < len(moments) else None):
                 phases.append(self._phase(self.sandbox.requests[before:]))
             seconds = time.monotonic() - begun
-            succeeded = is_over(self.home)
+            succeeded = is_over(self.instance)
         return Outcome(tuple(phases), attempts, seconds, succeeded, self._findings())
 
     def _killed(self, moment: Moment | None) -> bool:
         """Run the process; whether it was killed before its end."""
-        settings = {**self.place.variables(self.sandbox), "DAGSTER_HOME": str(self.home)}
-        process = fork_server().Process(target=work, args=(settings, given_up(self.home)))
+        settings = {
+            **self.place.variables(self.sandbox),
+            "DAGSTER_HOME": self.instance.root_directory,
+        }
+        process = fork_server().Process(target=work, args=(settings, given_up(self.instance)))
         before = len(self.sandbox.requests)
         process.start()
         if moment is not None:
@@ -224,15 +233,14 @@ class _Victim:
 
     def _phase(self, requests: Sequence[RecordedRequest]) -> str:
         """What the killed process was at, by the events of its Dagster run."""
-        with dg.DagsterInstance.from_config(str(self.home)) as instance:
-            runs = instance.get_runs(limit=1)
-            logged = instance.all_logs(runs[0].run_id) if runs else []
+        runs = self.instance.get_runs(limit=1)
+        logged = self.instance.all_logs(runs[0].run_id) if runs else []
         events = [entry.dagster_event for entry in logged if entry.dagster_event is not None]
         return PHASES[_phase_of(events, posted=TRIGGER.asked(requests) > 0)]
 
     def _findings(self) -> Findings:
-        with dg.DagsterInstance.from_config(str(self.home)) as instance:
-            wishes = [run.run_id for run in instance.get_runs() if run.parent_run_id is None]
+        runs = self.instance.get_runs()
+        wishes = [run.run_id for run in runs if run.parent_run_id is None]
         return take_stock(self.place, dbt_runs(self.sandbox), wishes, ARTIFACTS)
 
 
@@ -269,12 +277,11 @@ def run_case(case: Case) -> Outcome:
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as folder,
         Sandbox(jobs=[job]) as sandbox,
+        copied(case.empty_home, Path(folder, "home")) as instance,
     ):
-        home = Path(folder, "home")
-        shutil.copytree(case.empty_home, home)
         for fault in case.faults:
             sandbox.inject(fault)
-        return _Victim(case, Place(Path(folder)), home, sandbox).run()
+        return _Victim(case, Place(Path(folder)), instance, sandbox).run()
 
 
 def random_moments(seed: str, usual: float) -> tuple[Moment, ...]:

@@ -8,7 +8,6 @@ or by itself in the one moment that nobody sees from outside: before its trigger
 
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
@@ -24,7 +23,7 @@ import dagster as dg
 from dbt_trigger_dagster.sandbox import Fault, Sandbox, SandboxJob, Script
 from dbt_trigger_dagster_tests.harness import Place, dbt_runs
 from dbt_trigger_dagster_tests.processes import fork_server
-from faults.kills import empty_home, given_up, is_over, work
+from faults.kills import copied, empty_home, given_up, is_over, work
 from faults.kinds import ARTIFACTS, BEFORE, DOWNLOAD, GET_RUN, SEARCH, TRIGGER, Endpoint
 from faults.ledger import Findings, take_stock
 from faults.pool import in_parallel
@@ -112,12 +111,11 @@ def run_case(case: Case) -> Outcome:
     with (
         tempfile.TemporaryDirectory(prefix="faults-") as folder,
         Sandbox(jobs=[job]) as sandbox,
+        copied(case.empty_home, Path(folder, "home")) as instance,
     ):
-        home = Path(folder, "home")
-        shutil.copytree(case.empty_home, home)
         slow = Fault("hang", when="after", seconds=_ANSWER_TIME, count=None)
         sandbox.inject(MOMENTS[case.moment].fault(slow))
-        return _Paused(case, Place(Path(folder)), home, sandbox).run()
+        return _Paused(case, Place(Path(folder)), instance, sandbox).run()
 
 
 @dataclass(frozen=True)
@@ -126,11 +124,14 @@ class _Paused:
 
     case: Case
     place: Place
-    home: Path
+    instance: dg.DagsterInstance
     sandbox: Sandbox
 
     def run(self) -> Outcome:
-        settings = {**self.place.variables(self.sandbox), "DAGSTER_HOME": str(self.home)}
+        settings = {
+            **self.place.variables(self.sandbox),
+            "DAGSTER_HOME": self.instance.root_directory,
+        }
         before = self._failed_before(settings) if self.case.moment == "while it searches" else None
         told, tells = fork_server().Pipe(duplex=False)
         pauses_itself = self.case.moment == CONNECTS
@@ -158,7 +159,7 @@ class _Paused:
         process = fork_server().Process(target=work, args=(settings, None))
         process.start()
         process.join(_LONGEST)
-        return given_up(self.home)
+        return given_up(self.instance)
 
     def _is_asked(self) -> bool:
         return MOMENTS[self.case.moment].asked(self.sandbox.requests) > 0
@@ -166,18 +167,18 @@ class _Paused:
     def _replaced(self, settings: Mapping[str, str]) -> bool:
         """Give the worker's Dagster run up, and resume it until that succeeds."""
         for _ in range(_MOST_ATTEMPTS):
-            failed = given_up(self.home)
-            if is_over(self.home):
+            failed = given_up(self.instance)
+            if is_over(self.instance):
                 return True
             successor = fork_server().Process(target=work, args=(settings, failed))
             successor.start()
             successor.join(_LONGEST)
             successor.kill()
-        return is_over(self.home)
+        return is_over(self.instance)
 
     def _outcome(self, was_paused: bool, has_ended: bool, succeeded: bool) -> Outcome:  # noqa: FBT001  # what was seen
-        with dg.DagsterInstance.from_config(str(self.home)) as instance:
-            wishes = [run.run_id for run in instance.get_runs() if run.parent_run_id is None]
+        stored = self.instance.get_runs()
+        wishes = [run.run_id for run in stored if run.parent_run_id is None]
         runs = dbt_runs(self.sandbox)
         kept = [run for run in runs if run["status"] != _CANCELLED]
         return Outcome(
