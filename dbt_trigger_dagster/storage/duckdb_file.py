@@ -1,5 +1,6 @@
 """The file of a DuckDB store: one process at a time, and what its errors mean."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,18 +69,26 @@ class DuckDBFile:
         """Open the file, waiting while another program has it open."""
         import duckdb  # noqa: PLC0415  # as in connect
 
-        is_new = not self.path.exists()
+        if not self.path.exists():
+            self._make()
         while True:
             try:
-                connection = duckdb.connect(self.path, config=_FORMAT)
+                return duckdb.connect(self.path, config=_FORMAT)
             except (duckdb.IOException, duckdb.ConnectionException) as error:
                 if not _is_held(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(_RETRY_PAUSE)
-                continue
-            if is_new:
-                keep_private(self.path)
-            return connection
+
+    def _make(self) -> None:
+        """Make the file, all of it or nothing: DuckDB opens no half of one, ever after."""
+        import duckdb  # noqa: PLC0415  # as in connect
+
+        file = Path(os.path.realpath(self.path))  # a link stays one
+        new = file.with_name(f"{file.name}.new")
+        new.unlink(missing_ok=True)
+        duckdb.connect(new, config=_FORMAT).close()
+        keep_private(new)
+        new.rename(file)
 
     def _explain(self, error: Exception) -> str:
         if _is_held(error):

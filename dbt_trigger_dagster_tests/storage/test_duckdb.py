@@ -1,6 +1,7 @@
 """What is special about a DuckDB file: one at a time, names, modes, and files that are none."""
 
 import os
+import resource
 import shutil
 import stat
 import subprocess
@@ -218,6 +219,31 @@ def test_a_disk_that_is_nearly_full_is_told_before_a_job_is_triggered(tmp_path) 
     check_room(path)
     with pytest.raises(StorageError, match=r"is full but for \d+ bytes: make room"):
         check_room(path, shutil.disk_usage(tmp_path).total + 1)
+
+
+@pytest.mark.parametrize("most", [0, 4096, 8192])
+def test_a_file_that_could_not_be_made_is_made_when_there_is_room_again(store, path, most) -> None:
+    """Half of it would be no database, for every later run."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        with pytest.raises(StorageError, match="cannot be used"):
+            store.upsert(RUN.rows([run_payload(1)]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    store.upsert(RUN.rows([run_payload(1)]))
+    assert len(store.read(RUN)) == 1
+    assert not list(path.parent.glob("*.new"))
+
+
+def test_a_link_to_a_file_that_is_not_there_yet_stays_one(tmp_path) -> None:
+    """It leads to another disk, say."""
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "tables.duckdb"
+    link.symlink_to(tmp_path / "disk" / "tables.duckdb")
+    open_store(str(link)).upsert(RUN.rows([run_payload(1)]))
+    assert link.is_symlink()
+    assert (tmp_path / "disk" / "tables.duckdb").is_file()
 
 
 def test_a_file_that_we_make_is_for_the_owner_and_its_group(store, path) -> None:
