@@ -88,6 +88,8 @@ class DuckDBFile:
         new.unlink(missing_ok=True)
         duckdb.connect(new, config=_FORMAT).close()
         keep_private(new)
+        for place in (self.path, file):  # what a file of that name has left is none of this one's
+            place.with_name(f"{place.name}.wal").unlink(missing_ok=True)
         new.rename(file)
 
     def _explain(self, error: Exception) -> str:

@@ -246,6 +246,26 @@ def test_a_link_to_a_file_that_is_not_there_yet_stays_one(tmp_path) -> None:
     assert (tmp_path / "disk" / "tables.duckdb").is_file()
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_file_that_was_deleted_after_a_kill_is_made_anew(tmp_path, is_link) -> None:
+    """What its last transactions left beside it is no part of the new one."""
+    path = tmp_path / "tables.duckdb"
+    if is_link:
+        (tmp_path / "disk").mkdir()
+        path.symlink_to(tmp_path / "disk" / "tables.duckdb")
+    killed = (
+        "import duckdb, os, sys; connection = duckdb.connect(sys.argv[1]); "
+        "connection.execute('CREATE TABLE t (a INT)'); connection.execute('CHECKPOINT'); "
+        "connection.execute('INSERT INTO t VALUES (1)'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, path], check=False)  # noqa: S603  # our own script
+    assert list(tmp_path.rglob("*.wal"))
+    path.resolve().unlink()
+    store = open_store(str(path))
+    store.upsert(RUN.rows([run_payload(1)]))
+    assert len(store.read(RUN)) == 1
+
+
 def test_a_file_that_we_make_is_for_the_owner_and_its_group(store, path) -> None:
     """The rows hold what logs say; one that is there keeps its mode."""
     store.check(TABLES.values())
