@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -135,3 +136,17 @@ def api() -> Iterator[responses.RequestsMock]:
     """Dbt Cloud, as far as a test scripts it; anything else is a connection error."""
     with responses.RequestsMock() as mock:
         yield mock
+
+
+@pytest.fixture
+def an_end_to_waiting() -> Iterator[None]:
+    """Ends what would hang; nothing else lasts so long."""
+
+    def give_up(*_: Any) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, 60)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)

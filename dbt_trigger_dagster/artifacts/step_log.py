@@ -17,9 +17,9 @@ from dbt_trigger_dagster.storage.node_statuses import TESTS
 _CORE = re.compile(
     r"(?<!Batch )\b(?P<number>\d+) of (?P<total>\d+) "
     r"(?P<outcome>START|OK|ERROR STALE|ERROR|SKIP|PASS|FAIL|WARN|PARTIAL SUCCESS|NO-OP|REUSED)\b"
-    r"(?: (?P<failures>\d+)\b| \(\d+/\d+\))? ?(?P<what>.*?)"
-    r"(?: due to ephemeral.*?)?\[(?P<result>[^\[\]]*)\]$"
+    r"(?: (?P<failures>\d+)\b| \(\d+/\d+\))? ?(?P<what>.*?)(?: due to ephemeral|$)"
 )
+_RESULT = re.compile(r"\[([^\[\]]*)\]$")
 _FUSION = re.compile(
     r"(?:^|\s)(?P<outcome>Succeeded|Failed|Errored|Passed|Warned|Skipped|Reused|No-op)\s+"
     r"\[(?P<result>[^\]]*)\]\s+(?P<kind>[a-z_]+)\s+(?P<name>\S+)"
@@ -123,7 +123,7 @@ def nodes_done(log: Iterable[str]) -> tuple[int, int | None]:
     """
     seen, done, total, unnumbered = set[int](), set[int](), None, 0
     for line in log:
-        core = _CORE.search(line)
+        core, _ = _core(line)
         if core is None:
             unnumbered += _FUSION.search(line) is not None
         elif "hook:" not in core["what"]:
@@ -153,13 +153,22 @@ def _by_node(log: Iterable[_Line]) -> Iterator[tuple[_Line | None, _Line]]:
 def _parse(text: str) -> _Line | None:
     clock = _CLOCK.search(text)
     time = clock[0] if clock else None
-    if core := _CORE.search(text):
-        return _core_line(core, time)
+    core, result = _core(text)
+    if core is not None:
+        return _core_line(core, result, time)
     fusion = _FUSION.search(text)
     return _fusion_line(fusion, time) if fusion else None
 
 
-def _core_line(found: re.Match[str], time: str | None) -> _Line | None:
+def _core(text: str) -> tuple[re.Match[str] | None, str]:
+    """What a line of dbt Core's says of a node, and what it has in brackets at its end."""
+    end = _RESULT.search(text)
+    if end is None:
+        return None, ""
+    return _CORE.search(text[: end.start()]), end[1]
+
+
+def _core_line(found: re.Match[str], result: str, time: str | None) -> _Line | None:
     outcome, words = found["outcome"], found["what"].rstrip(" .").split()
     if not words:
         return None
@@ -172,7 +181,7 @@ def _core_line(found: re.Match[str], time: str | None) -> _Line | None:
     elif not kind and outcome in {"PASS", "FAIL", "WARN"}:
         kind = "test"
     failures = int(found["failures"]) if found["failures"] else None
-    return _Line(found["number"], status, kind, name, time, _seconds(found["result"]), failures)
+    return _Line(found["number"], status, kind, name, time, _seconds(result), failures)
 
 
 def _fusion_line(found: re.Match[str], time: str | None) -> _Line:

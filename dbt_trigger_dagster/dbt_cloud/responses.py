@@ -35,7 +35,7 @@ MAX_RATIO = 100
 
 _BEGINNING = 4096
 _LONGEST_MESSAGE = 1000
-_PASSWORD = re.compile(r"//\S*@")
+_WORD = re.compile(r"\S+")
 _TROUBLE = (
     requests.RequestException,
     HTTPError,
@@ -215,23 +215,33 @@ def as_request_error(
     Args:
         asked: What was asked, for the message.
         exchange: Tells how far it got.
-        redaction: Takes out the token, should a host have repeated it. So is the password of a
-            proxy, whose URL is told where it cannot be read.
+        redaction: Takes out the token, should a host have repeated it. The password of a proxy,
+            whose URL is told where it cannot be read, is taken out as well.
         advice: What to check where nothing was sent, by what went wrong.
     """
     try:
         yield
     except _TROUBLE as error:
-        said = _PASSWORD.sub("//", redaction.text(_what_went_wrong(error, exchange)))
+        said = _without_password(redaction.text(_what_went_wrong(error, exchange)))
         chain = _chain(error)
         # The causes would be shown below ours.
-        cause = error if _PASSWORD.sub("//", redaction.text(chain)) == chain else None
+        cause = error if _without_password(redaction.text(chain)) == chain else None
     else:
         return
     hint = "" if exchange.may_have_been_sent else advice(said)
     raise DbtCloudRequestError(
         f"{asked} got no answer: {said}.{hint}", may_have_been_sent=exchange.may_have_been_sent
     ) from cause
+
+
+def _without_password(text: str) -> str:
+    """A text whose URLs begin with their hosts."""
+    return _WORD.sub(lambda word: _from_host(word[0]), text)
+
+
+def _from_host(word: str) -> str:
+    before, slashes, url = word.partition("//")
+    return f"{before}{slashes}{url.rpartition('@')[2]}"
 
 
 def _what_went_wrong(error: BaseException, exchange: Exchange) -> str:

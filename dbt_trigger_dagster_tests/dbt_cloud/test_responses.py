@@ -342,6 +342,16 @@ def test_an_error_that_repeats_the_token_does_not_travel_along(error) -> None:
     assert TOKEN.lower() not in shown.lower()
 
 
+@pytest.mark.usefixtures("an_end_to_waiting")
+def test_an_error_of_any_length_is_told_at_once() -> None:
+    """A host may answer with whatever it likes."""
+    with (
+        pytest.raises(DbtCloudRequestError, match="BadStatusLine: ///"),
+        as_request_error("GET x", Exchange(None), Redaction(TOKEN)),
+    ):
+        raise http.client.BadStatusLine("/" * 1_000_000)
+
+
 @pytest.mark.parametrize("token", ["dbtc_+/=&<%41\"'\\", TOKEN])
 @pytest.mark.parametrize(
     "write",
