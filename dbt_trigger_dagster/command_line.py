@@ -58,7 +58,7 @@ def _location() -> CodeLocation:
     help="A list to read, or a file to start from.",
 )
 def jobs(name: str | None, project_id: int | None, form: str) -> None:
-    r"""List the account's jobs, or write them as a file.
+    """List the account's jobs, or write them as a file.
 
     \b
     Examples:
@@ -100,7 +100,7 @@ def _table(found: Sequence[Job]) -> str:
 @main.command()
 @click.option("--job-id", type=int, envvar="DBT_CLOUD_JOB_ID", help="Also try this job.")
 def check(job_id: int | None) -> None:
-    r"""Try settings, permissions, jobs, database and artifacts' store; no run is started.
+    """Try settings, permissions, jobs, database and artifacts' store; no run is started.
 
     \b
     Examples:
@@ -133,7 +133,7 @@ def check(job_id: int | None) -> None:
 )
 @click.option("--key", default="", help="The job's key in jobs.yaml or defs.yaml.")
 def backfill(job_id: int | None, days: int, batch_size: int, key: str) -> None:
-    r"""Land the past runs of a job that the tables do not hold, the oldest first.
+    """Land the past runs of a job that the tables do not hold, the oldest first.
 
     It may be interrupted and started again: what is landed is not landed twice.
 
@@ -182,7 +182,7 @@ def copy(
     to_schema: str,
     artifacts: tuple[str, str] | None,
 ) -> None:
-    r"""Copy all tables to another database; rows of the same keys are replaced.
+    """Copy all tables to another database; rows of the same keys are replaced.
 
     FROM and TO are what DBT_TRIGGER_DATABASE may be. FROM may be a folder with Keboola's exports,
     dbt_cloud_trigger.csv and dbt_cloud_run.csv, too. With --artifacts, files are copied first, and
@@ -252,7 +252,7 @@ class _PassedOn(click.Command):
 @main.command(cls=_PassedOn, add_help_option=False)
 @click.pass_context
 def sandbox(context: click.Context) -> None:
-    r"""Start dbt Cloud on your laptop; its own --help lists the options.
+    """Start dbt Cloud on your laptop; its own --help lists the options.
 
     \b
     Examples:

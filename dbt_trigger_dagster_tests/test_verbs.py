@@ -51,6 +51,17 @@ def test_help_shows_what_to_type(verb) -> None:
     assert "dbt-trigger-dagster" in done.output or "Start dbt Cloud on your laptop" in done.output
 
 
+@pytest.mark.parametrize("verb", ["jobs", "check", "backfill", "copy"])
+def test_each_example_of_a_help_has_a_line_of_its_own(verb) -> None:
+    """So that it can be copied."""
+    lines = run(verb, "--help").output.splitlines()
+    first = lines.index("  Examples:") + 1
+    examples = lines[first : lines.index("", first)]
+    assert len(examples) > 1
+    assert all(example.startswith("    ") for example in examples)
+    assert all(example.count("dbt-trigger-dagster") <= 1 for example in examples)
+
+
 def test_jobs_are_listed_with_their_keys(sandbox) -> None:
     """Names are shown without what moves a cursor."""
     lines = run("jobs").output.splitlines()
@@ -134,6 +145,17 @@ def test_check_first_says_where_everything_is(sandbox, monkeypatch, tmp_path: Pa
     assert "    artifacts: see below\n" in told
     assert "DAGSTER_HOME is not set" in told
     assert "S3cret" not in told
+
+
+@pytest.mark.parametrize("home", ["relative", "/nowhere/at/all"])
+def test_a_home_that_dagster_refuses_is_told(sandbox, monkeypatch, home: str) -> None:
+    """By what looks before a run, and by what starts one."""
+    seeded(sandbox, 1)
+    monkeypatch.setenv("DAGSTER_HOME", home)
+    for verb in (["check"], ["backfill", "--job-id", str(sandbox.jobs[0].id)]):
+        done = run(*verb)
+        assert done.exit_code == 1
+        assert f"absolute path of a folder that is there; '{home}' is not: mkdir -p" in done.output
 
 
 def test_check_tries_to_write_rows(sandbox, monkeypatch, tmp_path: Path) -> None:

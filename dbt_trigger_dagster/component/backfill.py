@@ -3,7 +3,6 @@
 Runs that the tables hold are left out, so whoever was interrupted goes on where they were.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -12,7 +11,7 @@ import dagster as dg
 
 from dbt_trigger_dagster.assets.graph import build_dbt_cloud_job_assets
 from dbt_trigger_dagster.assets.job import JobReference
-from dbt_trigger_dagster.component.code_location import CodeLocation
+from dbt_trigger_dagster.component.code_location import CodeLocation, home_of_dagster
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.dbt_cloud.parameters import RunFilter
@@ -139,6 +138,6 @@ def _job_id_of_the_environment() -> int | None:
 
 def _instance() -> dg.DagsterInstance:
     """Dagster's own, where it has a home; else one that is gone afterwards."""
-    if os.environ.get("DAGSTER_HOME"):
-        return dg.DagsterInstance.get()
-    return dg.DagsterInstance.ephemeral()
+    if home_of_dagster() is None:
+        return dg.DagsterInstance.ephemeral()
+    return dg.DagsterInstance.get()

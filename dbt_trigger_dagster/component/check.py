@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dbt_trigger_dagster.component.code_location import CodeLocation
+from dbt_trigger_dagster.component.code_location import CodeLocation, home_of_dagster
 from dbt_trigger_dagster.component.job import JobSettings
 from dbt_trigger_dagster.component.storage import Storage
 from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
@@ -72,6 +72,15 @@ def check(location: CodeLocation, job_id: int | None) -> Iterator[Finding]:
             yield from _check_account(client, location.jobs, job_id)
     yield _tried("database", lambda: _check_tables(location.storage))
     yield _tried("artifacts", lambda: _check_artifacts(location.storage))
+    yield from _check_home()
+
+
+def _check_home() -> Iterator[Finding]:
+    """Nothing where Dagster takes it: where that is, has been told before."""
+    try:
+        home_of_dagster()
+    except ValueError as error:
+        yield Finding("Dagster", is_good=False, sentence=str(error))
 
 
 def _check_account(

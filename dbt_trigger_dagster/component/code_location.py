@@ -4,6 +4,7 @@ So the verbs of the command line ask the account and use the tables that its run
 """
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,24 @@ def read_jobs_file() -> JobsFile | None:
     """
     file = os.environ.get(_VARIABLE)
     return read_section(JobsFile, Path(file)) if file else None
+
+
+def home_of_dagster() -> Path | None:
+    """The folder that ``DAGSTER_HOME`` names, if it is set.
+
+    Raises:
+        ValueError: Dagster refuses it.
+    """
+    named = os.environ.get("DAGSTER_HOME")
+    if not named:
+        return None
+    home = Path(named).expanduser()  # as Dagster does
+    if not (home.is_absolute() and home.is_dir()):
+        raise ValueError(
+            f"DAGSTER_HOME must be the absolute path of a folder that is there; {named!r} is not: "
+            f"mkdir -p {shlex.quote(str(home.absolute()))}"
+        )
+    return home
 
 
 @dataclass(frozen=True)
