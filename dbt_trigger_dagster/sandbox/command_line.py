@@ -25,6 +25,7 @@ from dbt_trigger_dagster.sandbox.server import Sandbox
 DEFAULT_PORT = 8580
 DEFAULT_DATA_FOLDER = Path("data/sandbox")
 _CANNOT_START = 2
+_PORTS = 65_536
 _KILLED_BY_SIGNAL = 128
 
 
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add(
         "--port",
-        type=int,
+        type=_port_number,
         help=f"default: {DEFAULT_PORT}; with a COMMAND a free one, if that is taken",
     )
     add("--project-dir", type=Path, help="a dbt project of your own, instead of the shop")
@@ -66,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--job", metavar="NAME", help="the job that DBT_CLOUD_JOB_ID names; default: the first")
     add("command", nargs="*", metavar="-- COMMAND", help="run it against the sandbox, then stop")
     return parser
+
+
+def _port_number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) >= _PORTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number below {_PORTS}.")
+    return int(text)
 
 
 def _sandbox(options: argparse.Namespace) -> Sandbox:

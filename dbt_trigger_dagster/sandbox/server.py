@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import secrets
 import socket
@@ -227,7 +228,9 @@ class Sandbox:
         except OSError as error:
             where = f"{self._host}:{self._port}"
             reason = os.strerror(error.errno) if error.errno else error
-            raise SandboxError(f"Cannot listen on {where}: {reason}.") from error
+            is_taken = error.errno == errno.EADDRINUSE
+            hint = " End what listens there, or name another --port." if is_taken else ""
+            raise SandboxError(f"Cannot listen on {where}: {reason}.{hint}") from error
         # asyncio does so only for sockets of its own making; without it each answer waits 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listener

@@ -103,8 +103,16 @@ class DuckDBFile:
                 f"{self.path} is not a DuckDB database: name another file (database, or "
                 "DBT_TRIGGER_DATABASE)."
             )
+        if self.path.is_dir():
+            return (
+                f"{self.path} is a folder: name a file for the database (database, or "
+                "DBT_TRIGGER_DATABASE)."
+            )
         if isinstance(error, OSError):
-            return f"The database {self.path} cannot be written: {error.strerror}."
+            return (
+                f"The database {self.path} cannot be written: {error.strerror}. Name another file "
+                "(database, or DBT_TRIGGER_DATABASE), or give this user the right to write there."
+            )
         first_line = str(error).partition("\n")[0]
         return f"The database {self.path} cannot be used: {first_line}"
 

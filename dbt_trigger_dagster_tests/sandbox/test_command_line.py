@@ -124,7 +124,18 @@ def test_a_busy_port_says_so_and_exits_with_2(jobs_file: Path, capsys) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert main(["--jobs", str(jobs_file), "--port", str(port)]) == 2
-    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"Cannot listen on 127.0.0.1:{port}: Address already in use." in said
+    assert "name another --port" in said
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "80a"])
+def test_what_is_no_port_is_refused_with_the_usage(port: str, capsys) -> None:
+    """Before anything is started."""
+    with pytest.raises(SystemExit) as ended:
+        main([f"--port={port}"])
+    assert ended.value.code == 2
+    assert f"argument --port: '{port}' is no port" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -248,8 +248,10 @@ def test_a_project_without_a_profile_is_an_error_that_names_the_file(tmp_path: P
     (tmp_path / "profiles.yml").write_text("ours: {outputs: {dev: {type: duckdb}}}\n")
     with pytest.raises(SandboxError, match=r"profiles\.yml has no profile 'theirs'"):
         load_project(tmp_path)
-    with pytest.raises(SandboxError, match=r"There is no .*dbt_project\.yml"):
+    with pytest.raises(SandboxError, match=r"There is no .*dbt_project\.yml: .*--project-dir"):
         load_project(tmp_path / "nowhere")
+    with pytest.raises(SandboxError, match=r"There is no .*profiles\.yml: .*--profiles-dir"):
+        load_project(tmp_path, tmp_path / "nowhere")
 
 
 def test_runs_are_there_after_a_restart(own: Own) -> None:

@@ -167,7 +167,7 @@ def test_a_directory_is_no_database(tmp_path) -> None:
     """The message names it, on one line."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    with pytest.raises(StorageError, match="folder") as caught:
+    with pytest.raises(StorageError, match="folder is a folder: name a file") as caught:
         open_store(str(folder)).check(TABLES.values())
     assert "\n" not in str(caught.value)
 
@@ -175,7 +175,7 @@ def test_a_directory_is_no_database(tmp_path) -> None:
 def test_a_folder_that_cannot_be_made_is_told(tmp_path) -> None:
     """A file stands in the way."""
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match=r"x\.duckdb cannot be written"):
+    with pytest.raises(StorageError, match=r"x\.duckdb cannot be written: .* Name another file"):
         open_store(str(tmp_path / "file" / "x.duckdb")).check(TABLES.values())
 
 

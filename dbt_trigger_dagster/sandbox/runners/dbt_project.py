@@ -57,11 +57,11 @@ def load_project(folder: Path = SHOP_FOLDER, profiles_folder: Path | None = None
     Raises:
         SandboxError: One of them is missing or cannot be used.
     """
-    settings = _read_mapping(folder / "dbt_project.yml")
+    settings = _read_mapping(folder / "dbt_project.yml", "--project-dir")
     name = str(settings.get("name", folder.name))
     profile_name = str(settings.get("profile", name))
     profiles_file = (profiles_folder or _usual_profiles_folder(folder)) / "profiles.yml"
-    profile = _read_mapping(profiles_file).get(profile_name)
+    profile = _read_mapping(profiles_file, "--profiles-dir").get(profile_name)
     if not isinstance(profile, dict) or not isinstance(profile.get("outputs"), dict):
         raise SandboxError(f"{profiles_file} has no profile {profile_name!r} with outputs.")
     return DbtProject(folder, name, profile_name, profile)
@@ -97,11 +97,11 @@ def _usual_profiles_folder(project_folder: Path) -> Path:
     return Path.home() / ".dbt"
 
 
-def _read_mapping(file: Path) -> dict[str, Any]:
+def _read_mapping(file: Path, option: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text())
     except FileNotFoundError as error:
-        raise SandboxError(f"There is no {file}.") from error
+        raise SandboxError(f"There is no {file}: name its folder with {option}.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SandboxError(f"{file} cannot be read: {_in_one_line(error)}.") from error
     if not isinstance(content, dict):
