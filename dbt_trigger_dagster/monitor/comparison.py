@@ -98,6 +98,7 @@ class Comparison:
             landings_seen=self._landings_seen(),
             settled=self._settled(awaited),
             given_up=self._given_up(),
+            looked_at=self.now,
         )
         return requests, cursor, self._sentence(len(due), len(requests), cursor)
 
@@ -109,7 +110,7 @@ class Comparison:
     @cached_property
     def _failed(self) -> list[RequestedRun]:
         """What has not been looked at yet; for late runs, whatever may have tried to land them."""
-        since = changed_since(self.last.landings_seen, self.now)
+        since = changed_since(self.last.landings_seen, self.last.looked_at)
         if self.found.late:
             since = min(since, self.now - LANDINGS_LOOKBACK)
         return self.requested_runs.failed_since(since)

@@ -92,6 +92,7 @@ class MonitorCursor:
             next tick begins anew.
         asked_at: When the last pass came to its end, by our clock.
         none_open_at: When there was none, by our clock.
+        looked_at: When the last tick looked, by our clock.
     """
 
     fresh: Position
@@ -105,6 +106,7 @@ class MonitorCursor:
     asked_after: int = 0
     asked_at: Moment = BEGINNING
     none_open_at: Moment = BEGINNING
+    looked_at: Moment = BEGINNING
     version: Literal[1] = 1
 
     def as_text(self) -> str:
@@ -138,17 +140,18 @@ def _why(error: ValidationError | OverflowError) -> str:
     return ": ".join([*map(str, first["loc"]), first["msg"]])
 
 
-def changed_since(seen: datetime, now: datetime) -> datetime:
+def changed_since(seen: datetime, looked_at: datetime) -> datetime:
     """After which moment changes of Dagster's runs are looked for.
 
     For a while also shortly before the last one that was seen, because the clock that wrote
-    another may have been slow. Not for ever: each look may cost a look at the tables.
+    another may have been slow. Not for ever: each look may cost a look at the tables. Nor does the
+    while go by in which nobody looks: what comes then may be told as from before it.
 
     Args:
         seen: The last change that was looked at.
-        now: By our clock.
+        looked_at: When the last tick looked, by our clock.
     """
-    return seen - CLOCK_OVERLAP if now - seen <= 2 * CLOCK_OVERLAP else seen
+    return seen - CLOCK_OVERLAP if looked_at - seen <= 2 * CLOCK_OVERLAP else seen
 
 
 def first_position(newest: datetime | None) -> Position:

@@ -62,12 +62,12 @@ class Terminations:
     Attributes:
         instance: Dagster's.
         graphs: Whose runs count.
-        now: By our clock.
+        looked_at: When the last tick looked, by our clock.
     """
 
     instance: dg.DagsterInstance
     graphs: Sequence[JobGraph]
-    now: datetime
+    looked_at: datetime
 
     def since(self, moment: datetime) -> list[dg.RunRecord]:
         """Those that have triggered a job, by the moment of their last change.
@@ -76,7 +76,7 @@ class Terminations:
         shortly before: its dbt Cloud run could perhaps not be cancelled.
         """
         found = self._records(ascending=True, updated_after=moment)
-        again = changed_since(moment, self.now)
+        again = changed_since(moment, self.looked_at)
         if again == moment:
             return [*found]
         before = moment + INSTANT  # the moment itself counts

@@ -136,7 +136,7 @@ class Monitor:
             log=log,
         )
         requests, reached, sentence = comparison.result()
-        terminations = Terminations(instance, graphs, now)
+        terminations = Terminations(instance, graphs, last.looked_at)
         seen = cancel_orphans(client, terminations, last.terminations_seen, deadline, log)
         return requests, replace(reached, terminations_seen=seen), sentence
 

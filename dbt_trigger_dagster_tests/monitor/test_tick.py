@@ -623,7 +623,7 @@ def test_a_landing_whose_process_is_gone_unnoticed_is_requested_again(tmp_path: 
         leave(watch)
         (request,) = watch.tick()
         run = watch.create(request)
-        watch.project.instance.handle_new_event(_starts(run))
+        watch.project.instance.handle_new_event(_event(run, dg.DagsterEventType.RUN_START))
         assert watch.tick() == []
         watch.ahead = timedelta(hours=7)
         (again,) = watch.tick()
@@ -642,15 +642,34 @@ def test_a_landing_may_wait_in_the_queue_for_a_day(tmp_path: Path) -> None:
         assert again.tags[ATTEMPT_TAG] == "2"
 
 
-def _starts(run: dg.DagsterRun) -> dg.EventLogEntry:
+def test_a_landing_that_failed_while_nobody_looked_is_seen(tmp_path: Path) -> None:
+    """A clock that is slow says that it did before one that was seen; an outage lasts for long."""
+    with a_watch(tmp_path, GOOD, include_external_runs=True, lookback=0, batch_size=1) as watch:
+        wanted = [trigger_by_hand(watch.project) for _ in range(2)]
+        settle(watch.project)
+        first, second = (watch.create(request) for request in watch.tick())
+        watch.project.instance.report_run_failed(first)
+        assert watch.tick() == []
+        before = timedelta(minutes=-5)
+        watch.project.instance.handle_new_event(
+            _event(second, dg.DagsterEventType.RUN_FAILURE, before)
+        )
+        watch.ahead = timedelta(minutes=25)
+        again = [(*run_ids_of(request), request.tags[ATTEMPT_TAG]) for request in watch.tick()]
+        assert sorted(again) == [(run_id, "2") for run_id in wanted]
+
+
+def _event(
+    run: dg.DagsterRun, kind: dg.DagsterEventType, ahead: timedelta = timedelta(0)
+) -> dg.EventLogEntry:
     return dg.EventLogEntry(
         error_info=None,
         user_message="",
         level=20,
         run_id=run.run_id,
-        timestamp=datetime.now(timezone.utc).timestamp(),
+        timestamp=(datetime.now(timezone.utc) + ahead).timestamp(),
         job_name=run.job_name,
-        dagster_event=dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, run.job_name),
+        dagster_event=dg.DagsterEvent(kind.value, run.job_name),
     )
 
 
