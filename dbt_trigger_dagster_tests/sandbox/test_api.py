@@ -56,6 +56,12 @@ def test_a_trigger_answers_with_a_queued_run_that_has_its_trigger_and_job(api: A
     assert run["job_id"] == run["job_definition_id"] == api.sandbox.jobs[0].id
 
 
+def test_a_trigger_that_names_no_branch_is_told_with_the_branch(api: Api) -> None:
+    """Recorded triggers have one whoever asked for it; the run itself gets its own later."""
+    run = api.trigger()
+    assert (run["trigger"]["git_branch"], run["git_branch"]) == ("main", None)
+
+
 def test_a_run_brings_along_only_what_was_asked_for(api: Api) -> None:
     """Without include_related the related objects are null and the steps are empty."""
     run = api.data(f"/runs/{api.trigger()['id']}/")

@@ -164,6 +164,7 @@ def trigger_payload(run: Run) -> dict[str, Any]:
     return {
         "id": trigger.id,
         **asdict(trigger.request),
+        "git_branch": run.branch,  # dbt Cloud names one also where the request does not
         "cause_humanized": trigger.request.cause,
         "cause_category": trigger.cause_category,
         "job_definition_id": run.job.id,
