@@ -22,7 +22,7 @@ from dbt_trigger_dagster.dbt_cloud.trigger import find_retry, retry_once
 RETRIES_TAG = f"{HIDDEN}dbt_cloud_retries"
 """Is ``true`` on Dagster runs of which a step has dbt Cloud retry runs that it waits for."""
 
-_RETRIED_TAG = f"{HIDDEN}dbt_cloud_retried"
+_RETRIED_TAG = f"{HIDDEN}dbt_cloud_retried_"  # and a run's id: steps of several jobs may tag one
 
 RETRY_PAUSE = 30.0
 """Seconds before the first retry inside a step; doubles with each."""
@@ -76,9 +76,7 @@ def _decided(
     made = _retries_made(failed, before)
     if made >= step.is_repeated + one.saw_end * step.config.max_run_retries:
         return _with_none_left(one, failed, made)
-    retried = [each.run.run_id for each in before if each.run and each.was_retried]
-    ids = ",".join(map(str, [*retried, failed.run_id]))
-    step.tag({RETRIES_TAG: "true", _RETRIED_TAG: ids})
+    step.tag({RETRIES_TAG: "true", f"{_RETRIED_TAG}{failed.run_id}": "true"})
     try:
         return _with_newer(step, one, failed, live, partial(_pause, step, failed, made, deadline))
     except DbtCloudError as error:
@@ -87,8 +85,8 @@ def _decided(
 
 
 def retried_in(tags: Mapping[str, str]) -> set[int]:
-    """The dbt Cloud runs that a step of a Dagster run with these tags continues."""
-    return {int(each) for each in tags.get(_RETRIED_TAG, "").split(",") if each.isdecimal()}
+    """The dbt Cloud runs that steps of a Dagster run with these tags continue."""
+    return {int(tag.removeprefix(_RETRIED_TAG)) for tag in tags if tag.startswith(_RETRIED_TAG)}
 
 
 def _with_outlook(step: Step, one: FollowedRun, failed: Run) -> FollowedRun:

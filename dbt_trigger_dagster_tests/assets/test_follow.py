@@ -17,6 +17,7 @@ import dagster as dg
 import pytest
 
 from dbt_trigger_dagster.assets.config import DbtCloudRunConfig
+from dbt_trigger_dagster.assets.continuation import retried_in
 from dbt_trigger_dagster.assets.follow import CANCEL_WAIT, follow
 from dbt_trigger_dagster.assets.step import Step
 from dbt_trigger_dagster.assets.termination import Termination
@@ -24,7 +25,7 @@ from dbt_trigger_dagster.dbt_cloud.client import DbtCloudClient
 from dbt_trigger_dagster.dbt_cloud.errors import DbtCloudWaitTimeoutError
 from dbt_trigger_dagster.dbt_cloud.models import Run
 from dbt_trigger_dagster.definitions import defs
-from dbt_trigger_dagster.sandbox import Fault, Script
+from dbt_trigger_dagster.sandbox import Fault, SandboxJob, Script
 from dbt_trigger_dagster_tests.artifacts.telemetry_files import node, telemetry
 from dbt_trigger_dagster_tests.clocks import FakeClock, until
 from dbt_trigger_dagster_tests.graphs import (
@@ -355,6 +356,25 @@ def test_a_step_retries_by_itself_what_fails(tmp_path: Path) -> None:
         assert f"failed; {rows[1]['retry_decision']}." in told
         assert "retry 1 in this step comes in 30 s" in told
         assert "retry 2 in this step comes in 60 s" in told
+
+
+def test_a_dagster_run_names_all_dbt_runs_that_its_steps_retry(tmp_path: Path) -> None:
+    """Several jobs in one may do so at the same time: none takes another's off the list."""
+    jobs = [SandboxJob(name=name, script=(BROKEN, BROKEN, GOOD)) for name in ("a", "b")]
+    with a_project(tmp_path, jobs=jobs) as project:
+        retry = DbtCloudRunConfig(max_run_retries=2, poll_interval=0.05)
+        graphs = [
+            each
+            for job in project.sandbox.jobs
+            for each in project.assets(job_id=job.id, key_prefix=job.name, run_defaults=retry)
+        ]
+        result = project.materialize(assets=graphs)
+        assert result.success
+        run = project.instance.get_run_by_id(result.run_id)
+        assert run is not None
+        failed = {row["id"] for row in project.rows("dbt_cloud_run") if row["status"] == 20}
+        assert retried_in(run.tags) == failed
+        assert len(failed) == 4
 
 
 def test_a_step_retries_no_more_often_than_it_may(tmp_path: Path) -> None:

@@ -260,7 +260,10 @@ def test_a_failed_run_whose_step_was_killed_is_landed(tmp_path: Path, minutes: i
         step = dg.DagsterRun(
             job_name="nightly",
             status=dg.DagsterRunStatus.STARTED,
-            tags={".dagster/dbt_cloud_retries": "true", ".dagster/dbt_cloud_retried": str(failed)},
+            tags={
+                ".dagster/dbt_cloud_retries": "true",
+                f".dagster/dbt_cloud_retried_{failed}": "true",
+            },
         )
         project.instance.add_run(step)
         watch.ahead = timedelta(minutes=2)
