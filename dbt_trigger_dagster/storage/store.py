@@ -21,7 +21,7 @@ from dbt_trigger_dagster.storage.view import View
 
 # Also what is but meant as one: a setting that is no path may hold a password, and is not told.
 _URL = re.compile(
-    r"(?P<kind>[A-Za-z][\w+.-]+)(?:[:=]|//(?=[^/]*@))(?P<place>.*)",  # a colon may be forgotten
+    r"(?P<kind>[A-Za-z][\w+.-]+)(?:[:=]|//(?=.*@))(?P<place>.*)",  # a colon may be forgotten
     re.DOTALL,
 )
 _SERVERS: Mapping[str, type[BigQuery | Databricks | PostgreSQL | Snowflake]] = {

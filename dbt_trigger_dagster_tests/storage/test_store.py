@@ -81,6 +81,7 @@ def test_a_database_of_another_kind_is_refused(tmp_path, monkeypatch, database) 
         "postgresql://u:1?2@sesame@host,other/db",
         "postgresql:/u:sesame@host/db",
         "postgresql//u:sesame@host/db",
+        "postgresql//u:se/same@host/db",
         "postgresql+psycopg2://u:sesame@host/db?sslmode",
         "postgres://u:ses%zzame@host/db",
     ],
