@@ -260,8 +260,10 @@ def sandbox(context: click.Context) -> None:
       dbt-trigger-dagster sandbox -- dagster dev -m dbt_trigger_dagster.definitions
     """
     # The sandbox and what it brings are loaded by this verb alone.
-    from dbt_trigger_dagster.sandbox.command_line import main as run_sandbox  # noqa: PLC0415
-
+    try:
+        from dbt_trigger_dagster.sandbox.command_line import main as run_sandbox  # noqa: PLC0415
+    except ModuleNotFoundError as error:  # it says which extra is not installed
+        raise click.ClickException(str(error)) from error
     sys.exit(run_sandbox(context.args))
 
 

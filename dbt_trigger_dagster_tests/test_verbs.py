@@ -1,6 +1,8 @@
 """The verbs of ``dbt-trigger-dagster``, against the sandbox over HTTP."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -244,6 +246,20 @@ def test_the_sandbox_gets_its_arguments_as_they_are() -> None:
     """Its own help, not that of the verb."""
     done = run("sandbox", "--help")
     assert "-- COMMAND" in done.output
+
+
+def test_the_sandbox_without_its_extra_says_so_in_a_line() -> None:
+    """The package alone brings the verb, and not what the sandbox needs."""
+    code = (
+        "import sys; sys.modules['jsonschema'] = None\n"
+        "from dbt_trigger_dagster.command_line import main; main(['sandbox'])"
+    )
+    done = subprocess.run(  # noqa: S603  # our own verb
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: The extra 'sandbox' brings what the sandbox needs")
+    assert done.stderr.count("\n") == 1
 
 
 def seeded(sandbox: Sandbox, *ages: int) -> list[int]:

@@ -6,6 +6,11 @@ from pathlib import Path
 from dbt_trigger_dagster.storage.disk import ROOM, shortage_of
 from dbt_trigger_dagster.storage.errors import StorageError
 
+NAME_ANOTHER = (
+    "Name another file (database, or DBT_TRIGGER_DATABASE), or give this user the right to write "
+    "there."
+)
+
 
 def check_room(path: Path, room: int = ROOM) -> None:
     """Make sure that the disk has room for what a run leaves.

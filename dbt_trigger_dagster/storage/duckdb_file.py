@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from dbt_trigger_dagster.storage.database_file import check_room, keep_private, make_folder
+from dbt_trigger_dagster.storage.database_file import (
+    NAME_ANOTHER,
+    check_room,
+    keep_private,
+    make_folder,
+)
 from dbt_trigger_dagster.storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -109,10 +114,8 @@ class DuckDBFile:
                 "DBT_TRIGGER_DATABASE)."
             )
         if isinstance(error, OSError):
-            return (
-                f"The database {self.path} cannot be written: {error.strerror}. Name another file "
-                "(database, or DBT_TRIGGER_DATABASE), or give this user the right to write there."
-            )
+            reason = error.strerror
+            return f"The database {self.path} cannot be written: {reason}. {NAME_ANOTHER}"
         first_line = str(error).partition("\n")[0]
         return f"The database {self.path} cannot be used: {first_line}"
 

@@ -11,7 +11,12 @@ from typing import Any
 
 from dbt_trigger_dagster.storage.columns import Column, Rows, Table
 from dbt_trigger_dagster.storage.database import NO_KEY, WAIT_LIMIT, execute_all, quote, replacement
-from dbt_trigger_dagster.storage.database_file import check_room, keep_private, make_folder
+from dbt_trigger_dagster.storage.database_file import (
+    NAME_ANOTHER,
+    check_room,
+    keep_private,
+    make_folder,
+)
 from dbt_trigger_dagster.storage.errors import StorageError
 from dbt_trigger_dagster.storage.existing import Existing
 from dbt_trigger_dagster.storage.kinds import Kind
@@ -186,5 +191,7 @@ class SQLite:
             )
         if "does not match any PRIMARY KEY" in str(error):
             return f"The database {self._path} cannot be used.{NO_KEY}"
-        reason = error.strerror if isinstance(error, OSError) else error
-        return f"The database {self._path} cannot be used: {reason}"
+        if isinstance(error, OSError) or "unable to open" in str(error):
+            reason = getattr(error, "strerror", error)
+            return f"The database {self._path} cannot be used: {reason}. {NAME_ANOTHER}"
+        return f"The database {self._path} cannot be used: {error}"
