@@ -31,7 +31,7 @@ JOBS = [
         ),
     ),
     SandboxJob(name="endless", script=Script(seconds=3600)),
-    SandboxJob(name="failing", script=(Script(outcome="error"), Script())),
+    SandboxJob(name="failing", script=[Script(outcome="error"), Script()]),
 ]
 
 
