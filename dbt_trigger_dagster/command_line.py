@@ -192,7 +192,7 @@ def copy(
     Examples:
       dbt-trigger-dagster copy data/dbt_cloud.duckdb postgresql://dagster@db/dbt
       dbt-trigger-dagster copy exports data/dbt_cloud.duckdb
-      dbt-trigger-dagster copy data/dbt_cloud.duckdb postgresql://dagster@db/dbt
+      dbt-trigger-dagster copy data/dbt_cloud.duckdb postgresql://dagster@db/dbt \\
         --artifacts data/artifacts s3://bucket/dbt
     """
     unreadable = 0
