@@ -1,6 +1,6 @@
 """The jobs of the sandbox's account, and those of the bundled shop project."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -38,7 +38,7 @@ class SandboxJob:
 
     name: Annotated[str, Field(min_length=1)]
     id: int = 0
-    script: Script | Annotated[Sequence[Script], Field(min_length=1)] | None = None
+    script: Script | Annotated[tuple[Script, ...], Field(min_length=1)] | None = None
     execute_steps: tuple[str, ...] = ("dbt build",)
     generate_docs: bool = False
     run_generate_sources: bool = False

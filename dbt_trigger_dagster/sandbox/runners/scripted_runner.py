@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -138,7 +137,7 @@ class ScriptedRunner:
         return replace(outcome, finished_at=finished_at)
 
     def _next_script(self, job: SandboxJob) -> Script:
-        scripts = job.script if isinstance(job.script, Sequence) else [job.script or Script()]
+        scripts = (job.script,) if isinstance(job.script, Script) else job.script or (Script(),)
         position = min(self._started[job.id], len(scripts) - 1)
         self._started[job.id] += 1
         return scripts[position]
