@@ -29,7 +29,7 @@ settings.load_profile("any machine")
 # A shell starts what runs in its background with SIGINT ignored; our own commands inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_WORKERS_FOR_EACH_CORE = 3  # most of a test's time is waiting for a server or another process
+_WORKERS_FOR_EACH_CORE = 2  # some tests wait for a server or another process
 _STARTS = {"subprocess.Popen", "sqlite3.connect"}  # what Dagster opens for each of its instances
 _SLOW = (
     "dbt_trigger_dagster_tests.databases",
