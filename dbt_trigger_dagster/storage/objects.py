@@ -130,10 +130,12 @@ class ObjectFiles:
             FileNotFoundError: There is none.
             StorageError: It cannot be read; what is read later raises the same.
         """
-        with self._told_as_ours(f"{self.uri(path)} cannot be read"):
-            reader = obstore.open_reader(self._store, path)
         told = partial(self._told_as_ours, f"{self.uri(path)} cannot be read")
-        return io.BufferedReader(_Reader(reader, told), _READ)
+        with told():
+            size = obstore.head(self._store, path)["size"]
+        return io.BufferedReader(
+            _Reader(partial(obstore.get_range, self._store, path), size, told), _READ
+        )
 
     def exists(self, path: str) -> bool:
         """Whether there is such an object.
@@ -225,11 +227,22 @@ class FolderWriter:
 
 
 class _Reader(io.RawIOBase):
-    """What obstore reads, as a file of Python's."""
+    """An object as a file of Python's.
 
-    def __init__(self, reader: Any, told: Callable[[], AbstractContextManager[None]]) -> None:
-        self._reader = reader
+    obstore's own readers look for it in the wrong place where a store has a prefix, up to 0.11,
+    the last version for Python 3.10.
+    """
+
+    def __init__(
+        self,
+        get_range: Callable[..., Any],
+        size: int,
+        told: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._get_range = get_range
+        self._size = size
         self._told_as_ours = told
+        self._position = 0
 
     def readable(self) -> bool:
         return True
@@ -238,20 +251,22 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        length = min(len(buffer), self._size - self._position)
+        if length <= 0:
+            return 0
         with self._told_as_ours():
-            piece = self._reader.read(len(buffer))
-        buffer[: len(piece)] = memoryview(piece)
+            piece = memoryview(self._get_range(start=self._position, length=length))
+        buffer[: len(piece)] = piece
+        self._position += len(piece)
         return len(piece)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        with self._told_as_ours():
-            position: int = self._reader.seek(offset, whence)
-        return position
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = start + offset
+        return self._position
 
     def tell(self) -> int:
-        with self._told_as_ours():
-            position: int = self._reader.tell()
-        return position
+        return self._position
 
 
 def _first_bytes(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
